@@ -1,0 +1,77 @@
+# make help lists what there is. A machine needs git, make and either uv or some Python with pip.
+#
+#   STUDY=FILE   the study for "study" and "report" (studies/cdnow.toml)
+#   DATA=FILE    data for that study in place of those it names
+#   PYTHON=PATH  the interpreter for .venv, CPython 3.12 to 3.14 (found by itself)
+#   ARGS="..."   more arguments for the command behind the target, e.g. make test ARGS="-k bg_nbd -x"
+#   UPGRADE=     with "lock": follow pyproject.toml but keep the versions that still fit
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+STUDY = studies/cdnow.toml
+DATA =
+ARGS =
+UPGRADE = --upgrade
+
+PY = .venv/bin/python
+CLV = .venv/bin/clvmodels
+NAME = "$$(basename "$(STUDY)" .toml)"
+
+# Compiled kernels and font lists stay in the project; the quotes are for a folder with a blank or a comma in its name.
+export PYTENSOR_FLAGS := base_compiledir="$(CURDIR)/.cache/pytensor"
+export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
+export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
+unexport PYTHONPATH PYTHONHOME
+
+.PHONY: help setup study studies report test test-browser test-all test-faults bench lint lock clean
+
+help: ## this list
+	@sed -n 's/^#  //p' Makefile
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+setup: ## the environment in .venv, from requirements.lock (the others call it)
+	@sh scripts/setup.sh
+
+study: setup ## run STUDY: data, fits, forecasts, contest, reports, into reports/<study>
+	@$(CLV) study "$(STUDY)" $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+studies: setup ## run every study that needs no file from outside
+	@files=$$(grep -lE '^ *source *= *"(dataset|simulated):' studies/*.toml) && $(CLV) study $$files $(ARGS)
+
+report: setup ## make the pages of STUDY anew from its results
+	@$(CLV) report "reports/"$(NAME) $(ARGS)
+
+test: setup ## the fast tests
+	@$(PY) -m pytest $(ARGS)
+
+test-browser: ## the tests that look at a page in Chromium (skipped with the reason where there is none)
+	@sh scripts/setup.sh browser
+	@$(PY) -m pytest -m browser $(ARGS)
+
+test-all: ## fast, slow, browser and Spark tests (Spark is a large download)
+	@sh scripts/setup.sh browser spark
+	@$(PY) -m pytest -m "not sbc and not bench and not faults" $(ARGS)
+
+test-faults: setup ## faults put into the code, each of which a test must notice
+	@$(PY) -m pytest -m faults $(ARGS)
+
+bench: ## time and memory, ours and the neighbours' (theirs in .venv-bench)
+	@sh scripts/setup.sh dev bench
+	@$(PY) -m tests.benchmarks $(ARGS)
+
+lint: ## ruff, its formatter, mypy --strict, and the floors by import-linter
+	@sh scripts/setup.sh dev
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-logo --cache-dir .cache/import-linter
+
+lock: ## requirements.lock and requirements/*.lock anew, at today's versions
+	@sh scripts/lock.sh $(UPGRADE)
+
+clean: ## remove environments and caches (never reports)
+	rm -rf .venv .venv-bench .tools .cache .hypothesis .benchmarks dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

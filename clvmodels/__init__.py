@@ -1,0 +1,81 @@
+"""clvmodels: the distribution of what customers will buy and be worth.
+
+Names are loaded when first used, so that importing the package is instant.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from clvmodels.baselines import BASELINES as BASELINES
+    from clvmodels.data import customer_summary as customer_summary
+    from clvmodels.data import holdout_summary as holdout_summary
+    from clvmodels.data import read_transactions as read_transactions
+    from clvmodels.evaluation import SCORES as SCORES
+    from clvmodels.forecast import expected_clv as expected_clv
+    from clvmodels.forecast import predict as predict
+    from clvmodels.forecast import sample_clv as sample_clv
+    from clvmodels.forecast import sample_future as sample_future
+    from clvmodels.forecast import simulate as simulate
+    from clvmodels.foundation.errors import DataError as DataError
+    from clvmodels.foundation.errors import FitError as FitError
+    from clvmodels.foundation.errors import StudyError as StudyError
+    from clvmodels.foundation.priors import LogNormal as LogNormal
+    from clvmodels.foundation.records import CustomerSummary as CustomerSummary
+    from clvmodels.foundation.records import Forecast as Forecast
+    from clvmodels.foundation.records import HoldoutSummary as HoldoutSummary
+    from clvmodels.foundation.records import TransactionLog as TransactionLog
+    from clvmodels.foundation.records import Window as Window
+    from clvmodels.inference import Fit as Fit
+    from clvmodels.inference import fit as fit
+    from clvmodels.inference import fit_at as fit_at
+    from clvmodels.inference import load_fit as load_fit
+    from clvmodels.inference import log_likelihood as log_likelihood
+    from clvmodels.models import MODELS as MODELS
+    from clvmodels.report import render_report as render_report
+    from clvmodels.strategy import value_matrix as value_matrix
+    from clvmodels.study import run_study as run_study
+
+HOMES = {
+    "BASELINES": "clvmodels.baselines",
+    "customer_summary": "clvmodels.data",
+    "holdout_summary": "clvmodels.data",
+    "read_transactions": "clvmodels.data",
+    "SCORES": "clvmodels.evaluation",
+    "expected_clv": "clvmodels.forecast",
+    "predict": "clvmodels.forecast",
+    "sample_clv": "clvmodels.forecast",
+    "sample_future": "clvmodels.forecast",
+    "simulate": "clvmodels.forecast",
+    "DataError": "clvmodels.foundation.errors",
+    "FitError": "clvmodels.foundation.errors",
+    "StudyError": "clvmodels.foundation.errors",
+    "LogNormal": "clvmodels.foundation.priors",
+    "CustomerSummary": "clvmodels.foundation.records",
+    "Forecast": "clvmodels.foundation.records",
+    "HoldoutSummary": "clvmodels.foundation.records",
+    "TransactionLog": "clvmodels.foundation.records",
+    "Window": "clvmodels.foundation.records",
+    "Fit": "clvmodels.inference",
+    "fit": "clvmodels.inference",
+    "fit_at": "clvmodels.inference",
+    "load_fit": "clvmodels.inference",
+    "log_likelihood": "clvmodels.inference",
+    "MODELS": "clvmodels.models",
+    "render_report": "clvmodels.report",
+    "value_matrix": "clvmodels.strategy",
+    "run_study": "clvmodels.study",
+}
+__all__ = [*HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module 'clvmodels' has no attribute {name!r}")
+    return getattr(importlib.import_module(HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *HOMES})

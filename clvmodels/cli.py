@@ -1,0 +1,223 @@
+"""The command line: `clvmodels study | report | summarize | fit | predict | list`.
+
+Nothing heavy is imported before the arguments are known to be good.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clvmodels.foundation.errors import DataError, FitError, StudyError
+
+if TYPE_CHECKING:  # slow to import and only named here
+    from clvmodels.foundation.records import CustomerSummary
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+UNITS = ("day", "week", "month", "year")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0 if it went well, 2 for bad input, 130 if interrupted."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except (DataError, StudyError, FitError) as problem:
+        sys.stderr.write(f"clvmodels: {problem}\n")
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("\nclvmodels: interrupted; reports/ is as it was before. Run the same command again.\n")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        sys.stderr.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    from clvmodels import __version__
+
+    parser = argparse.ArgumentParser(prog="clvmodels", description="The distribution of customer lifetime value.")
+    parser.add_argument("--version", action="version", version=f"clvmodels {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_study(commands)
+    _add_report(commands)
+    _add_summarize(commands)
+    _add_fit(commands)
+    _add_predict(commands)
+    listing = commands.add_parser("list", help="models, baselines and data sets that there are")
+    listing.set_defaults(run=_list)
+    return parser
+
+
+def _add_study(commands: Any) -> None:
+    study = commands.add_parser("study", help="run studies: data to report")
+    study.add_argument("files", nargs="+", metavar="FILE", help="study files, such as studies/cdnow.toml")
+    study.add_argument("--output", default="reports", help="folder that gets a folder for each study (reports)")
+    study.add_argument("--data", help="read this log in place of the study's own source")
+    study.set_defaults(run=_study)
+
+
+def _add_report(commands: Any) -> None:
+    report = commands.add_parser("report", help="make the pages again from a study's results")
+    report.add_argument("folder", help="a study's folder, such as reports/cdnow")
+    report.add_argument("--language", action="append", choices=("en", "zh"), help="only this language; can be repeated")
+    report.set_defaults(run=_report)
+
+
+def _add_summarize(commands: Any) -> None:
+    summarize = commands.add_parser("summarize", help="a purchase log to frequency, recency, T and spend")
+    summarize.add_argument("source", help="CSV or Parquet file or glob, or dataset:NAME")
+    summarize.add_argument("--calibration-end", required=True, help="last day that counts, such as 1997-09-30")
+    summarize.add_argument("--unit", default="week", choices=UNITS)
+    summarize.add_argument("--customer", default="customer_id", help="column of customers")
+    summarize.add_argument("--date", default="date", help="column of dates")
+    summarize.add_argument("--amount", default="amount", help="column of amounts")
+    summarize.add_argument("--date-format", help="such as %%d/%%m/%%Y, where it cannot be told")
+    summarize.add_argument("--currency", default="USD")
+    _add_output(summarize)
+    summarize.set_defaults(run=_summarize)
+
+
+def _add_fit(commands: Any) -> None:
+    fit = commands.add_parser("fit", help="fit a model to a customer summary")
+    fit.add_argument("model", help="such as bg_nbd; see `clvmodels list`")
+    _add_summary(fit)
+    fit.add_argument("--method", default="laplace", choices=("mle", "laplace", "nuts"))
+    fit.add_argument("--draws", type=int, default=2000)
+    fit.add_argument("--seed", type=int, help="of the random numbers; laplace and nuts need one")
+    fit.add_argument("--output", help="save the fit here (netCDF)")
+    fit.set_defaults(run=_fit)
+
+
+def _add_predict(commands: Any) -> None:
+    predict = commands.add_parser("predict", help="a quantity of each customer from a saved fit")
+    predict.add_argument("fit", help="file that `clvmodels fit --output` wrote")
+    _add_summary(predict)
+    predict.add_argument("--quantity", required=True, help="such as p_alive, expected_purchases, purchases")
+    predict.add_argument("--horizon", type=float, help="length of time in the summary's unit")
+    predict.add_argument("--seed", type=int, help="of the random numbers; predictive quantities need one")
+    _add_output(predict)
+    predict.set_defaults(run=_predict)
+
+
+def _add_summary(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("summary", help="CSV or Parquet file with customer_id, frequency, recency, T")
+    parser.add_argument("--unit", default="week", choices=UNITS, help="of recency and T (week)")
+    parser.add_argument("--currency", default="USD")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", help="CSV or Parquet file; the terminal if not given")
+
+
+def _study(arguments: argparse.Namespace) -> None:
+    from clvmodels.study import read_study, run_study
+    from clvmodels.study.progress import to_stderr
+
+    start = time.perf_counter()
+    studies = [read_study(path) for path in arguments.files]  # all are read before the first is run
+    for file in studies:
+        run_study(file.path, output=arguments.output, data=arguments.data, tell=to_stderr)
+        _pages(Path(arguments.output) / file.study.name, file.study.languages)
+    to_stderr(f"done in {time.perf_counter() - start:.0f} s")
+
+
+def _pages(folder: Path, languages: Sequence[str]) -> None:
+    from clvmodels.report import render_report
+
+    for language in languages:
+        sys.stdout.write(f"{render_report(folder, language=language)}\n")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from clvmodels.report import read_results
+
+    folder = Path(arguments.folder)
+    _pages(folder, arguments.language or read_results(folder).study.languages)
+
+
+def _summarize(arguments: argparse.Namespace) -> None:
+    from clvmodels.data import customer_summary, read_transactions
+    from clvmodels.foundation.records import Window
+
+    window = Window(arguments.calibration_end, unit=arguments.unit)
+    columns = {} if arguments.source.startswith("dataset:") else _columns(arguments)
+    log = read_transactions(arguments.source, currency=arguments.currency, **columns)
+    _write(customer_summary(log, window).to_pandas(), arguments.output)
+
+
+def _columns(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = ("customer", "date", "amount", "date_format")
+    return {name: getattr(arguments, name) for name in names}
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    from clvmodels.inference import fit
+
+    fitted = fit(
+        arguments.model,
+        _read_summary(arguments),
+        method=arguments.method,
+        draws=arguments.draws,
+        seed=arguments.seed,
+    )
+    sys.stdout.write(f"{fitted.summary().to_string()}\nlog likelihood {fitted.log_likelihood:.3f}\n")
+    for check in fitted.checks:
+        if not check.passed:
+            sys.stdout.write(f"check failed: {check.key} = {check.value:.3g}, limit {check.limit:.3g}\n")
+    if arguments.output:
+        fitted.save(arguments.output)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from clvmodels.forecast import predict
+    from clvmodels.inference import load_fit
+
+    forecast = predict(
+        load_fit(arguments.fit),
+        _read_summary(arguments),
+        quantity=arguments.quantity,
+        horizon=arguments.horizon,
+        seed=arguments.seed,
+    )
+    _write(forecast.to_pandas(), arguments.output)
+
+
+def _read_summary(arguments: argparse.Namespace) -> "CustomerSummary":
+    import pandas as pd
+
+    from clvmodels.foundation.records import CustomerSummary
+
+    path = Path(arguments.summary)
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"customer_id": str})
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{path} cannot be read as a customer summary: {problem}.") from None
+    return CustomerSummary.from_frame(frame, unit=arguments.unit, currency=arguments.currency)
+
+
+def _write(frame: Any, output: str | None) -> None:
+    from clvmodels.study.outputs import write_table
+
+    if output is None:
+        frame.to_csv(sys.stdout, index=False)
+    else:
+        write_table(frame, Path(output))
+
+
+def _list(_: argparse.Namespace) -> None:
+    from clvmodels.baselines import BASELINES
+    from clvmodels.data import DATASETS
+    from clvmodels.models import MODELS
+
+    models = [f"  {m.name:14} {', '.join(m.parameter_names):18} {m.reference}" for m in MODELS.values()]
+    baselines = [f"  {b.name:14} reads {', '.join(b.inputs)}" for b in BASELINES.values()]
+    datasets = [f"  dataset:{name}" for name in DATASETS]
+    sys.stdout.write("\n".join(["models", *models, "baselines", *baselines, "data sets", *datasets]) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Floor 1: purchase logs and summaries of customers, worked out inside a data engine.
+
+Names are imported on first use, since the engine's library takes most of a second to import.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clvmodels.data.compression import compress, compress_spend
+    from clvmodels.data.datasets import DATASETS
+    from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
+    from clvmodels.data.summary import compress_log, customer_summary, holdout_summary
+    from clvmodels.data.transactions import read_transactions
+
+__all__ = [
+    "DATASETS",
+    "calendar_history",
+    "compress",
+    "compress_log",
+    "compress_spend",
+    "customer_summary",
+    "first_purchase_days",
+    "holdout_summary",
+    "period_ends",
+    "purchases_by_period",
+    "read_transactions",
+]
+
+_HOME = {
+    "DATASETS": "datasets",
+    "calendar_history": "history",
+    "compress": "compression",
+    "compress_log": "summary",
+    "compress_spend": "compression",
+    "customer_summary": "summary",
+    "first_purchase_days": "history",
+    "holdout_summary": "summary",
+    "period_ends": "history",
+    "purchases_by_period": "history",
+    "read_transactions": "transactions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,63 @@
+"""Sufficient-statistics compression: customers alike become one counted pattern, with no loss.
+
+For a summary in memory, by NumPy: 0.25 s for 1,000,000 customers of 414,000 patterns, where the
+engine takes 0.36 to 0.56 s, most of it to take the customers in and hand the pattern of each back.
+`summary.compress_log` groups inside the engine where the customers need not leave it.
+"""
+
+import numpy as np
+
+from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.patterns import FloatArray, IntArray, Levels, PurchasePatterns, SpendPatterns
+from clvmodels.foundation.records import CustomerSummary
+
+
+def compress(customers: CustomerSummary) -> tuple[PurchasePatterns, IntArray]:
+    """Distinct (frequency, recency, T) with counts, and the pattern of each customer.
+
+    Returns
+    -------
+    patterns : PurchasePatterns of K patterns, in the order of frequency, recency, T
+    index : ndarray, shape (N,), customer n has pattern index[n]
+    """
+    columns = [Levels.of(column) for column in (customers.frequency, customers.recency, customers.T)]
+    places, index, counts = _distinct(columns, customers.n_customers)
+    frequency, recency, T = (_again(column, places) for column in columns)
+    return PurchasePatterns(frequency, recency, T, counts, customers.unit), index
+
+
+def compress_spend(customers: CustomerSummary) -> SpendPatterns:
+    """Distinct (frequency, monetary_value) of the customers with a repeat purchase and a known spend.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    known = (customers.frequency > 0) & ~np.isnan(customers.monetary_value)
+    if not known.any():
+        raise DataError(
+            "no customer has a repeat purchase with a known spend above 0: "
+            "a spend model has nothing to learn from."
+        )
+    columns = [Levels.of(customers.frequency[known]), Levels.of(customers.monetary_value[known])]
+    weights = None if customers.n_customers is None else customers.n_customers[known]
+    places, _, counts = _distinct(columns, weights)
+    return SpendPatterns(_again(columns[0], places), columns[1].rows[places], counts, customers.currency)
+
+
+def _distinct(columns: list[Levels], n_customers: FloatArray | None) -> tuple[IntArray, IntArray, FloatArray]:
+    """First row of each distinct combination (K,), the combination of each row (N,), and customers (K,).
+
+    Combinations are numbered in lexicographic order, so that the order of rows does not matter.
+    """
+    key = columns[0].index
+    for column in columns[1:]:
+        key = key * len(column.values) + column.index
+    _, places, index = np.unique(key, return_index=True, return_inverse=True)
+    return places, index, np.bincount(index, weights=n_customers).astype(np.float64)
+
+
+def _again(column: Levels, places: IntArray) -> Levels:
+    """The same distinct values over some rows that still hold all of them."""
+    return Levels(column.values, column.index[places])

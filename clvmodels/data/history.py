@@ -1,0 +1,120 @@
+"""The log over calendar time: acquisition and activity, and repeat purchases of a cohort by period."""
+
+import datetime as dt
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from clvmodels.data.engines import day, total
+from clvmodels.data.summary import holdout_end
+from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.patterns import FloatArray, IntArray
+from clvmodels.foundation.records import TransactionLog, Window
+from clvmodels.foundation.results import Period
+from clvmodels.foundation.units import days_per_unit
+
+CALENDAR = {"day": "D", "week": "W", "month": "M", "year": "Y"}  # Ibis's letters; weeks begin on Monday
+
+
+def calendar_history(log: TransactionLog, *, unit: str = "month") -> list[Period]:
+    """New customers, repeat purchases and active customers by calendar day, week, month or year.
+
+    Every period from the first purchase to the last is there, those without a purchase as zeros.
+    The first and the last may be cut off by the ends of the log.
+
+    Raises
+    ------
+    DataError
+        If the unit is none of these.
+    """
+    days_per_unit(unit)
+    table = _with_first(log)
+    new = table.date == table["first"]
+    by_period = table.group_by(start=table.date.truncate(CALENDAR[unit]).cast("date")).aggregate(
+        new_customers=new.sum(),
+        first_amount=total(table.amount, where=new),
+        repeat_purchases=(~new).sum(),
+        repeat_amount=total(table.amount, where=~new),
+        active_customers=table.customer_id.nunique(),
+    )
+    found = {row.pop("start"): row for row in by_period.order_by("start").to_pyarrow().to_pylist()}
+    none = dict.fromkeys(next(iter(found.values())), 0)
+    return [
+        Period(start=start.isoformat(), **found.get(start, none))
+        for start in _starts(min(found), max(found), unit)
+    ]
+
+
+def period_ends(log: TransactionLog, window: Window) -> list[dt.date]:
+    """Last days of the periods of one unit, from the log's first day to the end of the window.
+
+    Periods are counted from `calibration_end` both ways, so that it is the end of one of them. What
+    remains at either end is a shorter period.
+    """
+    per_unit = days_per_unit(window.unit)
+    last = window.calibration_end if window.holdout_end is None else window.holdout_end
+    before = int((window.calibration_end - log.first_date).days / per_unit)
+    after = int((last - window.calibration_end).days / per_unit)
+    steps = (dt.timedelta(days=round(step * per_unit)) for step in range(-before, after + 1))
+    ends = [window.calibration_end + step for step in steps]
+    return ends if ends[-1] == last else [*ends, last]
+
+
+def purchases_by_period(log: TransactionLog, window: Window, *, ends: Sequence[dt.date]) -> FloatArray:
+    """Repeat purchases in each period of the customers won by the end of the calibration, shape (len(ends),).
+
+    Parameters
+    ----------
+    log, window : purchase log, and the window whose calibration says which customers count
+    ends : last days of the periods, increasing; the first period begins with the log, each other
+        on the day after the one before it (see `period_ends`)
+
+    Raises
+    ------
+    DataError
+        If the ends do not increase, or go beyond the log.
+    """
+    if not ends or any(late <= early for early, late in itertools.pairwise(ends)):
+        raise DataError("ends: expected increasing days, at least one.")
+    if window.holdout_end is not None:
+        holdout_end(log, window)
+    table = _with_first(log)
+    repeats = table.filter(
+        (table["first"] <= day(window.calibration_end))
+        & (table.date > table["first"])
+        & (table.date <= day(ends[-1]))
+    )
+    by_day = repeats.group_by("date").aggregate(purchases=repeats.count()).to_pyarrow()
+    period = np.searchsorted(
+        np.array(ends, dtype="datetime64[D]"), by_day["date"].to_numpy().astype("datetime64[D]")
+    )
+    return np.bincount(period, weights=by_day["purchases"].to_numpy(), minlength=len(ends))
+
+
+def first_purchase_days(log: TransactionLog, window: Window) -> tuple[IntArray, IntArray]:
+    """Days on which customers of the calibration were won, since the log's first, and how many, each (D,)."""
+    first = log.table.group_by("customer_id").aggregate(first=log.table.date.min())
+    won = first.filter(first["first"] <= day(window.calibration_end))
+    by_day = won.group_by("first").aggregate(customers=won.count()).order_by("first").to_pyarrow()
+    days = (by_day["first"].to_numpy().astype("datetime64[D]") - np.datetime64(log.first_date, "D")).astype(
+        np.int64
+    )
+    return days, by_day["customers"].to_numpy().astype(np.int64)
+
+
+def _with_first(log: TransactionLog) -> Any:
+    """The log's table with the day of each customer's first purchase."""
+    return log.table.group_by("customer_id").mutate(first=lambda table: table.date.min())
+
+
+def _starts(first: dt.date, last: dt.date, unit: str) -> list[dt.date]:
+    """First days of the calendar periods from one to another, both included; all are such first days."""
+    if unit in ("day", "week"):
+        days = int(days_per_unit(unit))
+        return [first + dt.timedelta(days=step) for step in range(0, (last - first).days + 1, days)]
+    months = {"month": 1, "year": 12}[unit]
+    count = (last.year - first.year) * 12 + last.month - first.month
+    numbers = range(first.year * 12 + first.month - 1, first.year * 12 + first.month + count, months)
+    return [dt.date(number // 12, number % 12 + 1, 1) for number in numbers]

@@ -1,0 +1,191 @@
+"""Summaries of customers over a window, each by one expression inside the engine."""
+
+import datetime as dt
+from typing import Any
+
+import ibis
+import numpy as np
+
+from clvmodels.data.engines import day, money, total
+from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.patterns import FloatArray, PurchasePatterns
+from clvmodels.foundation.records import (
+    CustomerSummary,
+    HoldoutSummary,
+    IdArray,
+    LedgerLine,
+    TransactionLog,
+    Window,
+)
+from clvmodels.foundation.units import DAYS_PER_YEAR, days_per_unit
+
+QUIET_DAYS = 31  # a calibration may end this long after the last purchase: a small firm can be without one
+
+
+def customer_summary(log: TransactionLog, window: Window, *, current_days: int = 365) -> CustomerSummary:
+    """Frequency, recency, T and spend of each customer won by the end of the calibration.
+
+    Parameters
+    ----------
+    log : purchase log
+    window : only its `calibration_end` and `unit` are read
+    current_days : the current value is the spend of so many days up to `calibration_end`, that day
+        included, at a yearly rate; of all days of the log where it is shorter
+
+    Returns
+    -------
+    CustomerSummary
+        In the order of customer_id. Purchases of one customer on one day are one. A customer whose
+        repeat purchases come to 0 or less stays in it without a monetary_value, and is listed in
+        `set_aside` as "no_positive_spend"; those won later are counted there as "after_calibration".
+
+    Raises
+    ------
+    DataError
+        If the calibration ends before the first purchase or long after the last one.
+    """
+    _check_calibration(log, window)
+    if current_days < 1:
+        raise DataError(f"current_days = {current_days}: expected at least 1 day.")
+    end = window.calibration_end
+    days_used = min(current_days, (end - log.first_date).days + 1)
+    current_from = end - dt.timedelta(days=days_used - 1)
+    rows = customers_until(log, end, current_from=current_from).order_by("customer_id").to_pyarrow()
+    frequency, recency, T, repeat_amount, first_amount, current = (
+        rows[name].to_numpy().astype(np.float64)
+        for name in ("frequency", "recency_days", "T_days", "repeat_amount", "first_amount", "current_amount")
+    )
+    customer_id = rows["customer_id"].to_numpy()
+    unpaid = (frequency > 0) & (repeat_amount <= 0)
+    per_unit = days_per_unit(window.unit)
+    return CustomerSummary(
+        customer_id=customer_id,
+        frequency=frequency,
+        recency=recency / per_unit,
+        T=T / per_unit,
+        monetary_value=np.where((frequency > 0) & ~unpaid, repeat_amount / np.maximum(frequency, 1), np.nan),
+        first_amount=first_amount,
+        current_value=current * (DAYS_PER_YEAR / days_used),
+        unit=window.unit,
+        currency=log.currency,
+        calibration_end=end,
+        set_aside=_set_aside(customer_id[unpaid], repeat_amount[unpaid]) + _won_later(log, end),
+    )
+
+
+def holdout_summary(log: TransactionLog, window: Window) -> HoldoutSummary:
+    """Purchase days and spend in the holdout of each customer of the calibration, in the same order.
+
+    Raises
+    ------
+    DataError
+        If the window has no holdout, or the log ends before it does.
+    """
+    _check_calibration(log, window)
+    start, end = window.calibration_end, holdout_end(log, window)
+    table = log.table.filter(log.table.date <= day(end))
+    held = table.date > day(start)
+    by_customer = table.group_by("customer_id").aggregate(
+        first=table.date.min(), purchases=held.sum(), amount=total(table.amount, where=held)
+    )
+    rows = by_customer.filter(by_customer["first"] <= day(start)).order_by("customer_id").to_pyarrow()
+    return HoldoutSummary(
+        customer_id=rows["customer_id"].to_numpy(),
+        purchases=rows["purchases"].to_numpy().astype(np.float64),
+        amount=rows["amount"].to_numpy(),
+        window=window,
+        currency=log.currency,
+    )
+
+
+def compress_log(log: TransactionLog, window: Window) -> PurchasePatterns:
+    """The counted patterns of the calibration straight from the log, grouped inside the engine.
+
+    The same patterns as `compress(customer_summary(log, window))` gives, where the customers need not leave
+    the engine.
+
+    Raises
+    ------
+    DataError
+        If the calibration ends before the first purchase or long after the last one.
+    """
+    _check_calibration(log, window)
+    end = window.calibration_end
+    rows = customers_until(log, end, current_from=end)
+    key = ["frequency", "recency_days", "T_days"]
+    patterns = rows.group_by(key).aggregate(n_customers=rows.count()).order_by(key).to_pyarrow()
+    frequency, recency, T, counts = (
+        patterns[name].to_numpy().astype(np.float64) for name in [*key, "n_customers"]
+    )
+    per_unit = days_per_unit(window.unit)
+    return PurchasePatterns.of(frequency, recency / per_unit, T / per_unit, window.unit, counts)
+
+
+def customers_until(log: TransactionLog, end: dt.date, *, current_from: dt.date) -> Any:
+    """A row a customer of what the log shows until a day; lengths of time in whole days.
+
+    Columns: customer_id, first, frequency, recency_days, T_days, repeat_amount, first_amount, current_amount.
+    """
+    seen = log.table.filter(log.table.date <= day(end))
+    by_customer = seen.group_by("customer_id").aggregate(
+        first=seen.date.min(),
+        last=seen.date.max(),
+        days=seen.count(),
+        spent=money(seen.amount).sum(),
+        spent_first=money(seen.amount.argmin(seen.date)),
+        current_amount=total(seen.amount, where=seen.date >= day(current_from)),
+    )
+    return by_customer.select(
+        "customer_id",
+        "first",
+        frequency=by_customer.days - 1,
+        recency_days=by_customer["last"].delta(by_customer["first"], unit="day"),
+        T_days=ibis.literal(end).delta(by_customer["first"], unit="day"),
+        repeat_amount=(by_customer.spent - by_customer.spent_first).cast("float64"),
+        first_amount=by_customer.spent_first.cast("float64"),
+        current_amount=by_customer.current_amount,
+    )
+
+
+def holdout_end(log: TransactionLog, window: Window) -> dt.date:
+    """The last day of the holdout; refused where there is none, or the log does not reach it."""
+    if window.holdout_end is None:
+        raise DataError("this window has no holdout: give Window(holdout_end=...).")
+    if window.holdout_end > log.last_date + dt.timedelta(days=1):
+        raise DataError(
+            f"holdout_end {window.holdout_end} is outside the data: the log ends on {log.last_date}. "
+            "Days without data would count as days without purchases; end the holdout there."
+        )
+    return window.holdout_end
+
+
+def _check_calibration(log: TransactionLog, window: Window) -> None:
+    latest = log.last_date + dt.timedelta(days=QUIET_DAYS)
+    if not log.first_date <= window.calibration_end <= latest:
+        raise DataError(
+            f"calibration_end {window.calibration_end} is outside the data: "
+            f"the log goes from {log.first_date} to {log.last_date}."
+        )
+
+
+def _set_aside(ids: IdArray, amounts: FloatArray) -> tuple[LedgerLine, ...]:
+    if len(ids) == 0:
+        return ()
+    return (LedgerLine("no_positive_spend", len(ids), float(amounts.sum()), tuple(ids[:5])),)
+
+
+def _won_later(log: TransactionLog, end: dt.date) -> tuple[LedgerLine, ...]:
+    """Customers whose first purchase is after the calibration."""
+    by_customer = log.table.group_by("customer_id").aggregate(
+        first=log.table.date.min(), amount=money(log.table.amount).sum()
+    )
+    later = by_customer.filter(by_customer["first"] > day(end))
+    counts = (
+        later.aggregate(rows=later.count(), amount=later.amount.sum().cast("float64"))
+        .to_pyarrow()
+        .to_pylist()[0]
+    )
+    if counts["rows"] == 0:
+        return ()
+    ids = later.order_by("customer_id").limit(5).to_pyarrow()["customer_id"].to_pylist()
+    return (LedgerLine("after_calibration", counts["rows"], counts["amount"], tuple(ids)),)

@@ -1,0 +1,258 @@
+"""Is the predictive distribution right? Groups, counts, coverage and PIT, from one pass over the draws."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from clvmodels.evaluation.scores import crps_of_draws
+from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.patterns import FloatArray, IntArray
+from clvmodels.foundation.records import DrawBlock, Forecast, IdArray, Replay
+from clvmodels.foundation.results import CalibrationRow, CountRow, CoverageRow
+
+GROUPS = ("0", "1", "2", "3", "4", "5", "6", "7+")
+COUNTS = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9+")
+PROBABILITIES = (0.50, 0.80, 0.90, 0.95)
+BAND = (0.05, 0.95)
+
+
+@dataclass(frozen=True)
+class PredictiveCheck:
+    """Predictive draws of N customers held against their outcomes, in S draws.
+
+    Attributes
+    ----------
+    quantity : "purchases" or "spend"
+    outcome : ndarray, shape (N,), what happened
+    group : ndarray of int, shape (N,), place of each customer in `GROUPS`, by frequency
+    crps : ndarray, shape (N,), in the outcome's unit
+    pit : ndarray, shape (N,), randomised probability integral transform, uniform if all is right
+    inside : ndarray of bool, shape (N, 4), outcome within the interval of each of `PROBABILITIES`
+    group_totals : ndarray, shape (8, S), predicted total of each group in each draw
+    count_totals : ndarray, shape (10, S), customers predicted at each of `COUNTS` in each draw
+    """
+
+    quantity: str
+    outcome: FloatArray
+    group: IntArray
+    crps: FloatArray
+    pit: FloatArray
+    inside: np.ndarray
+    group_totals: FloatArray
+    count_totals: FloatArray
+
+
+def predictive_check(
+    forecast: Forecast, outcome: FloatArray, *, frequency: FloatArray, rng: np.random.Generator
+) -> PredictiveCheck:
+    """Check of a forecast by one pass over its draws, a block of customers at a time.
+
+    Parameters
+    ----------
+    forecast : of "purchases" or "spend", with a replay
+    outcome : ndarray, shape (N,), what happened, in the forecast's order of customers
+    frequency : ndarray, shape (N,), repeat purchases in the calibration
+    rng : draws one number a customer, which breaks ties in the PIT
+
+    Raises
+    ------
+    DataError
+        If the forecast has no draws, fewer than two of them, or not one row for each outcome.
+    """
+    replay = _checked_replay(forecast, outcome, frequency)
+    group = np.minimum(frequency, len(GROUPS) - 1).astype(np.int64)
+    tie_breaks = _by_customer(rng.random(len(outcome)), forecast.customer_id)
+    per_customer: list[tuple[FloatArray, FloatArray, np.ndarray]] = []
+    group_totals, count_totals = np.zeros((len(GROUPS), 1)), np.zeros((len(COUNTS), 1))
+    for block in replay("customers"):
+        _check_block(block, forecast)
+        rows = block.rows
+        ordered = np.sort(block.values, axis=1)
+        per_customer.append(
+            (
+                crps_of_draws(ordered, outcome[rows]),
+                randomised_pit(ordered, outcome[rows], tie_breaks=tie_breaks[rows]),
+                _inside(ordered, outcome[rows]),
+            )
+        )
+        member = (group[rows] == np.arange(len(GROUPS))[:, None]).astype(np.float64)
+        group_totals = group_totals + member @ block.values
+        count_totals = count_totals + _counted(block.values)
+    crps, pit, inside = (np.concatenate(column) for column in zip(*per_customer, strict=True))
+    return PredictiveCheck(forecast.quantity, outcome, group, crps, pit, inside, group_totals, count_totals)
+
+
+def crps_by_customer(forecast: Forecast, outcome: FloatArray) -> FloatArray:
+    """Continuous ranked probability score of each customer, shape (N,); NaN where the method has no draws."""
+    if forecast.replay is None:
+        return np.full(len(forecast), np.nan)
+    blocks = forecast.replay("customers")
+    return np.concatenate(
+        [crps_of_draws(np.sort(block.values, axis=1), outcome[block.rows]) for block in blocks]
+    )
+
+
+def _checked_replay(forecast: Forecast, outcome: FloatArray, frequency: FloatArray) -> Replay:
+    if forecast.replay is None:
+        raise DataError(
+            f"the forecast of {forecast.quantity} by {forecast.method} has no draws: a check of the "
+            "distribution needs a forecast with one."
+        )
+    if not len(forecast) == len(outcome) == len(frequency):
+        raise DataError(
+            f"the forecast of {forecast.quantity} has {len(forecast)} customers, the outcome {len(outcome)}, "
+            f"frequency {len(frequency)}: give all three in the same order of customers."
+        )
+    return forecast.replay
+
+
+def _check_block(block: DrawBlock, forecast: Forecast) -> None:
+    if block.values.shape[1] < 2:
+        raise DataError(
+            f"the forecast of {forecast.quantity} has {block.values.shape[1]} draw a customer: a check of "
+            "its distribution needs two or more."
+        )
+
+
+def _by_customer(values: FloatArray, ids: IdArray) -> FloatArray:
+    """Values handed out in the order of customer_id, so that the order of rows changes nothing."""
+    handed = np.empty_like(values)
+    handed[np.argsort(ids.astype(str))] = values
+    return handed
+
+
+def randomised_pit(ordered: FloatArray, outcome: FloatArray, *, tie_breaks: FloatArray) -> FloatArray:
+    """Probability integral transform of each outcome among its draws, ties broken at random.
+
+    (draws below + V (draws equal + 1)) / (S + 1): uniform if outcome and draws come from one
+    distribution, with atoms (counts, spend of 0) or without.
+
+    Parameters
+    ----------
+    ordered : ndarray, shape (N, S), draws in increasing order
+    outcome, tie_breaks : ndarray, shape (N,); V is uniform on 0 to 1
+
+    Returns
+    -------
+    ndarray, shape (N,), from 0 to 1
+
+    References
+    ----------
+    .. [1] Czado, Gneiting and Held (2009), doi:10.1111/j.1541-0420.2009.01191.x
+    """
+    below = (ordered < outcome[:, None]).sum(axis=1)
+    equal = (ordered == outcome[:, None]).sum(axis=1)
+    pit: FloatArray = (below + tie_breaks * (equal + 1)) / (ordered.shape[1] + 1)
+    return pit
+
+
+def _inside(ordered: FloatArray, outcome: FloatArray) -> np.ndarray:
+    """Whether each outcome lies in the central interval of each probability, shape (N, 4)."""
+    return np.column_stack(
+        [
+            (_quantile(ordered, (1 - p) / 2) <= outcome) & (outcome <= _quantile(ordered, (1 + p) / 2))
+            for p in PROBABILITIES
+        ]
+    )
+
+
+def _quantile(ordered: FloatArray, probability: float) -> FloatArray:
+    """Quantile of each row of ordered draws, by linear interpolation as `np.quantile` has it."""
+    position = probability * (ordered.shape[1] - 1)
+    below = int(position)
+    above = min(below + 1, ordered.shape[1] - 1)
+    quantile: FloatArray = ordered[:, below] + (position - below) * (ordered[:, above] - ordered[:, below])
+    return quantile
+
+
+def _counted(values: FloatArray) -> FloatArray:
+    """Number of customers at each of `COUNTS` in each draw, shape (10, S)."""
+    exact = np.stack([(values == count).sum(axis=0) for count in range(len(COUNTS) - 1)])
+    return np.vstack([exact, len(values) - exact.sum(axis=0)]).astype(np.float64)
+
+
+def calibration_rows(check: PredictiveCheck) -> list[CalibrationRow]:
+    """Mean outcome of customers by frequency, and the 90 % predictive band of that mean.
+
+    A group without customers has no row.
+    """
+    sizes = np.bincount(check.group, minlength=len(GROUPS))
+    actual = np.bincount(check.group, weights=check.outcome, minlength=len(GROUPS))
+    return [
+        CalibrationRow(
+            group=GROUPS[g],
+            customers=int(sizes[g]),
+            actual=float(actual[g] / sizes[g]),
+            expected=float(check.group_totals[g].mean() / sizes[g]),
+            low=float(np.quantile(check.group_totals[g], BAND[0]) / sizes[g]),
+            high=float(np.quantile(check.group_totals[g], BAND[1]) / sizes[g]),
+        )
+        for g in np.flatnonzero(sizes)
+    ]
+
+
+def count_rows(check: PredictiveCheck) -> list[CountRow]:
+    """Number of customers by holdout purchases, and its 90 % predictive band.
+
+    Raises
+    ------
+    DataError
+        If the check is not one of purchases.
+    """
+    if check.quantity != "purchases":
+        raise DataError(
+            f'a histogram of counts needs a check of "purchases", this one is of "{check.quantity}".'
+        )
+    actual = _counted(check.outcome[:, None])[:, 0]
+    return [
+        CountRow(
+            count=count,
+            actual=int(actual[place]),
+            expected=float(draws.mean()),
+            low=float(np.quantile(draws, BAND[0])),
+            high=float(np.quantile(draws, BAND[1])),
+        )
+        for place, (count, draws) in enumerate(zip(COUNTS, check.count_totals, strict=True))
+    ]
+
+
+def coverage_rows(checks: Sequence[PredictiveCheck]) -> list[CoverageRow]:
+    """Share of customers inside their 50, 80, 90 and 95 % intervals, with 90 % Wilson bounds.
+
+    The ends count as inside, so counts are covered more often than stated. The bounds take customers as
+    independent; errors that they share (parameters) widen them.
+    """
+    return [
+        CoverageRow(
+            check.quantity, probability, float(inside.mean()), *wilson_bounds(inside.mean(), len(inside))
+        )
+        for check in checks
+        for probability, inside in zip(PROBABILITIES, check.inside.T, strict=True)
+    ]
+
+
+def wilson_bounds(share: float, n: int, *, probability: float = 0.90) -> tuple[float, float]:
+    """Wilson's interval of a binomial share.
+
+    Parameters
+    ----------
+    share : share of successes
+    n : trials
+    probability : of the interval
+
+    References
+    ----------
+    .. [1] Wilson (1927), doi:10.1080/01621459.1927.10502953
+    """
+    z = NormalDist().inv_cdf(0.5 + probability / 2)
+    shrunk = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+    return float(shrunk - half), float(shrunk + half)
+
+
+def pit_histogram(check: PredictiveCheck, *, bins: int) -> list[float]:
+    """Shares of customers by PIT in equal bins from 0 to 1; each is near 1 / bins if all is right."""
+    counts, _ = np.histogram(check.pit, bins=bins, range=(0.0, 1.0))
+    return [float(share) for share in counts / len(check.pit)]

@@ -1,0 +1,130 @@
+"""What a forecast asks of its arguments, checked before any work; and parameter draws brought together."""
+
+import math
+
+import numpy as np
+
+from clvmodels.foundation.errors import DataError, FitError
+from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.records import CustomerSummary
+from clvmodels.inference.result import Fit
+
+OUTCOME_DRAWS = 2000  # of a fit that has one parameter draw
+
+
+def require_horizon(horizon: float | None, quantity: str) -> float:
+    """The horizon, checked.
+
+    Raises
+    ------
+    DataError
+        If it is missing, negative or not finite.
+    """
+    if horizon is None:
+        raise DataError(f"{quantity} needs a horizon: a length of time in the customers' unit, such as 52.")
+    if not math.isfinite(horizon) or horizon < 0:
+        raise DataError(f"horizon = {horizon}: expected a length of time, finite and not negative.")
+    return float(horizon)
+
+
+def require_family(fit: Fit, family: str, place: str) -> None:
+    """Refuse a fit of the other kind.
+
+    Raises
+    ------
+    FitError
+        If a spend model stands where a purchase model is expected, or the reverse.
+    """
+    if fit.model.family != family:
+        raise FitError(
+            f"{place} is a fit of {fit.model.name}, a {fit.model.family} model: a {family} model is expected."
+        )
+
+
+def require_same_units(fit: Fit, customers: CustomerSummary) -> None:
+    """Refuse to forecast in other units than the fit's.
+
+    Raises
+    ------
+    FitError
+        If a purchase model's unit of time, or a spend model's currency, is not the customers'.
+    """
+    if fit.model.family == "purchases":
+        name, of_fit, of_customers = "unit of time", fit.unit, customers.unit
+    else:
+        name, of_fit, of_customers = "currency", fit.currency, customers.currency
+    if of_fit != of_customers:
+        raise FitError(
+            f"the fit of {fit.model.name} has {name} {of_fit!r}, the customers have {of_customers!r}: "
+            "summarise the customers in the fit's, or fit again."
+        )
+
+
+def require_single_customers(customers: CustomerSummary) -> None:
+    """Refuse counted rows where outcomes are drawn.
+
+    Raises
+    ------
+    DataError
+        If a row stands for several customers.
+    """
+    if customers.n_customers is not None:
+        raise DataError(
+            "rows with n_customers stand for several customers: outcomes are drawn for each customer by its "
+            "id, so give a row for each. Expectations (p_alive, expected_purchases) take counted rows."
+        )
+
+
+def joint_draws(
+    fits: tuple[Fit, ...], draws: int | None, *, outcomes: bool
+) -> tuple[list[FloatArray], tuple[int, int]]:
+    """Parameters of each fit at the same draws, shape (S, P) each; and the numbers of chains and draws.
+
+    Draw s takes parameter draw s of every fit; a fit with one draw ("mle", "known") holds still. `draws`
+    below the number of parameter draws takes evenly spaced ones; for outcomes, `draws` above it takes
+    each several times.
+
+    Raises
+    ------
+    FitError
+        If the fits have different numbers of draws, or `draws` cannot be met.
+    """
+    sizes = {fit.n_draws for fit in fits} - {1}
+    if len(sizes) > 1:
+        held = ", ".join(f"{fit.model.name} {fit.n_draws}" for fit in fits)
+        raise FitError(f"the fits have different numbers of draws ({held}): fit them with the same draws=.")
+    available = max(sizes, default=1)
+    if draws is None:
+        draws = OUTCOME_DRAWS if outcomes and available == 1 else available
+    draws = _require_count(draws)
+    if not outcomes and draws > available:
+        raise FitError(
+            f"draws = {draws}: the fit has {available}, and an expectation has no more than its parameters."
+        )
+    chosen = np.arange(draws) * available // draws
+    shape = (1, draws)
+    if draws == available:
+        fullest = max(fits, key=lambda fit: fit.n_draws)
+        shape = (int(fullest.draws.sizes["chain"]), int(fullest.draws.sizes["draw"]))
+    return [_theta(fit)[chosen if fit.n_draws > 1 else 0 * chosen] for fit in fits], shape
+
+
+def _require_count(draws: object) -> int:
+    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
+        raise FitError(f"draws = {draws!r}: expected a whole number above 0.")
+    return int(draws)
+
+
+def _theta(fit: Fit) -> FloatArray:
+    """Parameters in the paper's order, chains one after the other, shape (S, P)."""
+    return np.column_stack(list(fit.columns().values()))
+
+
+def method_name(*fits: Fit) -> str:
+    """Models and how each was fitted, such as "bg_nbd+gamma_gamma:laplace" or "bg_nbd:mle".
+
+    "mle" and "known" say that the forecast holds the parameters fixed.
+    """
+    models = "+".join(fit.model.name for fit in fits)
+    methods = "+".join(dict.fromkeys(fit.method for fit in fits))
+    return f"{models}:{methods}"

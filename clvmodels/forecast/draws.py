@@ -1,0 +1,156 @@
+"""A table of rows and draws that is never whole in memory: parts of it are made when asked for.
+
+Blocks of rows have a fixed size and a canonical order, and each part of the table is the same whichever
+way it is asked for. So means, quantiles and totals are the same bits for any order of the customers and
+any number of threads.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from clvmodels.foundation.patterns import FloatArray, IntArray
+from clvmodels.foundation.records import CustomerSummary, DrawBlock, Forecast, Replay
+
+BLOCK = 128  # rows: with 2,000 draws of three quantities 6 MB; the totals' rounding depends on it
+BLOCK_CELLS = 2**18  # values that a thread makes at a time in a replay
+REPLAY_CELLS = 2**22  # values in a block that a replay hands out: 32 MB
+
+Make = Callable[[IntArray, slice], FloatArray]
+
+
+@dataclass(frozen=True)
+class DrawTable:
+    """Draws of one or more quantities for rows that stand for one customer or for several alike.
+
+    Attributes
+    ----------
+    make : (rows, draws) -> ndarray, shape (quantities, rows, draws)
+    row_of : ndarray, shape (N,), the row of each customer in the caller's order
+    n_customers : ndarray, shape (R,), customers that a row stands for
+    chains : number of chains and of draws in each
+    """
+
+    make: Make
+    row_of: IntArray
+    n_customers: FloatArray
+    chains: tuple[int, int]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows R."""
+        return len(self.n_customers)
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws S."""
+        return self.chains[0] * self.chains[1]
+
+
+def forecasts_of(
+    table: DrawTable,
+    customers: CustomerSummary,
+    *,
+    quantities: Sequence[str],
+    method: str,
+    horizon: float,
+) -> tuple[Forecast, ...]:
+    """One forecast for each quantity of the table, from a single pass over it."""
+    import xarray as xr
+
+    statistics, totals = _summarise(table)
+    return tuple(
+        Forecast(
+            quantity=quantity,
+            method=method,
+            customer_id=customers.customer_id,
+            mean=of_rows[0][table.row_of],
+            sd=of_rows[1][table.row_of],
+            q05=of_rows[2][table.row_of],
+            q50=of_rows[3][table.row_of],
+            q95=of_rows[4][table.row_of],
+            totals=xr.DataArray(total.reshape(table.chains), dims=("chain", "draw"), name=quantity),
+            horizon=horizon,
+            unit=customers.unit,
+            currency=customers.currency,
+            replay=_replay(table, place),
+        )
+        for place, (quantity, of_rows, total) in enumerate(zip(quantities, statistics, totals, strict=True))
+    )
+
+
+def over_blocks[Result](n_rows: int, work: Callable[[IntArray], Result], *, size: int) -> Iterator[Result]:
+    """Results of `work` on each block of `size` rows, in order; threads share the blocks."""
+    blocks = [np.arange(first, min(first + size, n_rows)) for first in range(0, n_rows, size)]
+    if len(blocks) == 1:
+        yield work(blocks[0])
+        return
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        yield from threads.map(work, blocks)
+
+
+def _summarise(table: DrawTable) -> tuple[FloatArray, FloatArray]:
+    """Mean, sd and quantiles, shape (quantities, 5, R); totals, shape (quantities, S)."""
+
+    def work(rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        values = table.make(rows, slice(0, table.n_draws))
+        totals = (values * table.n_customers[rows, None]).sum(axis=1)
+        return row_statistics(values), totals
+
+    statistics = []
+    totals: FloatArray | float = 0.0
+    for of_rows, of_block in over_blocks(table.n_rows, work, size=BLOCK):
+        statistics.append(of_rows)
+        totals = totals + of_block
+    return np.concatenate(statistics, axis=-1), np.asarray(totals)
+
+
+def row_statistics(values: FloatArray) -> FloatArray:
+    """Mean, sd, q05, q50, q95 of each row: shape (..., K, S) to (..., 5, K). Sorts `values` in place.
+
+    A quantile is the least value with that share of the draws at or below it, so that counts stay
+    whole. One draw is no distribution: its sd and quantiles are NaN.
+    """
+    n_draws = values.shape[-1]
+    mean = values.mean(axis=-1)
+    if n_draws == 1:
+        return np.stack([mean] + 4 * [np.full_like(mean, np.nan)], axis=-2)
+    with np.errstate(invalid="ignore"):  # infinite expectations have no sd
+        sd = values.std(axis=-1, ddof=1)
+    values.sort(axis=-1)
+    q05, q50, q95 = (values[..., -(-n_draws * twentieths // 20) - 1] for twentieths in (1, 10, 19))
+    return np.stack([mean, sd, q05, q50, q95], axis=-2)
+
+
+def _replay(table: DrawTable, place: int) -> Replay:
+    """The replay of one quantity of the table."""
+
+    def by_customers() -> Iterator[DrawBlock]:
+        everything = slice(0, table.n_draws)
+        size = max(1, REPLAY_CELLS // table.n_draws)
+        for first in range(0, len(table.row_of), size):
+            rows, back = np.unique(table.row_of[first : first + size], return_inverse=True)
+            block = slice(first, first + len(back))
+            yield DrawBlock(block, everything, _rows_at(table, place, rows, everything)[back])
+
+    def by_draws() -> Iterator[DrawBlock]:
+        size = max(1, REPLAY_CELLS // len(table.row_of))
+        for first in range(0, table.n_draws, size):
+            draws = slice(first, min(first + size, table.n_draws))
+            values = _rows_at(table, place, np.arange(table.n_rows), draws)
+            yield DrawBlock(slice(0, len(table.row_of)), draws, values[table.row_of])
+
+    def replay(order: str) -> Iterator[DrawBlock]:
+        return {"customers": by_customers, "draws": by_draws}[order]()
+
+    return replay
+
+
+def _rows_at(table: DrawTable, place: int, rows: IntArray, draws: slice) -> FloatArray:
+    """One quantity of some rows at some draws, made block by block, shape (rows, draws)."""
+    size = max(BLOCK, BLOCK_CELLS // (draws.stop - draws.start))
+    parts = over_blocks(len(rows), lambda block: table.make(rows[block], draws)[place], size=size)
+    return np.concatenate(list(parts))

@@ -1,0 +1,155 @@
+"""Compiled loops over customers and draws; each model's own steps come in as first-class functions.
+
+numba keeps these on disk because every signature is written out; a function handed over as a
+dispatcher, or held in a closure, would be compiled again in each process. They release the GIL: threads
+take blocks of customers.
+
+`streams` is memory for two streams, from the caller: a record taken out of an array made in compiled code
+outlives the array, and its memory is then another's.
+"""
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+
+from clvmodels.foundation.streams import PURCHASES, SPEND, Stream, open_stream
+from clvmodels.models.kernels.interface import NEXT_AMOUNT, NEXT_PURCHASE, START, STATE
+
+F64, U64 = types.float64, types.uint64
+VECTOR, TABLE, CUBE = (types.Array(F64, n, "C") for n in (1, 2, 3))
+COUNTS = types.Array(types.int64, 2, "C")
+KEYS = types.Array(U64, 1, "C")
+STREAMS = types.Array(Stream, 1, "C")
+START_STEP = types.FunctionType(START)
+PURCHASE_STEP, AMOUNT_STEP = types.FunctionType(NEXT_PURCHASE), types.FunctionType(NEXT_AMOUNT)
+
+
+@numba.njit(
+    types.void(STREAMS, START_STEP, PURCHASE_STEP, TABLE, TABLE, KEYS, U64, U64, F64, TABLE),
+    cache=True,
+    nogil=True,
+)
+def draw_purchases(
+    streams: Any,
+    start: Any,
+    next_purchase: Any,
+    theta: Any,
+    history: Any,
+    keys: Any,
+    seed: Any,
+    first_draw: Any,
+    horizon: Any,
+    purchases: Any,
+) -> None:
+    """Fill `purchases`, shape (K, D), with the number of purchases in (T, T + horizon].
+
+    theta has shape (D, P), history (K, 3), keys (K,); row s of theta belongs to draw first_draw + s.
+    """
+    stream, state = streams[0], np.zeros(STATE)
+    for k in range(len(keys)):
+        for s in range(len(theta)):
+            open_stream(stream, seed, keys[k], first_draw + np.uint64(s), np.uint64(PURCHASES))
+            start(stream, theta[s], history[k], state)
+            count = 0
+            while next_purchase(stream, theta[s], state, horizon) <= horizon:
+                count += 1
+            purchases[k, s] = count
+
+
+@numba.njit(
+    types.void(STREAMS, START_STEP, PURCHASE_STEP, TABLE, TABLE, KEYS, U64, U64, VECTOR, COUNTS),
+    cache=True,
+    nogil=True,
+)
+def count_by_period(
+    streams: Any,
+    start: Any,
+    next_purchase: Any,
+    theta: Any,
+    history: Any,
+    keys: Any,
+    seed: Any,
+    first_draw: Any,
+    ends: Any,
+    totals: Any,
+) -> None:
+    """Add the customers' purchases to `totals`, shape (D, periods); period i is (ends[i - 1], ends[i]]."""
+    stream, state = streams[0], np.zeros(STATE)
+    horizon = ends[-1]
+    for k in range(len(keys)):
+        for s in range(len(theta)):
+            open_stream(stream, seed, keys[k], first_draw + np.uint64(s), np.uint64(PURCHASES))
+            start(stream, theta[s], history[k], state)
+            period = 0
+            time = next_purchase(stream, theta[s], state, horizon)
+            while time <= horizon:
+                while time > ends[period]:
+                    period += 1
+                totals[s, period] += 1
+                time = next_purchase(stream, theta[s], state, horizon)
+
+
+@numba.njit(
+    types.void(
+        STREAMS,
+        START_STEP,
+        PURCHASE_STEP,
+        START_STEP,
+        AMOUNT_STEP,
+        TABLE,
+        TABLE,
+        TABLE,
+        TABLE,
+        KEYS,
+        U64,
+        U64,
+        F64,
+        F64,
+        CUBE,
+    ),
+    cache=True,
+    nogil=True,
+)
+def draw_futures(
+    streams: Any,
+    start: Any,
+    next_purchase: Any,
+    start_spend: Any,
+    next_amount: Any,
+    theta: Any,
+    spend_theta: Any,
+    history: Any,
+    spend_history: Any,
+    keys: Any,
+    seed: Any,
+    first_draw: Any,
+    horizon: Any,
+    discount: Any,
+    outcomes: Any,
+) -> None:
+    """Fill `outcomes`, shape (3, K, D): purchases in (T, T + horizon], their value, their discounted value.
+
+    The purchases are those of `draw_purchases`: values come from a stream of their own.
+    """
+    stream, state = streams[0], np.zeros(STATE)
+    spend_stream, spend_state = streams[1], np.zeros(STATE)
+    for k in range(len(keys)):
+        for s in range(len(theta)):
+            draw = first_draw + np.uint64(s)
+            open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
+            start(stream, theta[s], history[k], state)
+            time = next_purchase(stream, theta[s], state, horizon)
+            count, value, discounted = 0, 0.0, 0.0
+            if time <= horizon:
+                open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
+                start_spend(spend_stream, spend_theta[s], spend_history[k], spend_state)
+            while time <= horizon:
+                amount = next_amount(spend_stream, spend_theta[s], spend_state)
+                count += 1
+                value += amount
+                discounted += amount * math.exp(-discount * time)
+                time = next_purchase(stream, theta[s], state, horizon)
+            outcomes[0, k, s], outcomes[1, k, s], outcomes[2, k, s] = count, value, discounted

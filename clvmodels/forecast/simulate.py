@@ -1,0 +1,118 @@
+"""Customers made up by a model's own story, with the future that a forecast is to be held against."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.model import Model
+from clvmodels.foundation.patterns import FloatArray, IntArray
+from clvmodels.foundation.records import CustomerSummary, IdArray
+from clvmodels.inference.result import require_positive
+from clvmodels.models import model_named
+
+if TYPE_CHECKING:  # slow to import and only named here
+    import pandas as pd
+
+
+def simulate(
+    model: str,
+    parameters: Mapping[str, float],
+    *,
+    T: float | FloatArray,
+    size: int,
+    seed: int,
+    horizon: float | None = None,
+    spend: Mapping[str, float] | None = None,
+    unit: str = "week",
+    currency: str = "USD",
+) -> "tuple[CustomerSummary, pd.DataFrame]":
+    """Customers seen up to their age T, and what they do in the `horizon` after it.
+
+    Parameters
+    ----------
+    model : registry name of a purchase model
+    parameters : by the paper's letters
+    T : age of all customers, or ndarray of shape (size,), units of time
+    size : number of customers
+    horizon : length of the future, units of time; T's mean if not given
+    spend : parameters of gamma_gamma; without them the summary has no monetary_value and the future no amount
+
+    Returns
+    -------
+    customers : CustomerSummary
+    future : frame with customer_id, purchases, and amount where `spend` is given
+
+    Raises
+    ------
+    FitError
+        If the model has no story, or a parameter, T or size cannot be.
+    """
+    record = model_named(model)
+    if record.family != "purchases" or record.simulate is None:
+        raise FitError(f"{model} does not tell when customers buy: simulate a purchase model and give spend=... .")
+    values = require_positive(dict(parameters), record)
+    age = np.broadcast_to(np.asarray(T, dtype=np.float64), (size,))
+    ahead = float(age.mean()) if horizon is None else float(horizon)
+    if size < 1 or not np.all(np.isfinite(age) & (age >= 0)) or not (np.isfinite(ahead) and ahead > 0):
+        raise FitError(f"size = {size}, T = {T}, horizon = {horizon}: expected size >= 1, T >= 0 and horizon > 0.")
+    rng = np.random.default_rng(seed)
+    buyer, time = record.simulate(rng, values, age + ahead)
+    amounts = _amounts(rng, spend, buyer, size)
+    return _observed(buyer, time, age, amounts, unit, currency), _future(buyer, time, age, amounts)
+
+
+def _amounts(
+    rng: np.random.Generator, spend: Mapping[str, float] | None, buyer: IntArray, size: int
+) -> tuple[FloatArray, FloatArray]:
+    """Spend of each first purchase, shape (size,), and of each repeat purchase; NaN without spend parameters."""
+    if spend is None:
+        return np.full(size, np.nan), np.full(len(buyer), np.nan)
+    gamma_gamma: Model = model_named("gamma_gamma")
+    values = require_positive(dict(spend), gamma_gamma)
+    nu = rng.gamma(values["q"], 1 / values["v"], size)
+    return rng.gamma(values["p"], 1 / nu), rng.gamma(values["p"], 1 / nu[buyer])
+
+
+def _ids(size: int) -> IdArray:
+    width = len(str(size))
+    return np.array([f"{i + 1:0{width}d}" for i in range(size)], dtype=object)
+
+
+def _observed(
+    buyer: IntArray,
+    time: FloatArray,
+    age: FloatArray,
+    amounts: tuple[FloatArray, FloatArray],
+    unit: str,
+    currency: str,
+) -> CustomerSummary:
+    seen = time <= age[buyer]
+    frequency = np.bincount(buyer[seen], minlength=len(age)).astype(np.float64)
+    recency = np.zeros(len(age))
+    np.maximum.at(recency, buyer[seen], time[seen])
+    spent = np.bincount(buyer[seen], weights=amounts[1][seen], minlength=len(age))
+    return CustomerSummary(
+        customer_id=_ids(len(age)),
+        frequency=frequency,
+        recency=recency,
+        T=age.copy(),
+        monetary_value=np.where(frequency > 0, spent / np.maximum(frequency, 1.0), np.nan),
+        first_amount=amounts[0],
+        current_value=np.full(len(age), np.nan),
+        unit=unit,
+        currency=currency,
+    )
+
+
+def _future(
+    buyer: IntArray, time: FloatArray, age: FloatArray, amounts: tuple[FloatArray, FloatArray]
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    later = buyer[time > age[buyer]]
+    frame = pd.DataFrame({"customer_id": _ids(len(age)), "purchases": np.bincount(later, minlength=len(age))})
+    if not np.isnan(amounts[0]).any():
+        frame["amount"] = np.bincount(later, weights=amounts[1][time > age[buyer]], minlength=len(age))
+    return frame

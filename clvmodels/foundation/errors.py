@@ -1,0 +1,13 @@
+"""Errors that a caller can cause: what was wrong, where, and how to fix it."""
+
+
+class DataError(ValueError):
+    """The data cannot be used as they are."""
+
+
+class StudyError(ValueError):
+    """A study file, a study's folder or a command-line argument cannot be used."""
+
+
+class FitError(ValueError):
+    """A model cannot be fitted to these data, or a fit cannot answer what is asked."""

@@ -1,0 +1,371 @@
+"""Records that cross floors: purchase log, windows, summaries of customers, forecasts."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.units import days_per_unit
+
+if TYPE_CHECKING:  # both are slow to import and only named here
+    import pandas as pd
+    import xarray as xr
+
+IdArray = NDArray[np.object_]
+
+
+def as_date(value: str | dt.date, name: str) -> dt.date:
+    """A calendar day from a date or from text such as "1997-09-30".
+
+    Raises
+    ------
+    DataError
+        If it is neither.
+    """
+    if isinstance(value, dt.datetime):
+        return value.date()
+    if isinstance(value, dt.date):
+        return value
+    try:
+        return dt.date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise DataError(f'{name} = {value!r}: expected a calendar day such as "1997-09-30".') from None
+
+
+@dataclass(frozen=True)
+class Window:
+    """The days that a model learns from, and the days that it is checked on.
+
+    Both ends are inclusive; the holdout begins the day after `calibration_end`.
+
+    Attributes
+    ----------
+    calibration_end : last day that the model sees
+    holdout_end : last day of the check, or None
+    unit : "day", "week", "month" or "year"; recency, T and horizons are in this unit
+    """
+
+    calibration_end: dt.date
+    holdout_end: dt.date | None = None
+    unit: str = "week"
+
+    def __post_init__(self) -> None:
+        days_per_unit(self.unit)
+        object.__setattr__(self, "calibration_end", as_date(self.calibration_end, "calibration_end"))
+        if self.holdout_end is None:
+            return
+        object.__setattr__(self, "holdout_end", as_date(self.holdout_end, "holdout_end"))
+        if self.holdout_end <= self.calibration_end:
+            raise DataError(
+                f"holdout_end {self.holdout_end} is not after calibration_end {self.calibration_end}: "
+                "the holdout begins the day after the calibration ends."
+            )
+
+    @property
+    def holdout_length(self) -> float:
+        """Length of the holdout in units of time.
+
+        Raises
+        ------
+        DataError
+            If the window has no holdout.
+        """
+        if self.holdout_end is None:
+            raise DataError("this window has no holdout: give Window(holdout_end=...).")
+        return (self.holdout_end - self.calibration_end).days / days_per_unit(self.unit)
+
+
+@dataclass(frozen=True)
+class LedgerLine:
+    """Rows (or customers) of a log by what became of them.
+
+    Attributes
+    ----------
+    reason : key, such as "used", "missing_id", "refund_netted", "after_window"; texts are in the catalogues
+    rows : number of rows
+    amount : sum of their amounts, in currency
+    sample : up to five of them as text, for a reader
+    """
+
+    reason: str
+    rows: int
+    amount: float
+    sample: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TransactionLog:
+    """A purchase log inside its engine: one row a customer and day, and a ledger of the rows read.
+
+    Purchases of one customer on one day are one occasion; its amount is their sum.
+
+    Attributes
+    ----------
+    table : Ibis table with columns customer_id (text), date (day), amount (float), lines (whole)
+    ledger : what became of each row that was read; rows add up to rows_read
+    rows_read, first_date, last_date, n_customers : of the log
+    currency : code, such as "USD"
+    source : what was read, as text for a reader
+    digest : SHA-256 of the source's bytes (of the columns' values, if it was a frame)
+    notes : rows used that a reader should know of, such as "zero_amount" or "repeated_line"; not in the balance
+    """
+
+    table: Any
+    ledger: tuple[LedgerLine, ...]
+    rows_read: int
+    occasions: int
+    n_customers: int
+    first_date: dt.date
+    last_date: dt.date
+    currency: str
+    source: str
+    digest: str
+    notes: tuple[LedgerLine, ...] = field(default=())
+
+
+def _refuse_where(bad: NDArray[np.bool_], ids: IdArray, what: str, fix: str) -> None:
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise DataError(f"{what} for {int(bad.sum())} customers (first: customer_id {ids[first]}, row {first}). {fix}")
+
+
+@dataclass(frozen=True)
+class CustomerSummary:
+    """What a window shows of each customer.
+
+    Attributes
+    ----------
+    customer_id : ndarray of text, shape (N,)
+    frequency : ndarray, shape (N,), repeat purchases: purchase days after the first
+    recency : ndarray, shape (N,), time of the last purchase since the first, units of time
+    T : ndarray, shape (N,), time from the first purchase to the end of the calibration, units of time
+    monetary_value : ndarray, shape (N,), mean spend a repeat purchase, in currency; NaN at frequency 0
+    first_amount : ndarray, shape (N,), spend of the first purchase day; NaN where not known
+    current_value : ndarray, shape (N,), spend of the most recent period at a yearly rate; NaN where not known
+    n_customers : ndarray, shape (N,) of counts where a row stands for several customers, else None
+    unit : unit of time
+    currency : code, such as "USD"
+    calibration_end : last day seen, or None where the caller brought frequency, recency and T
+    set_aside : customers of the log that the summary leaves out, by reason
+    """
+
+    customer_id: IdArray
+    frequency: FloatArray
+    recency: FloatArray
+    T: FloatArray
+    monetary_value: FloatArray
+    first_amount: FloatArray
+    current_value: FloatArray
+    unit: str
+    currency: str
+    n_customers: FloatArray | None = None
+    calibration_end: dt.date | None = None
+    set_aside: tuple[LedgerLine, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        days_per_unit(self.unit)
+        x, t_x, T, ids = self.frequency, self.recency, self.T, self.customer_id
+        if len(ids) == 0:
+            raise DataError("no customers: the table is empty.")
+        for name in ("frequency", "recency", "T"):
+            bad = ~np.isfinite(getattr(self, name))
+            _refuse_where(bad, ids, f"{name} is missing or not finite", "Fill it in or leave these customers out.")
+        whole = (x >= 0) & (x == np.floor(x))
+        _refuse_where(~whole, ids, "frequency is negative or not whole", "It counts repeat purchases: 0, 1, 2, ...")
+        _refuse_where(T < 0, ids, "T is negative", "Check that the observation does not end before the first purchase.")
+        _refuse_where(
+            t_x > T, ids, "recency exceeds T", "Check that the observation does not end before their last purchase."
+        )
+        _refuse_where(t_x < 0, ids, "recency is negative", "It is the time from the first to the last purchase.")
+        _refuse_where((x == 0) & (t_x > 0), ids, "recency is above 0 at frequency 0", "Without a repeat it must be 0.")
+        _refuse_where((x > 0) & (t_x == 0), ids, "recency is 0 with repeats", "Several orders a day are one purchase.")
+        known = (x > 0) & ~np.isnan(self.monetary_value)
+        bad = known & ~(np.isfinite(self.monetary_value) & (self.monetary_value > 0))
+        _refuse_where(bad, ids, "monetary_value is not above 0", "It is the mean spend of the repeat purchases.")
+        if self.n_customers is not None:
+            counts = self.n_customers
+            bad = ~(np.isfinite(counts) & (counts >= 1) & (counts == np.floor(counts)))
+            _refuse_where(bad, ids, "n_customers is not a whole number above 0", "It counts customers alike.")
+        elif len(set(ids.tolist())) < len(ids):
+            names, counts = np.unique(ids.astype(str), return_counts=True)
+            raise DataError(
+                f"customer_id {names[np.argmax(counts)]} is in {int(counts.max())} rows: one row a customer is expected."
+            )
+
+    def __len__(self) -> int:
+        return len(self.customer_id)
+
+    @classmethod
+    def from_frame(cls, frame: "pd.DataFrame", *, unit: str, currency: str = "USD") -> "CustomerSummary":
+        """A summary from a frame with customer_id (or the index), frequency, recency, T, and optional columns.
+
+        Optional are monetary_value, first_amount, current_value and n_customers. The input is not
+        changed. A monetary_value of 0 at frequency 0 is read as not known.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, or a customer cannot be as the table says.
+        """
+        missing = [name for name in ("frequency", "recency", "T") if name not in frame.columns]
+        if missing:
+            have = ", ".join(str(name) for name in frame.columns)
+            raise DataError(f"column {missing[0]!r} is missing; the frame has: {have}.")
+
+        def column(name: str) -> FloatArray:
+            if name not in frame.columns:
+                return np.full(len(frame), np.nan)
+            try:
+                return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            except (TypeError, ValueError):
+                raise DataError(f"column {name!r} holds something that is not a number.") from None
+
+        ids = frame["customer_id"] if "customer_id" in frame.columns else frame.index
+        if ids.isna().any():
+            raise DataError(f"customer_id is missing in row {int(np.argmax(ids.isna()))}.")
+        frequency = column("frequency")
+        monetary_value = column("monetary_value")
+        monetary_value = np.where((frequency == 0) & (monetary_value == 0), np.nan, monetary_value)
+        return cls(
+            customer_id=np.array([str(value) for value in ids], dtype=object),
+            frequency=frequency,
+            recency=column("recency"),
+            T=column("T"),
+            monetary_value=monetary_value,
+            first_amount=column("first_amount"),
+            current_value=column("current_value"),
+            n_customers=column("n_customers") if "n_customers" in frame.columns else None,
+            unit=unit,
+            currency=currency,
+        )
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A frame with a row a customer."""
+        import pandas as pd
+
+        names = ["customer_id", "frequency", "recency", "T", "monetary_value", "first_amount", "current_value"]
+        frame = pd.DataFrame({name: getattr(self, name) for name in names})
+        frame["frequency"] = frame["frequency"].astype("int64")
+        if self.n_customers is not None:
+            frame["n_customers"] = self.n_customers.astype("int64")
+        return frame
+
+    @property
+    def spend_purchases(self) -> FloatArray:
+        """Repeat purchases that a mean spend is known of, shape (N,): the frequency, or 0.
+
+        It is 0 for customers set aside because their repeat purchases were all free: of what they will
+        spend, no more is known than of a customer without repeats.
+
+        Raises
+        ------
+        DataError
+            If other customers have repeats without a monetary_value.
+        """
+        unknown = (self.frequency > 0) & np.isnan(self.monetary_value)
+        free = sum(line.rows for line in self.set_aside if line.reason == "no_positive_spend")
+        if unknown.sum() > free:
+            _refuse_where(
+                unknown,
+                self.customer_id,
+                "monetary_value is missing with repeat purchases",
+                "Fill it in or leave these customers out.",
+            )
+        return np.where(unknown, 0.0, self.frequency)
+
+    def take(self, rows: NDArray[Any]) -> "CustomerSummary":
+        """The same summary with some rows: a mask or positions."""
+        per_row = {
+            f.name: getattr(self, f.name)[rows]
+            for f in fields(self)
+            if isinstance(getattr(self, f.name), np.ndarray)
+        }
+        return replace(self, **per_row)
+
+
+@dataclass(frozen=True)
+class HoldoutSummary:
+    """What the holdout shows of each customer of the calibration, those who did not come back as zeros.
+
+    Attributes
+    ----------
+    customer_id : ndarray of text, shape (N,), in the order of the customer summary
+    purchases : ndarray, shape (N,), purchase days in the holdout
+    amount : ndarray, shape (N,), their spend, in currency
+    """
+
+    customer_id: IdArray
+    purchases: FloatArray
+    amount: FloatArray
+    window: Window
+    currency: str
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A frame with columns customer_id, purchases, amount."""
+        import pandas as pd
+
+        frame = pd.DataFrame({"customer_id": self.customer_id, "purchases": self.purchases, "amount": self.amount})
+        frame["purchases"] = frame["purchases"].astype("int64")
+        return frame
+
+
+@dataclass(frozen=True)
+class DrawBlock:
+    """Some draws of some customers: `values` has shape (customers, draws)."""
+
+    rows: slice
+    draws: slice
+    values: FloatArray
+
+
+Replay = Callable[[str], Iterator[DrawBlock]]  # "customers": all draws of some; "draws": some draws of all
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A quantity of each customer, as a distribution where the method has one.
+
+    Baselines and models meet in this record. A method without a distribution fills `mean` alone
+    and has NaN in the other columns.
+
+    Attributes
+    ----------
+    quantity : "p_alive", "expected_purchases", "purchases", "spend", "clv", "expected_clv", "score", ...
+    method : name of the method
+    customer_id : ndarray of text, shape (N,)
+    mean, sd, q05, q50, q95 : ndarray, shape (N,)
+    totals : xarray.DataArray (chain, draw), the sum over customers in each draw, or None
+    horizon : length of time in `unit`, NaN where the quantity has none
+    replay : draws of the customers made again, block by block and bit for bit, or None
+    """
+
+    quantity: str
+    method: str
+    customer_id: IdArray
+    mean: FloatArray
+    sd: FloatArray
+    q05: FloatArray
+    q50: FloatArray
+    q95: FloatArray
+    totals: "xr.DataArray | None"
+    horizon: float
+    unit: str
+    currency: str
+    replay: Replay | None = None
+
+    def __len__(self) -> int:
+        return len(self.customer_id)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A frame with columns customer_id, mean, sd, q05, q50, q95."""
+        import pandas as pd
+
+        names = ["customer_id", "mean", "sd", "q05", "q50", "q95"]
+        return pd.DataFrame({name: getattr(self, name) for name in names})
+
+

@@ -1,0 +1,346 @@
+"""`StudyResults`: every number that a report shows, by name; written to and read from results.json.
+
+A report reads this record and customers.parquet, and nothing else. Numbers are plain floats at full
+precision; `None` where there is none. Keys of methods, cells, reasons and checks are looked up in the
+text catalogues. Seconds, megabytes and machine are not here: they live in manifest.json.
+"""
+
+from dataclasses import dataclass
+
+from clvmodels.foundation.records import LedgerLine
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A posterior or predictive distribution in five numbers; the interval q05 to q95 holds 90 %."""
+
+    mean: float
+    sd: float | None
+    q05: float | None
+    q50: float | None
+    q95: float | None
+
+
+@dataclass(frozen=True)
+class StudyInfo:
+    """What the study is. Titles by language code; the digests identify its inputs."""
+
+    name: str
+    title: dict[str, str]
+    background: dict[str, str]
+    source: str
+    data_digest: str
+    study_digest: str
+    seed: int
+    version: str
+    currency: str
+    unit: str
+    margin: float
+    annual_discount_rate: float
+    vocabulary: str
+    languages: list[str]
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """The log and the two dates: what was read, what was set aside, what the windows hold."""
+
+    rows_read: int
+    occasions: int
+    customers: int
+    revenue: float
+    first_date: str
+    last_date: str
+    ledger: list[LedgerLine]
+    set_aside: list[LedgerLine]
+    calibration_end: str
+    holdout_end: str
+    holdout_length: float
+    calibration_customers: int
+    calibration_repeat_purchases: int
+    calibration_repeat_buyers: int
+    holdout_purchases: int
+    holdout_amount: float
+    holdout_buyers: int
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Period:
+    """One calendar period of the log's history: a point of the acquisition and activity figure."""
+
+    start: str
+    new_customers: int
+    first_amount: float
+    repeat_purchases: int
+    repeat_amount: float
+    active_customers: int
+
+
+@dataclass(frozen=True)
+class ValueSection:
+    """The base on the decision date, looking `horizon` units ahead; predictive, summed over customers."""
+
+    as_of: str
+    horizon: float
+    customers: int
+    current_value_total: float
+    equity: Estimate
+    purchases: Estimate
+    spend: Estimate
+    alive: Estimate
+    buyers: Estimate
+    equity_per_customer: float
+    top_10_share: Estimate
+    top_20_share: Estimate
+    new_customer_clv: Estimate
+    acquisition_ceiling: float
+    acquisition_share: float
+    at_risk_customers: int
+    at_risk_current_value: float
+    lost_customers: int
+    lorenz: list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A threshold of the value matrix: how it was set, and where it lies in currency."""
+
+    dimension: str
+    kind: str
+    setting: float
+    value: Estimate
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the value matrix. `key` is high_high, low_high, high_low or low_low (current_future)."""
+
+    key: str
+    name: str
+    customers: int
+    undecided: int
+    expected_customers: float
+    mean_probability: float
+    current_value: float
+    clv: Estimate
+    clv_share: float
+    p_alive: float
+    purchases: float
+    ceiling_share: float
+    ceiling_per_customer: float
+    budget: float
+
+
+@dataclass(frozen=True)
+class MatrixPoint:
+    """A cell of the picture's grid: customers by current value and expected future value."""
+
+    current_value: float
+    clv: float
+    customers: int
+    key: str
+
+
+@dataclass(frozen=True)
+class MatrixSection:
+    """The value matrix on the decision date."""
+
+    vocabulary: str
+    undecided_below: float
+    cuts: list[Cut]
+    cells: list[Cell]
+    undecided: int
+    points: list[MatrixPoint]
+
+
+@dataclass(frozen=True)
+class ActOn:
+    """A customer worth a decision now. `list_key`: protect, grow, win_back or undecided."""
+
+    list_key: str
+    customer_id: str
+    last_purchase: str
+    frequency: int
+    current_value: float
+    p_alive: float
+    purchases: float
+    clv: float
+    clv_low: float
+    clv_high: float
+    label: str
+    label_probability: float
+    ceiling: float
+
+
+@dataclass(frozen=True)
+class TrackingPoint:
+    """Purchases of one week (or other unit): actual, and forecast with its 90 % predictive band.
+
+    Before the holdout the forecast is the model's expectation for the cohort and the band is None.
+    """
+
+    end: str
+    holdout: bool
+    actual: float
+    expected: float
+    low: float | None
+    high: float | None
+    cumulative_actual: float
+    cumulative_expected: float
+    cumulative_low: float | None
+    cumulative_high: float | None
+
+
+@dataclass(frozen=True)
+class CalibrationRow:
+    """Customers grouped by repeat purchases in the calibration (`group`: "0", "1", ..., "7+")."""
+
+    group: str
+    customers: int
+    actual: float
+    expected: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class CountRow:
+    """Customers with so many holdout purchases (`count`: "0", "1", ..., "9+"), actual and predicted."""
+
+    count: str
+    actual: int
+    expected: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class CoverageRow:
+    """Share of customers whose outcome lies in the predictive interval of a stated probability."""
+
+    outcome: str
+    probability: float
+    covered: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class EvidenceSection:
+    """The forecast made on calibration_end, held against the holdout that it did not see."""
+
+    purchases: Estimate
+    spend: Estimate
+    actual_purchases: int
+    actual_spend: float
+    tracking: list[TrackingPoint]
+    by_frequency: list[CalibrationRow]
+    counts: list[CountRow]
+    coverage: list[CoverageRow]
+    pit_purchases: list[float]
+    pit_spend: list[float]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A row of comparison.csv: a method's score with its 90 % bootstrap interval over customers."""
+
+    method: str
+    score: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Duel:
+    """The study's model against one method on one score, paired over customers.
+
+    `difference` is model minus method; `verdict` is "model", "method" or "open" (the interval holds 0).
+    """
+
+    method: str
+    score: str
+    model_value: float
+    method_value: float
+    difference: float
+    low: float
+    high: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class ComparisonSection:
+    """The contest on held-out purchases and spend."""
+
+    model: str
+    methods: list[str]
+    scores: list[Score]
+    duels: list[Duel]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A diagnostic with its limit. `key` names its text."""
+
+    key: str
+    value: float
+    limit: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class ParameterRow:
+    """A parameter of a fit on the natural scale."""
+
+    name: str
+    mean: float
+    sd: float | None
+    q05: float | None
+    q50: float | None
+    q95: float | None
+    ess_bulk: float | None
+    ess_tail: float | None
+    r_hat: float | None
+    pareto_k: float | None
+
+
+@dataclass(frozen=True)
+class FitRow:
+    """A fit as the report shows it. `window`: "calibration" or "decision"."""
+
+    model: str
+    method: str
+    window: str
+    customers: int
+    patterns: int
+    draws: int
+    log_likelihood: float
+    parameters: list[ParameterRow]
+    priors: dict[str, tuple[float, float]]
+    checks: list[Check]
+
+
+@dataclass(frozen=True)
+class ModelSection:
+    """Fits side by side, and the checks of what the models assume."""
+
+    fits: list[FitRow]
+    spend_frequency_correlation: Estimate
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A study's results, whole."""
+
+    study: StudyInfo
+    data: DataSection
+    history: list[Period]
+    value: ValueSection
+    matrix: MatrixSection
+    act_on: list[ActOn]
+    evidence: EvidenceSection
+    comparison: ComparisonSection
+    models: ModelSection

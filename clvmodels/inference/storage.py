@@ -1,0 +1,78 @@
+"""Fits on disk: netCDF with draws as variables and everything else as JSON, never code."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.priors import LogNormal
+from clvmodels.foundation.results import Check
+from clvmodels.inference.result import Fit
+from clvmodels.models import model_named
+
+FORMAT = "clvmodels-fit-1"
+
+
+def save_fit(fit: Fit, path: Path) -> None:
+    """Write the fit; the file appears whole or not at all."""
+    description = {
+        "format": FORMAT,
+        "model": fit.model.name,
+        "method": fit.method,
+        "point": fit.point,
+        "log_likelihood": fit.log_likelihood,
+        "covariance": fit.covariance.tolist(),
+        "unit": fit.unit,
+        "currency": fit.currency,
+        "n_customers": fit.n_customers,
+        "n_patterns": fit.n_patterns,
+        "priors": {name: asdict(prior) for name, prior in fit.priors.items()},
+        "checks": [asdict(check) for check in fit.checks],
+        "pareto_k": fit.pareto_k,
+        "effective_draws": fit.effective_draws,
+        "notes": list(fit.notes),
+    }
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    stored = fit.draws.assign_attrs(clvmodels=json.dumps(description))
+    compression = {name: {"zlib": True, "complevel": 1} for name in fit.model.parameter_names}
+    try:
+        stored.to_netcdf(partial, engine="h5netcdf", encoding=compression)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_fit(path: str | Path) -> Fit:
+    """The fit that `Fit.save` wrote.
+
+    Raises
+    ------
+    FitError
+        If the file is missing or is not such a fit.
+    """
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as stored:
+            draws = stored.load()
+        description = json.loads(draws.attrs.pop("clvmodels"))
+    except FileNotFoundError:
+        raise FitError(f"{path}: there is no such file.") from None
+    except (OSError, KeyError, ValueError) as problem:
+        raise FitError(f"{path} is not a fit that clvmodels saved ({problem}).") from None
+    if description["format"] != FORMAT:
+        raise FitError(f"{path} has the format {description['format']!r}; this version reads {FORMAT!r}.")
+    description.pop("format")
+    return Fit(
+        **{
+            **description,
+            "model": model_named(description["model"]),
+            "draws": draws,
+            "covariance": np.array(description["covariance"]),
+            "priors": {name: LogNormal(**prior) for name, prior in description["priors"].items()},
+            "checks": tuple(Check(**check) for check in description["checks"]),
+            "notes": tuple(description["notes"]),
+        }
+    )

@@ -1,0 +1,21 @@
+"""Floor 2: one file a model, formulas only. `MODELS` is the registry."""
+
+from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.model import Model
+from clvmodels.models.bg_nbd import BG_NBD
+from clvmodels.models.gamma_gamma import GAMMA_GAMMA
+
+MODELS: dict[str, Model] = {model.name: model for model in (BG_NBD, GAMMA_GAMMA)}
+
+
+def model_named(name: str) -> Model:
+    """The model of that registry name.
+
+    Raises
+    ------
+    FitError
+        If there is none; the message lists those that there are.
+    """
+    if name not in MODELS:
+        raise FitError(f'unknown model "{name}": expected one of {", ".join(MODELS)}.')
+    return MODELS[name]

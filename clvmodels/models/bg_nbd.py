@@ -1,0 +1,159 @@
+"""BG/NBD: purchases at a rate that varies over customers, drop-out only right after a purchase.
+
+The story. While alive, a customer buys at rate lambda ~ Gamma(r, alpha). After each repeat purchase
+the customer drops out with probability p ~ Beta(a, b), independent of lambda. The first purchase is
+time 0 and no chance to drop out. x = frequency, t_x = recency, T = age.
+
+References
+----------
+.. [1] Fader, Hardie and Lee (2005), "Counting Your Customers" the Easy Way: An Alternative to the
+   Pareto/NBD Model, Marketing Science 24(2), doi 10.1287/mksc.1040.0098.
+.. [2] Fader and Hardie (2019), A Step-by-Step Derivation of the BG/NBD Model, note 039.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from clvmodels.foundation.model import Draws, Model, Parameter
+from clvmodels.foundation.ops import Ops
+from clvmodels.foundation.patterns import FloatArray, IntArray, PurchasePatterns
+from clvmodels.foundation.quadrature import beta_expectation
+
+
+def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> Any:
+    """Log likelihood of each pattern, eq. 6 of [1]_, shape (..., K).
+
+    L = A1 A2 (A3 + [x > 0] A4), with A3 taken out of the bracket, so that 1 + A4 / A3 is left::
+
+        A1 = Gamma(r + x) alpha^r / Gamma(r)    A2 = B(a, b + x) / B(a, b)
+        A3 = (alpha + T)^-(r + x)               A4 = a / (b + x - 1) (alpha + t_x)^-(r + x)
+    """
+    r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
+    x, t_x, T = patterns.frequency, patterns.recency, patterns.T
+    purchases = (
+        ops.gammaln(r + x.values) - ops.gammaln(r) + ops.betaln(a, b + x.values) - ops.betaln(a, b)
+    )  # A1 A2 but alpha^r
+    log_age = ops.log(alpha + T.values)
+    return (
+        x.spread(purchases)
+        - T.spread(r * ops.log1p(T.values / alpha))  # alpha^r (alpha + T)^-r without cancellation
+        - x.rows * T.spread(log_age)
+        + ops.softplus(
+            x.spread(_log_odds_of_leaving(a, b, x.values, ops))
+            + x.spread(r + x.values) * (T.spread(log_age) - t_x.spread(ops.log(alpha + t_x.values)))
+        )
+    )
+
+
+def _log_odds_of_leaving(a: Any, b: Any, x: FloatArray, ops: Ops) -> Any:
+    """log(a / (b + x - 1)): odds of leaving right after purchase x against staying; -inf at x = 0."""
+    return ops.where(x > 0, ops.log(a / (b + ops.maximum(x, 1.0) - 1)), -math.inf)
+
+
+def p_alive(parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray) -> FloatArray:
+    """P(alive at T | x, t_x, T) = A3 / (A3 + A4); 1 at x = 0. Shape (S, 1) with (K,) gives (S, K)."""
+    r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
+    x = np.asarray(frequency, dtype=np.float64)
+    silence = np.log1p((T - recency) / (alpha + recency))  # log((alpha + T) / (alpha + t_x))
+    odds_of_leaving = np.where(x > 0, a / (b + np.maximum(x, 1.0) - 1), 0.0)
+    with np.errstate(divide="ignore"):  # log 0 = -inf at x = 0: surely alive
+        return special.expit(-(np.log(odds_of_leaving) + (r + x) * silence))
+
+
+def expected_purchases(
+    parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, horizon: Any
+) -> FloatArray:
+    """E[purchases in (T, T + t] | x, t_x, T], eq. 10 of [1]_, as an integral over the drop-out chance p.
+
+    P(alive) x E[(1 - (1 + p t / (alpha + T))^-(r + x)) / p], p ~ Beta(a, b + x). The paper's 2F1 is this
+    integral; the integral is smooth through a = 1 and does not overflow.
+    """
+    return p_alive(parameters, frequency, recency, T) * purchases_if_alive(parameters, frequency, T, horizon)
+
+
+def purchases_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, horizon: Any) -> FloatArray:
+    """E[purchases in (T, T + t] | x, alive at T]; recency does not enter."""
+    r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
+    n, tau = r + np.asarray(frequency, dtype=np.float64), horizon / (alpha + T)
+    n, tau = np.broadcast_arrays(n, tau)
+    return beta_expectation(
+        a,
+        b + frequency,
+        lambda p: -np.expm1(-n[..., None] * np.log1p(p * tau[..., None])) / p,
+        at_zero=n * tau,
+        bend=-np.log(np.maximum(n * tau, 1e-300)),  # where the bracket turns from p n tau to 1
+    )
+
+
+def expected_purchases_new(parameters: Draws, horizon: Any) -> FloatArray:
+    """E[purchases in (0, t]] of a new customer, eq. 9 of [1]_: the first purchase is not counted."""
+    none = np.zeros(np.shape(horizon))
+    return expected_purchases(parameters, none, none, none, horizon)
+
+
+def purchase_pmf(parameters: Draws, purchases: IntArray, horizon: Any) -> FloatArray:
+    """P(X(t) = k) of a new customer, eq. 8 of [1]_.
+
+    k purchases and none of them the last (negative binomial), or the k-th was the last (at least k
+    purchases of a customer who never leaves: a regularised incomplete beta).
+    """
+    r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
+    k = np.asarray(purchases, dtype=np.float64)
+    counted = special.gammaln(r + k) - special.gammaln(r) - special.gammaln(k + 1)
+    log_nbd = counted - r * np.log1p(horizon / alpha) + special.xlogy(k, horizon / (alpha + horizon))
+    stayed = np.exp(special.betaln(a, b + k) - special.betaln(a, b) + log_nbd)
+    last = np.maximum(k, 1.0)
+    left = np.exp(special.betaln(a + 1, b + last - 1) - special.betaln(a, b))
+    left = left * special.betainc(last, r, horizon / (alpha + horizon))
+    return stayed + np.where(k > 0, left, 0.0)
+
+
+def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Repeat purchases of customers seen from 0 to `end`, told as the story goes.
+
+    Parameters
+    ----------
+    end : ndarray, shape (N,), length of observation of each customer, units of time
+
+    Returns
+    -------
+    customer, time : ndarrays, shape (E,), the position of the buyer and the time of each purchase
+    """
+    rate = rng.gamma(parameters["r"], 1 / parameters["alpha"], len(end))
+    drop_out = rng.beta(parameters["a"], parameters["b"], len(end))
+    now = np.zeros(len(end))
+    active = np.arange(len(end))
+    buyers, times = [active[:0]], [now[:0]]
+    while len(active):
+        with np.errstate(divide="ignore"):  # a rate that underflows to 0 never buys
+            now[active] += rng.exponential(1.0, len(active)) / rate[active]
+        active = active[now[active] <= end[active]]
+        buyers.append(active)
+        times.append(now[active])
+        active = active[rng.random(len(active)) >= drop_out[active]]
+    return np.concatenate(buyers), np.concatenate(times)
+
+
+BG_NBD = Model(
+    name="bg_nbd",
+    family="purchases",
+    parameters=(
+        Parameter("r", "number", prior_median=1.0, prior_sd=1.5),
+        Parameter("alpha", "time", prior_median=1.0, prior_sd=1.5),
+        Parameter("a", "number", prior_median=1.0, prior_sd=1.5),
+        Parameter("b", "number", prior_median=2.0, prior_sd=1.5),
+    ),
+    log_likelihood=log_likelihood,
+    quantities={
+        "p_alive": p_alive,
+        "expected_purchases": expected_purchases,
+        "expected_purchases_new": expected_purchases_new,
+        "purchase_pmf": purchase_pmf,
+    },
+    simulate=simulate,
+    kernel="bg_nbd",
+    reference="Fader, Hardie and Lee (2005), doi 10.1287/mksc.1040.0098",
+)

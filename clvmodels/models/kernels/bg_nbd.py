@@ -1,0 +1,49 @@
+"""BG/NBD: a customer's next purchases, drawn exactly, with rate and drop-out chance integrated out.
+
+After x purchases up to T and k more up to T + now, a customer who is still alive has rate
+lambda ~ Gamma(r + x + k, alpha + T + now) and drop-out chance p ~ Beta(a, b + x + k). So the wait for
+the next purchase is Lomax (a Pareto distribution from 0), and the customer survives purchase k with
+probability 1 - E[p | alive before it]. Most customers buy nothing more: that costs one random number.
+
+References
+----------
+.. [1] Fader, Hardie and Lee (2005), doi 10.1287/mksc.1040.0098. `clvmodels.models.bg_nbd` has the formulas.
+"""
+
+import math
+from typing import Any
+
+import numba
+
+from clvmodels.foundation.streams import uniform
+from clvmodels.models.kernels.interface import NEXT_PURCHASE, START
+
+X, T_X, AGE, BOUGHT, NOW = range(5)  # places in `state`
+
+
+@numba.njit(START, cache=True)
+def start(_stream: Any, _theta: Any, history: Any, state: Any) -> None:
+    """Remember the history; whether the customer is alive is drawn when a purchase depends on it."""
+    state[X], state[T_X], state[AGE] = history[0], history[1], history[2]
+    state[BOUGHT], state[NOW] = 0.0, 0.0
+
+
+@numba.njit(NEXT_PURCHASE, cache=True)
+def next_purchase(stream: Any, theta: Any, state: Any, horizon: Any) -> Any:
+    """Time of the next purchase, counted from T; infinite if there is none up to the horizon."""
+    r, alpha, a, b = theta[0], theta[1], theta[2], theta[3]
+    x, t_x, T, bought, now = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW]
+    # P(wait > w) = ((alpha + T + now) / (alpha + T + now + w))^(r + x + bought)
+    now += (alpha + T + now) * math.expm1(-math.log(uniform(stream)) / (r + x + bought))
+    if now > horizon:
+        return math.inf
+    if bought == 0.0:  # alive at T? P(alive) = 1 / (1 + odds), surely so at x = 0
+        if x > 0.0:
+            odds = a / (b + x - 1.0) * math.exp((r + x) * math.log1p((T - t_x) / (alpha + t_x)))
+            if uniform(stream) * (1.0 + odds) > 1.0:
+                return math.inf
+    # stayed after the purchase before? E[p] = a / (a + b + x + bought - 1)
+    elif uniform(stream) * (a + b + x + bought - 1.0) < a:
+        return math.inf
+    state[BOUGHT], state[NOW] = bought + 1.0, now
+    return now

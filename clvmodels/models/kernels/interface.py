@@ -1,0 +1,32 @@
+"""What a kernel offers: the types of its functions, which the loops over customers take as arguments.
+
+A purchase kernel has
+
+    start(stream, theta, history, state)
+        Read one customer's history (frequency, recency, T) and set `state`.
+    next_purchase(stream, theta, state, horizon) -> time
+        Time of the next purchase, counted from T; infinite if there is none up to the horizon. It is
+        not called again after that.
+
+and a spend kernel, whose history is (frequency, monetary_value),
+
+    start(stream, theta, history, state)
+    next_amount(stream, theta, state) -> amount
+        Value of the next purchase.
+
+`theta` has the parameters in the paper's order, shape (P,). `state` is the kernel's own memory, shape
+(STATE,): nobody else reads or writes it between two calls. A latent rate, or a time of death, that a
+model draws once for a customer is drawn in `start`, or when first needed, and kept there.
+"""
+
+from numba import types
+
+from clvmodels.foundation.streams import Stream
+
+STATE = 16
+
+F64 = types.float64
+ROW = types.Array(F64, 1, "C")
+START = types.void(Stream, ROW, ROW, ROW)
+NEXT_PURCHASE = F64(Stream, ROW, ROW, F64)
+NEXT_AMOUNT = F64(Stream, ROW, ROW)

@@ -1,0 +1,460 @@
+"""Figures as SVG text: the only file that draws. Each takes finished tables and a reader's words.
+
+A figure is drawn twice, for a wide and for a narrow column, at the size at which it is read, so that
+letters are as large on a phone as on a desk; the page's style sheet shows one of them. Colours are the
+style sheet's variables, so a figure follows the light or dark theme. The same input gives the same bytes.
+"""
+
+import io
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from clvmodels.foundation.results import (
+    CalibrationRow,
+    CountRow,
+    Cut,
+    MatrixPoint,
+    Period,
+    Score,
+    TrackingPoint,
+)
+from clvmodels.report.fonts import SANS, font_file
+from clvmodels.report.numbers import Numbers
+
+# Stand-ins that no figure mixes; each becomes a variable of the style sheet.
+INK, MUTED, RULE, MODEL, ACTUAL = "#010203", "#020304", "#030405", "#040506", "#050607"
+CELL_COLOURS = {"high_high": "#060708", "low_high": "#070809", "high_low": "#08090a", "low_low": "#090a0b"}
+VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    RULE: "--rule",
+    MODEL: "--model",
+    ACTUAL: "--actual",
+    **{colour: f"--{key.replace('_', '-')}" for key, colour in CELL_COLOURS.items()},
+}
+
+STYLE = {
+    "svg.fonttype": "none",  # text stays text: searchable, and set in the page's font
+    "svg.hashsalt": "clvmodels",
+    "font.family": [SANS],
+    "font.size": 12.0,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 1.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 12.5,
+    "axes.titlepad": 10.0,
+    "axes.unicode_minus": True,
+    "text.color": INK,
+    "text.parse_math": False,  # a currency sign is no formula
+    "xtick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.color": RULE,
+    "ytick.labelcolor": MUTED,
+    "ytick.major.size": 0.0,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+}
+
+
+BUBBLE_SIZES = 12
+
+
+@dataclass(frozen=True)
+class Size:
+    """A canvas in CSS pixels, and how its panels are laid out."""
+
+    name: str
+    width: float
+    height: float
+    rows: int
+    columns: int
+
+
+Panels = Sequence[Axes]
+Plot = Callable[[Panels, Size], None]
+
+
+def sizes(panels: int, *, height: float, narrow_height: float) -> tuple[Size, Size]:
+    """Panels side by side in pairs on a desk, one below the other on a phone; heights are a panel row's."""
+    columns = min(panels, 2)
+    rows = -(-panels // columns)
+    return Size("wide", 720, height * rows, rows, columns), Size(
+        "narrow", 346, narrow_height * panels, panels, 1
+    )
+
+
+def draw(key: str, description: str, plot: Plot, both: tuple[Size, Size]) -> tuple[str, str]:
+    """The SVG of a figure at its wide and at its narrow size."""
+    wide, narrow = (_svg(key, description, plot, size) for size in both)
+    return wide, narrow
+
+
+def _svg(key: str, description: str, plot: Plot, size: Size) -> str:
+    with _style():
+        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.06, hspace=0.08)
+        figure = Figure(figsize=(size.width / 72, size.height / 72), layout=layout)
+        panels = figure.subplots(size.rows, size.columns, squeeze=False).ravel().tolist()
+        plot(panels, size)
+        target = io.StringIO()
+        figure.savefig(target, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _for_the_page(target.getvalue(), f"{key}-{size.name}", description)
+
+
+def _style() -> AbstractContextManager[None]:
+    _register_font()
+    return mpl.rc_context(STYLE)  # type: ignore[arg-type]
+
+
+@cache
+def _register_font() -> None:
+    with as_file(font_file(SANS)) as path:
+        font_manager.fontManager.addfont(str(path))
+
+
+def _for_the_page(svg: str, prefix: str, description: str) -> str:
+    """An SVG that can stand inside a page with others: own ids, own words, the page's colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # it would style the whole page
+    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
+    svg = svg.replace("url(#", f"url(#{prefix}-").replace('href="#', f'href="#{prefix}-')
+    for colour, variable in VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    viewbox = re.search(r'viewBox="[^"]*"', svg)
+    assert viewbox is not None, "matplotlib writes a viewBox"
+    start = f'<svg {viewbox.group()} role="img" aria-label="{_attribute(description)}">'
+    return re.sub(r"<svg[^>]*>", lambda _: start, svg, count=1).strip()
+
+
+def _attribute(text: str) -> str:
+    for character, entity in (("&", "&amp;"), ('"', "&quot;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(character, entity)
+    return text
+
+
+# Parts that figures share
+
+
+def _grid(axes: Axes, axis: str) -> None:
+    axes.set_axisbelow(True)
+    axes.grid(axis=axis)  # type: ignore[arg-type]
+
+
+def _count_axis(axes: Axes, numbers: Numbers, ticks: int = 5) -> None:
+    axes.yaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_count(value)))
+    axes.set_ylim(bottom=0)
+    _grid(axes, "y")
+
+
+def _log_counts(axes: Axes, rows: Sequence[CountRow], numbers: Numbers) -> None:
+    """A logarithmic axis: the few who buy often are to be seen beside the many who do not buy."""
+    axes.set_yscale("log")
+    lowest = min(min(max(row.low, 1.0), max(row.actual, 1.0)) for row in rows)
+    axes.set_ylim(bottom=10 ** math.floor(math.log10(lowest)))
+    axes.yaxis.set_major_locator(LogLocator(10))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_count(value)))
+
+
+def _dates_axis(axes: Axes, labels: Sequence[str], most: int) -> None:
+    step = -(-len(labels) // most)
+    places = list(range(0, len(labels), step))
+    axes.set_xticks(places, [labels[place] for place in places])
+
+
+def _legend(axes: Axes, columns: int = 3) -> None:
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.01, 1.0),
+        ncols=columns,
+        frameon=False,
+        borderaxespad=0.1,
+        handlelength=1.4,
+        columnspacing=1.2,
+    )
+
+
+# The figures
+
+
+def value_matrix(
+    points: Sequence[MatrixPoint],
+    cuts: Sequence[Cut],
+    names: Mapping[str, str],
+    words: Mapping[str, str],
+    numbers: Numbers,
+) -> Plot:
+    """Customers by current and expected future value, in the colour of their cell; areas are counts."""
+
+    def plot(panels: Panels, size: Size) -> None:
+        (axes,) = panels
+        current = np.array([point.current_value for point in points])
+        future = np.array([point.clv for point in points])
+        _money_axis(axes, "x", current, numbers)
+        _money_axis(axes, "y", future, numbers)
+        for cut in cuts:
+            _cut(axes, cut)
+        _bubbles(axes, points, largest=34.0 if size.name == "wide" else 22.0)
+        axes.set_xlabel(words["current"])
+        axes.set_title(words["future"], color=MUTED, fontsize=12)
+        _corner_names(axes, names)
+
+    return plot
+
+
+def _bubbles(axes: Axes, points: Sequence[MatrixPoint], *, largest: float) -> None:
+    """Circles by number of customers, the large ones below; a dozen sizes keep the SVG small."""
+    most = max(point.customers for point in points)
+    by_look: dict[tuple[int, str], list[MatrixPoint]] = {}
+    for point in points:
+        step = math.ceil(BUBBLE_SIZES * math.sqrt(point.customers / most))
+        by_look.setdefault((step, point.key), []).append(point)
+    for step, key in sorted(by_look, reverse=True):
+        group = by_look[step, key]
+        axes.plot(
+            [point.current_value for point in group],
+            [point.clv for point in group],
+            "o",
+            color=CELL_COLOURS[key],
+            markersize=max(largest * step / BUBBLE_SIZES, 2.5),
+            alpha=0.55,
+            markeredgewidth=0,
+            clip_on=False,
+            zorder=3,
+        )
+
+
+def _money_axis(axes: Axes, axis: str, values: np.ndarray, numbers: Numbers) -> None:
+    """A logarithmic scale; where customers are at zero, linear from there up to a floor."""
+    positive = values[values > 0]
+    floor = float(10 ** np.floor(np.log10(np.quantile(positive, 0.02)))) if positive.size else 1.0
+    top = max(float(values.max()), floor)
+    powers = [floor * 10.0**step for step in range(math.ceil(math.log10(top / floor)) + 1)]
+    set_scale, line = (axes.set_xscale, axes.xaxis) if axis == "x" else (axes.set_yscale, axes.yaxis)
+    set_limits = axes.set_xlim if axis == "x" else axes.set_ylim
+    zeros = bool((values <= 0).any())
+    if zeros:
+        set_scale("symlog", linthresh=floor, linscale=0.6)
+    else:
+        set_scale("log")
+    set_limits(-0.25 * floor if zeros else 0.6 * float(values.min()), 3.0 * top)
+    line.set_major_locator(FixedLocator([0.0, *powers] if zeros else powers))
+    line.set_minor_locator(NullLocator())
+    line.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_money(value)))
+    _grid(axes, axis)
+
+
+def _cut(axes: Axes, cut: Cut) -> None:
+    line, span = (axes.axvline, axes.axvspan) if cut.dimension == "current" else (axes.axhline, axes.axhspan)
+    line(cut.value.mean, color=INK, linewidth=1.2, zorder=2)
+    if cut.value.q05 is not None and cut.value.q95 is not None and cut.value.q95 > cut.value.q05:
+        span(cut.value.q05, cut.value.q95, color=MUTED, alpha=0.2, linewidth=0, zorder=1)
+
+
+def _corner_names(axes: Axes, names: Mapping[str, str]) -> None:
+    corners = {
+        "low_high": (0.012, 0.985),
+        "high_high": (0.99, 0.985),
+        "low_low": (0.1, 0.03),
+        "high_low": (0.99, 0.03),
+    }
+    for key, (x, y) in corners.items():
+        axes.text(
+            x,
+            y,
+            names[key],
+            transform=axes.transAxes,
+            ha="left" if x < 0.5 else "right",
+            va="top" if y > 0.5 else "bottom",
+            color=CELL_COLOURS[key],
+            fontsize=13.5,
+            zorder=4,
+        )
+
+
+def history(
+    periods: Sequence[Period], labels: Sequence[str], words: Mapping[str, str], numbers: Numbers
+) -> Plot:
+    """New customers a period, and beside them repeat purchases."""
+
+    def plot(panels: Panels, _size: Size) -> None:
+        place = np.arange(len(periods))
+        for axes, field, colour in zip(
+            panels, ("new_customers", "repeat_purchases"), (ACTUAL, MODEL), strict=True
+        ):
+            axes.bar(
+                place, [getattr(period, field) for period in periods], width=0.72, color=colour, linewidth=0
+            )
+            axes.set_title(words[field])
+            _count_axis(axes, numbers, ticks=4)
+            _dates_axis(axes, labels, most=4)
+
+    return plot
+
+
+def concentration(curve: Sequence[tuple[float, float]], words: Mapping[str, str], numbers: Numbers) -> Plot:
+    """The share of the base's value that the most valuable customers hold (a Lorenz curve, best first)."""
+
+    def plot(panels: Panels, _size: Size) -> None:
+        (axes,) = panels
+        customers, value = np.array([(0.0, 0.0), *curve]).T
+        axes.fill_between(customers, value, color=MODEL, alpha=0.12, linewidth=0)
+        axes.plot(customers, value, color=MODEL, linewidth=2.2)
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
+        for share in (0.1, 0.2):
+            held = float(np.interp(share, customers, value))
+            axes.plot(share, held, "o", color=MODEL, markersize=6)
+            text = words["mark"].format(customers=numbers.share(share), value=numbers.share(held))
+            axes.annotate(text, (share, held), (10, -5), textcoords="offset points", va="top")
+        for line in (axes.xaxis, axes.yaxis):
+            line.set_major_formatter(FuncFormatter(lambda value, _: numbers.share(value)))
+        axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+        axes.set_xlim(0, 1.02)
+        axes.set_ylim(0, 1.03)
+        axes.set_xlabel(words["customers"])
+        axes.set_title(words["value"], color=MUTED, fontsize=12)
+        _grid(axes, "y")
+
+    return plot
+
+
+def tracking(
+    points: Sequence[TrackingPoint], labels: Sequence[str], words: Mapping[str, str], numbers: Numbers
+) -> Plot:
+    """Purchases of each period and their running sum: actual, and forecast with its band in the holdout."""
+
+    def plot(panels: Panels, _size: Size) -> None:
+        place = np.arange(len(points))
+        start = next((i for i, point in enumerate(points) if point.holdout), len(points)) - 0.5
+        for axes, prefix in zip(panels, ("", "cumulative_"), strict=True):
+            actual, expected, low, high = (
+                np.array([getattr(point, prefix + name) for point in points], dtype=float)
+                for name in ("actual", "expected", "low", "high")
+            )
+            axes.fill_between(place, low, high, color=MODEL, alpha=0.22, linewidth=0, label=words["band"])
+            axes.plot(place, expected, color=MODEL, linewidth=2.2, label=words["expected"])
+            axes.plot(place, actual, color=ACTUAL, linewidth=1.4, label=words["actual"])
+            axes.axvline(start, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
+            _count_axis(axes, numbers)
+            _dates_axis(axes, labels, most=4)
+            axes.set_title(words[prefix + "title"], pad=26)
+            _legend(axes)
+
+    return plot
+
+
+def calibration(
+    groups: Sequence[CalibrationRow], counts: Sequence[CountRow], words: Mapping[str, str], numbers: Numbers
+) -> Plot:
+    """Holdout purchases by past purchases, and how many customers bought how often: actual and predicted."""
+
+    def plot(panels: Panels, _size: Size) -> None:
+        for axes, rows, names, title, below in (
+            (panels[0], groups, [row.group for row in groups], words["groups"], words["group"]),
+            (panels[1], counts, [row.count for row in counts], words["counts"], words["count"]),
+        ):
+            place = np.arange(len(rows))
+            low, high = np.array([row.low for row in rows]), np.array([row.high for row in rows])
+            axes.bar(
+                place, high - low, 0.62, bottom=low, color=MODEL, alpha=0.25, linewidth=0, label=words["band"]
+            )
+            axes.plot(
+                place,
+                [row.expected for row in rows],
+                "_",
+                color=MODEL,
+                markersize=15,
+                markeredgewidth=2.2,
+                label=words["expected"],
+            )
+            axes.plot(
+                place, [row.actual for row in rows], "o", color=ACTUAL, markersize=5.5, label=words["actual"]
+            )
+            axes.set_xticks(place, names)
+            axes.set_xlabel(below)
+            _count_axis(axes, numbers)
+            axes.set_title(title, pad=26)
+            _legend(axes)
+        _log_counts(panels[1], counts, numbers)
+
+    return plot
+
+
+def pit(shares: Mapping[str, Sequence[float]], words: Mapping[str, str], numbers: Numbers) -> Plot:
+    """Where outcomes fell in their predictive distributions: level bars mean honest uncertainty."""
+
+    def plot(panels: Panels, _size: Size) -> None:
+        for axes, (outcome, bars) in zip(panels, shares.items(), strict=True):
+            edges = np.linspace(0, 1, len(bars) + 1)
+            axes.bar(
+                edges[:-1], bars, width=0.9 / len(bars), align="edge", color=MODEL, alpha=0.75, linewidth=0
+            )
+            axes.axhline(1 / len(bars), color=ACTUAL, linewidth=1.4)
+            axes.set_xlim(0, 1)
+            axes.set_ylim(0, max(1.25 * max(bars), 2 / len(bars)))
+            axes.set_title(words[outcome])
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.share(value)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.share(value)))
+            axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+            axes.set_xlabel(words["axis"])
+            _grid(axes, "y")
+
+    return plot
+
+
+def contest(
+    scores: Mapping[str, Sequence[Score]],
+    titles: Mapping[str, str],
+    names: Mapping[str, str],
+    model: str,
+    numbers: Numbers,
+) -> Plot:
+    """Each method on a few scores, with its interval; the study's model in its colour."""
+
+    def plot(panels: Panels, _size: Size) -> None:
+        for axes, (score, rows) in zip(panels, scores.items(), strict=True):
+            place = np.arange(len(rows))[::-1]
+            for y, row in zip(place, rows, strict=True):
+                colour = MODEL if row.method == model else ACTUAL
+                if row.low is not None and row.high is not None:
+                    axes.plot(
+                        [row.low, row.high],
+                        [y, y],
+                        color=colour,
+                        linewidth=3,
+                        alpha=0.35,
+                        solid_capstyle="round",
+                    )
+                axes.plot(
+                    [np.nan if row.value is None else row.value], [y], "o", color=colour, markersize=6.5
+                )
+            axes.set_yticks(place, [names[row.method] for row in rows])
+            for label, row in zip(axes.get_yticklabels(), rows, strict=True):
+                label.set_color(MODEL if row.method == model else INK)
+            axes.set_ylim(-0.6, len(rows) - 0.4)
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.significant(value)))
+            axes.set_title(titles[score])
+            _grid(axes, "x")
+
+    return plot

@@ -1,0 +1,74 @@
+"""What a report reads: results.json, the customers table beside it, and what the run cost."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.results import StudyResults
+
+if TYPE_CHECKING:  # slow to import, and only needed where the table is there
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Wall seconds and peak megabytes of one step of a study."""
+
+    step: str
+    seconds: float
+    megabytes: float | None
+
+
+def read_results(path: str | Path) -> StudyResults:
+    """The results of a study from its folder, or from its results.json.
+
+    Raises
+    ------
+    StudyError
+        If the file is missing, or does not hold the results of this version.
+    """
+    path = Path(path)
+    source = path / "results.json" if path.is_dir() else path
+    if not source.is_file():
+        raise StudyError(
+            f"{source}: no such file. Run the study first: it leaves results.json in its folder."
+        )
+    try:
+        return msgspec.json.decode(source.read_bytes(), type=StudyResults)
+    except msgspec.DecodeError as error:
+        raise StudyError(
+            f"{source}: not the results of this version of clvmodels ({error}). Run the study again."
+        ) from None
+
+
+def read_customers(folder: Path) -> "pa.Table | None":
+    """The study's customers table, from Parquet or else CSV; None where the folder has neither."""
+    if (folder / "customers.parquet").is_file():
+        import pyarrow.parquet as pq
+
+        return pq.read_table(folder / "customers.parquet")
+    if (folder / "customers.csv").is_file():
+        import pyarrow as pa
+        import pyarrow.csv as csv
+
+        as_text = csv.ConvertOptions(column_types={"customer_id": pa.string()})
+        return csv.read_csv(folder / "customers.csv", convert_options=as_text)
+    return None
+
+
+def read_costs(folder: Path) -> list[Cost]:
+    """Steps of the run from costs.json or manifest.json (`steps`: name, seconds, megabytes), if there are."""
+    for name in ("costs.json", "manifest.json"):
+        if (folder / name).is_file():
+            steps = _steps(json.loads((folder / name).read_text(encoding="utf-8")))
+            if steps:
+                return steps
+    return []
+
+
+def _steps(record: dict[str, Any]) -> list[Cost]:
+    return [Cost(step["name"], step["seconds"], step.get("megabytes")) for step in record.get("steps", [])]

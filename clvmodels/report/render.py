@@ -1,0 +1,176 @@
+"""`render_report`: a study's results as one self-contained page of a language."""
+
+import base64
+import hashlib
+import os
+import tempfile
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.results import StudyResults
+from clvmodels.report.fonts import SANS, SERIF, font_face
+from clvmodels.report.reading import read_costs, read_customers, read_results
+from clvmodels.report.sections import SECTIONS
+from clvmodels.report.sections.downloads import FILES
+from clvmodels.report.voice import Source, Voice, voice_for
+from clvmodels.report.words import languages, read_words
+
+
+def render_report(
+    results: StudyResults | str | Path, *, language: str = "en", output: str | Path | None = None
+) -> Path:
+    """The path of the page written: index.html (English) or index.<language>.html.
+
+    Parameters
+    ----------
+    results : StudyResults, or the folder of a study (or its results.json)
+    language : code of a text catalogue, "en" or "zh"
+    output : file to write, or None for the page's own name in the study's folder (`reports/<name>` for
+        StudyResults). The customers table, the costs and the downloads are looked for beside it.
+
+    Raises
+    ------
+    StudyError
+        If the results are missing or of another version, the language has no catalogue, or the page
+        cannot be written. A page that was there stays as it was.
+    """
+    read_words(language)
+    folder, record = _located(results)
+    target = folder / page_name(language) if output is None else Path(output)
+    page = render_page(_source(record, folder if output is None else _beside(target, folder)), language)
+    return write_atomically(target, page)
+
+
+def page_name(language: str) -> str:
+    """File name of a language's page."""
+    return "index.html" if language == "en" else f"index.{language}.html"
+
+
+def _located(results: StudyResults | str | Path) -> tuple[Path, StudyResults]:
+    if isinstance(results, StudyResults):
+        return Path("reports") / results.study.name, results
+    path = Path(results)
+    return (path if path.is_dir() else path.parent), read_results(path)
+
+
+def _beside(target: Path, folder: Path) -> Path:
+    """The folder that the tables are read from: the page's own if it has them, else the study's."""
+    return target.parent if (target.parent / "results.json").is_file() else folder
+
+
+def _source(results: StudyResults, folder: Path) -> Source:
+    there = frozenset(name for name in FILES if (folder / name).is_file())
+    return Source(results, read_customers(folder), read_costs(folder), there)
+
+
+def render_page(source: Source, language: str) -> str:
+    """The page as text; the same source gives the same text."""
+    voice = voice_for(source.results, language)
+    environment = _environment()
+    parts = [
+        (
+            section.key,
+            environment.get_template(f"{section.key}.html.j2").render(
+                _context(section.build(source, voice), voice)
+            ),
+        )
+        for section in SECTIONS
+    ]
+    body = environment.get_template("page.html.j2").render(_page_context(source, voice, parts))
+    return body.replace("/*fonts*/", _fonts(body), 1)
+
+
+@cache
+def _environment() -> Environment:
+    loader = PackageLoader("clvmodels.report", "templates")
+    return Environment(
+        loader=loader, undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def _context(section: dict[str, Any], voice: Voice) -> dict[str, Any]:
+    return {"s": section, "say": voice.say, "level": voice.level}
+
+
+def _page_context(source: Source, voice: Voice, parts: list[tuple[str, str]]) -> dict[str, Any]:
+    study, value = source.results.study, source.results.value
+    language = voice.words.language
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {
+        "language": {"en": "en", "zh": "zh-Hans"}.get(language, language),
+        "others": [
+            (code, page_name(code), read_words(code).at("page.name"))
+            for code in languages()
+            if code != language
+        ],
+        "title": study.title.get(language, study.name),
+        "background": study.background.get(language, ""),
+        "facts": [
+            voice.say("page.as_of", date=voice.numbers.date(value.as_of)),
+            voice.say("page.looking", horizon=voice.length(value.horizon)),
+            voice.say("page.money_note", currency=voice.words.name("currency", study.currency)),
+        ],
+        "parts": [
+            (key, voice.text(f"sections.{key}"), Markup(html)) for key, html in parts
+        ],  # escaped when rendered
+        "made_by": voice.say(
+            "page.made_by",
+            version=study.version,
+            name=study.name,
+            seed=study.seed,
+            data_digest=study.data_digest[:12],
+            study_digest=study.study_digest[:12],
+        ),
+        "style": Markup(_asset("page.css")),
+        "script": Markup(script),
+        "script_digest": digest,
+        "say": voice.say,
+    }
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("clvmodels.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _fonts(page: str) -> str:
+    """The page's two faces, cut to its characters."""
+    characters = set(page)
+    return font_face(SANS, characters) + font_face(
+        SERIF, {character for character in characters if ord(character) < 0x3000}
+    )
+
+
+def write_atomically(target: Path, text: str) -> Path:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    StudyError
+        If the folder cannot be made or written.
+    """
+    temporary = ""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=target.parent, prefix=f".{target.name}.", delete=False
+        ) as file:
+            temporary = file.name
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)  # a temporary file is private, a page is for others to read
+        Path(temporary).replace(target)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True) if temporary else None
+        raise StudyError(
+            f"{target}: cannot be written ({error.strerror}). Choose a folder that you may write to."
+        ) from None
+    return target

@@ -1,0 +1,219 @@
+"""The model against simpler methods: a verdict in words, the league table, every duel."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from clvmodels.foundation.results import ComparisonSection, Duel, Score
+from clvmodels.report import figures
+from clvmodels.report.sections.headline import lost_duels
+from clvmodels.report.tables import Figure, Table, columns, csv_link
+from clvmodels.report.voice import LEVEL, Source, Voice
+
+PICTURED = ("spend_gini", "spend_capture_20", "purchases_mae", "spend_mae")
+SHARES = ("bias", "coverage", "capture")  # scores that are shares of something
+
+
+def contest(source: Source, voice: Voice) -> dict[str, Any]:
+    """Verdict, figure, league table and duels."""
+    results = source.results
+    section = results.comparison
+    return {
+        "intro": voice.say(
+            "contest.intro",
+            calibration_end=voice.numbers.date(results.data.calibration_end),
+            customers=voice.count(results.data.calibration_customers),
+            length=voice.length(results.data.holdout_length),
+            level=voice.level,
+        ),
+        "tally": _tally(section, voice),
+        "advice": _advice(section, voice),
+        "lost": _lost(section, voice),
+        "won": _by_score(section, "model", "won", voice),
+        "open": _by_score(section, "open", "open", voice),
+        "figure": _figure(section, voice),
+        "league": _league(section, voice),
+        "duels": _duels(section, voice),
+    }
+
+
+def _method(key: str, voice: Voice) -> str:
+    return voice.words.name("methods", key)
+
+
+def _score(key: str, voice: Voice) -> str:
+    return voice.words.name("scores", key)
+
+
+def _value(score: str, value: float | None, voice: Voice) -> str:
+    """A score as its reader expects it: shares as percentages, errors to three figures."""
+    if any(part in score for part in SHARES):
+        return voice.numbers.share(value, 1)
+    return voice.numbers.significant(value)
+
+
+def _tally(section: ComparisonSection, voice: Voice) -> Markup:
+    if not section.duels:
+        return voice.say("contest.none")
+    count = {
+        verdict: sum(duel.verdict == verdict for duel in section.duels)
+        for verdict in ("model", "method", "open")
+    }
+    return voice.say(
+        "contest.tally",
+        total=voice.count(len(section.duels)),
+        won=voice.count(count["model"]),
+        lost=voice.count(count["method"]),
+        open=voice.count(count["open"]),
+    )
+
+
+def _advice(section: ComparisonSection, voice: Voice) -> list[Markup]:
+    """What the verdict means for a decision."""
+    if not section.duels:
+        return []
+    rank, error = (_names(lost_duels(section, kind, voice), voice) for kind in ("rank", "error"))
+    advice = [voice.say("contest.advice_rank", methods=rank) if rank else voice.say("contest.advice_model")]
+    if error:
+        advice.append(voice.say("contest.advice_error", methods=error))
+    return advice
+
+
+def _names(duels: Sequence[Duel], voice: Voice) -> str:
+    return voice.numbers.listed(list(dict.fromkeys(_method(duel.method, voice) for duel in duels)))
+
+
+def _lost(section: ComparisonSection, voice: Voice) -> list[Markup]:
+    return [
+        voice.say(
+            "contest.lost",
+            score=_score(duel.score, voice),
+            method=_method(duel.method, voice),
+            method_value=_value(duel.score, duel.method_value, voice),
+            model_value=_value(duel.score, duel.model_value, voice),
+            difference=_difference(duel, voice),
+            range=_range(duel, voice),
+        )
+        for duel in section.duels
+        if duel.verdict == "method"
+    ]
+
+
+def _difference(duel: Duel, voice: Voice) -> str:
+    text = _value(duel.score, duel.difference, voice)
+    return "+" + text if duel.difference > 0 else text
+
+
+def _range(duel: Duel, voice: Voice) -> str:
+    return voice.numbers.span(duel.low, duel.high, lambda value: _value(duel.score, value, voice))
+
+
+def _by_score(section: ComparisonSection, verdict: str, key: str, voice: Voice) -> list[Markup]:
+    """One sentence a score: against whom the verdict holds."""
+    scores = dict.fromkeys(duel.score for duel in section.duels if duel.verdict == verdict)
+    return [
+        voice.say(
+            f"contest.{key}",
+            score=_score(score, voice),
+            methods=_names(
+                [duel for duel in section.duels if (duel.score, duel.verdict) == (score, verdict)], voice
+            ),
+        )
+        for score in scores
+    ]
+
+
+def _better(score: str, voice: Voice) -> str:
+    return voice.words.detail("scores", score, "better")
+
+
+def _distance(row: Score, voice: Voice) -> float:
+    """How far a value is from the best that the score can be; the smaller the better."""
+    assert row.value is not None, "rows without a value are left out before"
+    better = _better(row.score, voice)
+    by_kind = {"higher": -row.value, "zero": abs(row.value), "stated": abs(row.value - LEVEL)}
+    return by_kind.get(better, row.value)
+
+
+def _ranked(section: ComparisonSection, score: str, voice: Voice) -> list[Score]:
+    rows = [row for row in section.scores if row.score == score and row.value is not None]
+    return sorted(rows, key=lambda row: _distance(row, voice))
+
+
+def _figure(section: ComparisonSection, voice: Voice) -> Figure | None:
+    ranked = {score: _ranked(section, score, voice) for score in PICTURED}
+    ranked = {score: rows for score, rows in ranked.items() if rows}
+    if not ranked:
+        return None
+    names = {key: _method(key, voice) for key in section.methods}
+    titles = {score: _score(score, voice) for score in ranked}
+    score, rows = next(iter(ranked.items()))
+    caption = voice.say(
+        "contest.caption",
+        score=titles[score],
+        method=names[rows[0].method],
+        value=_value(score, rows[0].value, voice),
+        level=voice.level,
+    )
+    alt = voice.say("contest.alt", scores=voice.numbers.listed(list(titles.values())))
+    plot = figures.contest(ranked, titles, names, section.model, voice.numbers)
+    height = 70 + 26 * max(map(len, ranked.values()))
+    both = figures.sizes(len(ranked), height=height, narrow_height=height)
+    wide, narrow = figures.draw("contest", alt, plot, both)
+    shown = [row for rows in ranked.values() for row in rows]
+    return Figure("contest", wide, narrow, caption, _scores_table(shown, voice), csv_link(shown))
+
+
+def _scores_table(rows: Sequence[Score], voice: Voice) -> Table:
+    texts = [
+        str(voice.say(f"contest.head_{head}", level=voice.level))
+        for head in ("score", "method", "value", "range")
+    ]
+    body = tuple(
+        (
+            _score(row.score, voice),
+            _method(row.method, voice),
+            _value(row.score, row.value, voice),
+            voice.numbers.span(row.low, row.high, lambda value, score=row.score: _value(score, value, voice)),  # type: ignore[misc]
+        )
+        for row in rows
+    )
+    return Table(voice.text("contest.league"), columns(*texts, words=2), body)
+
+
+def _league(section: ComparisonSection, voice: Voice) -> dict[str, Any]:
+    """Scores in rows, methods in columns, the best of each row marked."""
+    values = {(row.score, row.method): row.value for row in section.scores}
+    scores = list(dict.fromkeys(row.score for row in section.scores))
+    rows = []
+    for score in scores:
+        ranked = _ranked(section, score, voice)
+        best = _value(score, ranked[0].value, voice) if ranked else None
+        shown = [_value(score, values.get((score, method)), voice) for method in section.methods]
+        better = _better(score, voice)
+        note = str(voice.say(f"contest.{better}", level=voice.level)) if better else ""
+        rows.append(
+            {"name": _score(score, voice), "note": note, "cells": [(text, text == best) for text in shown]}
+        )
+    heads = [(_method(method, voice), method == section.model) for method in section.methods]
+    return {"heads": heads, "rows": rows}
+
+
+def _duels(section: ComparisonSection, voice: Voice) -> Table:
+    heads = ("score", "method", "model", "other", "difference", "range", "verdict")
+    texts = [str(voice.say(f"contest.head_{head}", level=voice.level)) for head in heads]
+    body = tuple(
+        (
+            _score(duel.score, voice),
+            _method(duel.method, voice),
+            _value(duel.score, duel.model_value, voice),
+            _value(duel.score, duel.method_value, voice),
+            _difference(duel, voice),
+            _range(duel, voice),
+            voice.text(f"contest.verdict_{duel.verdict}"),
+        )
+        for duel in section.duels
+    )
+    lost = frozenset(position for position, duel in enumerate(section.duels) if duel.verdict == "method")
+    return Table(voice.text("contest.duels"), columns(*texts, words=2), body, lost)

@@ -1,0 +1,166 @@
+"""Fits side by side, the checks that they passed or failed, and what the models assume."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from clvmodels.foundation.results import FitRow, ModelSection, ParameterRow, StudyResults
+from clvmodels.report.tables import Table, columns
+from clvmodels.report.voice import Source, Voice
+
+CORRELATION_LIMIT = 0.1  # beyond it, spend and frequency are not independent enough for Gamma-Gamma
+
+
+def models(source: Source, voice: Voice) -> dict[str, Any]:
+    """Checks, parameters by method side by side, the correlation."""
+    section = source.results.models
+    if not section.fits:
+        return {"none": voice.text("models.no_fits"), "correlation": _correlation(section, voice)}
+    return {
+        "none": None,
+        "verdict": _verdict(section, voice),
+        "checks": _checks(source.results, voice),
+        "groups": [_group(fits, source.results, voice) for fits in _side_by_side(section.fits)],
+        "correlation": _correlation(section, voice),
+    }
+
+
+def _verdict(section: ModelSection, voice: Voice) -> Markup:
+    checks = [check for fit in section.fits for check in fit.checks]
+    failed = sum(not check.passed for check in checks)
+    if failed:
+        return voice.say("models.checks_failed", failed=voice.count(failed), count=voice.count(len(checks)))
+    return voice.say("models.checks_passed", count=voice.count(len(checks)))
+
+
+def _window(fit: FitRow, results: StudyResults, voice: Voice) -> Markup:
+    return voice.say(f"models.window_{fit.window}", date=_window_end(fit, results, voice))
+
+
+def _window_end(fit: FitRow, results: StudyResults, voice: Voice) -> str:
+    ends = {"calibration": results.data.calibration_end, "decision": results.value.as_of}
+    return voice.numbers.date(ends[fit.window])
+
+
+def _fit_name(fit: FitRow, results: StudyResults, voice: Voice) -> Markup:
+    model, method = voice.words.name("models_named", fit.model), voice.words.name("methods", fit.method)
+    return voice.say("models.fit_name", model=model, method=method, date=_window_end(fit, results, voice))
+
+
+def _checks(results: StudyResults, voice: Voice) -> Table:
+    """Every check of every fit, failed ones first."""
+    pairs = [(fit, check) for fit in results.models.fits for check in fit.checks]
+    pairs.sort(key=lambda pair: pair[1].passed)
+    body = tuple(
+        (
+            str(_fit_name(fit, results, voice)),
+            voice.words.name("checks", check.key),
+            voice.numbers.significant(check.value),
+            voice.numbers.significant(check.limit),
+            voice.text("models.passed" if check.passed else "models.failed"),
+        )
+        for fit, check in pairs
+    )
+    failed = frozenset(position for position, (_, check) in enumerate(pairs) if not check.passed)
+    texts = [voice.text(f"models.head_{head}") for head in ("fit", "check", "value", "limit", "result")]
+    return Table(voice.text("models.table_checks"), columns(*texts, words=2), body, failed)
+
+
+def _side_by_side(fits: Sequence[FitRow]) -> list[list[FitRow]]:
+    """Fits of one model on one window, whatever their method, in the order of the results."""
+    keys = dict.fromkeys((fit.model, fit.window) for fit in fits)
+    return [[fit for fit in fits if (fit.model, fit.window) == key] for key in keys]
+
+
+def _group(fits: Sequence[FitRow], results: StudyResults, voice: Voice) -> dict[str, Any]:
+    first = fits[0]
+    title = voice.say(
+        "models.parameters",
+        model=voice.words.name("models_named", first.model),
+        window=_window(first, results, voice),
+    )
+    return {
+        "title": title,
+        "text": voice.say(
+            "models.parameters_text",
+            customers=voice.count(first.customers),
+            patterns=voice.count(first.patterns),
+        ),
+        "agreement": _agreement(fits, voice),
+        "table": _parameters(fits, str(title), voice),
+    }
+
+
+def _parameters(fits: Sequence[FitRow], label: str, voice: Voice) -> Table:
+    priors = next((fit.priors for fit in fits if fit.priors), {})
+    names = [parameter.name for parameter in fits[0].parameters]
+    by_fit = [{parameter.name: parameter for parameter in fit.parameters} for fit in fits]
+    body = [
+        (name, *(_parameter(rows.get(name), voice) for rows in by_fit), *_prior(priors, name, voice))
+        for name in names
+    ]
+    blank = ("",) if priors else ()
+    extra = [
+        (
+            voice.text("models.log_likelihood"),
+            *(voice.numbers.decimal(fit.log_likelihood, 2) for fit in fits),
+            *blank,
+        ),
+        (voice.text("models.draws"), *(voice.count(fit.draws) for fit in fits), *blank),
+        (voice.text("models.ess"), *(_fewest_effective(fit, voice) for fit in fits), *blank),
+    ]
+    heads = [voice.text("models.head_parameter"), *(voice.words.name("methods", fit.method) for fit in fits)]
+    if priors:
+        heads.append(voice.text("models.prior"))
+    return Table(label, columns(*heads), (*body, *extra))
+
+
+def _parameter(row: ParameterRow | None, voice: Voice) -> str:
+    if row is None:
+        return voice.numbers.decimal(None)
+    form = voice.numbers.significant
+    if row.q05 is None:
+        return form(row.mean)
+    return f"{form(row.mean)} ({voice.numbers.span(row.q05, row.q95, form)})"
+
+
+def _prior(priors: dict[str, tuple[float, float]], name: str, voice: Voice) -> tuple[str, ...]:
+    if not priors:
+        return ()
+    if name not in priors:
+        return (voice.numbers.decimal(None),)
+    median, sd = priors[name]
+    form = voice.numbers.significant
+    return (str(voice.say("models.prior_value", median=form(median), sd=form(sd))),)
+
+
+def _fewest_effective(fit: FitRow, voice: Voice) -> str:
+    sizes = [size for row in fit.parameters for size in (row.ess_bulk, row.ess_tail) if size is not None]
+    return voice.count(min(sizes)) if sizes else voice.numbers.decimal(None)
+
+
+def _agreement(fits: Sequence[FitRow], voice: Voice) -> Markup | str:
+    """The largest gap between the means of laplace and nuts, in posterior standard deviations."""
+    by_method = {fit.method: {row.name: row for row in fit.parameters} for fit in fits}
+    if not {"laplace", "nuts"} <= by_method.keys():
+        return ""
+    fast, reference = by_method["laplace"], by_method["nuts"]
+    gaps = [
+        abs(fast[name].mean - row.mean) / row.sd for name, row in reference.items() if row.sd and name in fast
+    ]
+    return voice.say("models.agreement", gap=voice.numbers.decimal(max(gaps), 2)) if gaps else ""
+
+
+def _correlation(section: ModelSection, voice: Voice) -> list[Markup]:
+    correlation = section.spend_frequency_correlation
+
+    def form(value: float | None) -> str:
+        return voice.numbers.decimal(value, 2)
+
+    text = voice.say(
+        "models.correlation", value=form(correlation.mean), range=voice.numbers.interval(correlation, form)
+    )
+    small = abs(correlation.mean) <= CORRELATION_LIMIT
+    key = "models.correlation_small" if small else "models.correlation_large"
+    return [text, voice.say(key, limit=form(CORRELATION_LIMIT))]

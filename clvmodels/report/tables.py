@@ -1,0 +1,60 @@
+"""Finished tables: what a template prints, what a figure's reader may want as numbers."""
+
+import csv
+import dataclasses
+import io
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's head; numbers are set right, words left."""
+
+    head: str
+    number: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under their heads. The first column names the row.
+
+    Attributes
+    ----------
+    label : what a screen reader calls it
+    marked : positions of rows to set apart, such as the study's own model
+    """
+
+    label: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marked: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure at two widths, its caption, its description in words, its table, its numbers as CSV."""
+
+    key: str
+    wide: str
+    narrow: str
+    caption: str
+    table: Table
+    csv: str
+
+
+def columns(*heads: str, words: int = 1) -> tuple[Column, ...]:
+    """Columns of which the first `words` hold words and the others numbers."""
+    return tuple(Column(head, number=position >= words) for position, head in enumerate(heads))
+
+
+def csv_link(records: Sequence[Any]) -> str:
+    """Records at full precision as a data: address of a CSV file."""
+    text = io.StringIO()
+    names = [field.name for field in dataclasses.fields(records[0])]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([getattr(record, name) for name in names] for record in records)
+    return "data:text/csv;charset=utf-8," + urllib.parse.quote(text.getvalue())

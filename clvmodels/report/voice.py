@@ -1,0 +1,88 @@
+"""What a section needs to speak: its source, and the words and numbers of one language."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from clvmodels.foundation.results import Estimate, StudyResults
+from clvmodels.report.numbers import Numbers, numbers_for
+from clvmodels.report.reading import Cost
+from clvmodels.report.words import Words, read_words
+
+if TYPE_CHECKING:  # slow to import, and only named here
+    import pyarrow as pa
+
+LEVEL = 0.90  # every interval in StudyResults runs from the 5 % to the 95 % quantile
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that a page is made from.
+
+    Attributes
+    ----------
+    results : the study's results
+    customers : the customers table, or None where the folder has none
+    costs : seconds and megabytes by step, empty where not known
+    downloads : names of the files that lie beside the page
+    """
+
+    results: StudyResults
+    customers: "pa.Table | None"
+    costs: list[Cost]
+    downloads: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Words and numbers of one language, for one study's currency and unit of time."""
+
+    words: Words
+    numbers: Numbers
+    unit: str
+
+    @property
+    def level(self) -> str:
+        """The probability of every interval on the page."""
+        return self.numbers.share(LEVEL)
+
+    def say(self, key: str, **values: object) -> Markup:
+        """A sentence of the catalogue with its placeholders filled."""
+        return self.words.say(key, **values)
+
+    def text(self, key: str) -> str:
+        """A text without placeholders."""
+        return str(self.words.at(key))
+
+    def length(self, value: float) -> str:
+        """A length of time in the study's unit."""
+        return self.numbers.length(value, self.unit)
+
+    def count(self, value: float | None) -> str:
+        """A whole number."""
+        return self.numbers.decimal(value)
+
+    def counts_between(self, estimate: Estimate) -> str:
+        """The interval of a count."""
+        return self.numbers.interval(estimate, self.numbers.decimal)
+
+    def cells_between(self, low: float | None, high: float | None) -> str:
+        """An interval of amounts for a table's cell."""
+        return self.numbers.span(low, high, self.numbers.cell)
+
+    def cell(self, vocabulary: str, key: str, name: str) -> str:
+        """The name of a cell of the value matrix; a vocabulary not in the catalogue brings its own."""
+        return str(self.words.at("vocabulary").get(vocabulary, {}).get(key, name))
+
+
+def voice_for(results: StudyResults, language: str) -> Voice:
+    """The voice of a language for a study."""
+    words = read_words(language)
+    return Voice(words, numbers_for(words.texts, results.study.currency), results.study.unit)
+
+
+def cell_names(results: StudyResults, voice: Voice) -> dict[str, str]:
+    """The reader's name of each cell of the value matrix."""
+    matrix = results.matrix
+    return {cell.key: voice.cell(matrix.vocabulary, cell.key, cell.name) for cell in matrix.cells}

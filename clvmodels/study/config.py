@@ -1,0 +1,237 @@
+"""A study file, strictly read: an unknown key or word is refused, with its place, before any data are."""
+
+import datetime as dt
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from clvmodels.foundation.errors import DataError, StudyError
+from clvmodels.foundation.records import Window
+from clvmodels.foundation.units import TimeUnit
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of a study file."""
+
+
+class DataTable(Table):
+    """[data]: where the log is and how to read it; see `clvmodels.read_transactions`."""
+
+    source: str
+    currency: str
+    customer: str = "customer_id"
+    date: str = "date"
+    amount: str = "amount"
+    date_format: str | None = None
+    delimiter: str | None = None
+    refunds: Literal["net", "drop", "keep"] = "net"
+
+
+class WindowTable(Table):
+    """[window]: the last day that the models see, and the last day of the check."""
+
+    calibration_end: dt.date
+    holdout_end: dt.date
+    unit: TimeUnit = "week"
+
+
+class ModelsTable(Table):
+    """[models]: registry names."""
+
+    purchases: str = "bg_nbd"
+    spend: str = "gamma_gamma"
+
+
+class FitTable(Table):
+    """[fit]: the method that forecasts rest on, and those shown beside it."""
+
+    method: Literal["laplace", "nuts"] = "laplace"
+    draws: Annotated[int, msgspec.Meta(ge=100)] = 2000
+    compare: tuple[Literal["mle", "laplace", "nuts"], ...] = ()
+
+
+class KeepShares(Table):
+    """[value.keep_share]: by cell of the matrix, most to spend on keeping a customer, of expected future value."""
+
+    high_high: Share = 0.2
+    low_high: Share = 0.2
+    high_low: Share = 0.1
+    low_low: Share = 0.05
+
+
+class ValueTable(Table):
+    """[value]: the decision. `as_of` defaults to the last day of the log; `horizon` is in the window's unit."""
+
+    horizon: Positive
+    annual_discount_rate: Annotated[float, msgspec.Meta(gt=-1)]
+    margin: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    as_of: dt.date | None = None
+    current_days: Count = 365
+    keep_share: KeepShares = KeepShares()
+    win_share: Share = 0.4
+
+
+class CutTable(Table):
+    """A threshold of the matrix: quantile = 0.8, amount = 100.0 or share_of_value = 0.8; exactly one."""
+
+    quantile: Share | None = None
+    amount: Positive | None = None
+    share_of_value: Share | None = None
+
+
+class MatrixTable(Table):
+    """[matrix]: the vocabulary, the two cuts, and the probability below which a label is in doubt."""
+
+    names: Literal["treatment", "metal"] = "treatment"
+    undecided_below: Share = 0.6
+    current: CutTable = CutTable(quantile=0.8)
+    future: CutTable = CutTable(quantile=0.8)
+
+
+class ContestTable(Table):
+    """[contest]: baselines of the comparison, and bootstrap replicates over customers."""
+
+    baselines: tuple[str, ...] = ("abc", "rfm", "same_rate", "lifetimes")
+    replicates: Annotated[int, msgspec.Meta(ge=100)] = 400
+
+
+class Study(Table):
+    """A study file as a record. `title` and `background` are by language code."""
+
+    name: str
+    seed: Annotated[int, msgspec.Meta(ge=0)]
+    title: dict[str, str]
+    data: DataTable
+    window: WindowTable
+    value: ValueTable
+    background: dict[str, str] = {}
+    languages: tuple[Literal["en", "zh"], ...] = ("en", "zh")
+    models: ModelsTable = ModelsTable()
+    fit: FitTable = FitTable()
+    matrix: MatrixTable = MatrixTable()
+    contest: ContestTable = ContestTable()
+
+    @property
+    def contest_window(self) -> Window:
+        """The window of the contest: calibration and holdout."""
+        return Window(self.window.calibration_end, self.window.holdout_end, self.window.unit)
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study with where it came from; `digest` is the SHA-256 of the file's bytes."""
+
+    study: Study
+    path: Path
+    digest: str
+
+
+def read_study(path: str | Path) -> StudyFile:
+    """The study in a TOML file.
+
+    Raises
+    ------
+    StudyError
+        If the file is missing or not TOML, or a key or a word in it is not known.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as problem:
+        raise StudyError(f"{path}: cannot read the study file ({problem.strerror}).") from None
+    try:
+        content = tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise StudyError(f"{path} is not TOML: {problem}.") from None
+    try:
+        study = msgspec.convert(content, Study)
+    except msgspec.ValidationError as problem:
+        raise StudyError(_explain(path, content, str(problem))) from None
+    _refuse_contradictions(path, study)
+    return StudyFile(study, path, hashlib.sha256(raw).hexdigest())
+
+
+def cut_of(table: CutTable) -> tuple[str, float]:
+    """The kind and the setting of a cut, such as ("quantile", 0.8)."""
+    given = {kind: value for kind in ("quantile", "amount", "share_of_value") if (value := getattr(table, kind))}
+    ((kind, setting),) = given.items()
+    return kind, setting
+
+
+def _refuse_contradictions(path: Path, study: Study) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", study.name):
+        raise StudyError(
+            f"{path}, name = {study.name!r}: expected letters, digits, - and _, since reports/<name> is named so."
+        )
+    if not study.languages:
+        raise StudyError(f"{path}, languages = []: expected at least one of \"en\", \"zh\".")
+    for language in study.languages:
+        if language not in study.title:
+            raise StudyError(f"{path}, [title]: there is no title for the language \"{language}\".")
+    for name in ("current", "future"):
+        table = getattr(study.matrix, name)
+        if sum(value is not None for value in (table.quantile, table.amount, table.share_of_value)) != 1:
+            raise StudyError(f"{path}, [matrix.{name}]: give exactly one of quantile, amount, share_of_value.")
+    try:
+        window = study.contest_window
+    except DataError as problem:
+        raise StudyError(f"{path}, [window]: {problem}") from None
+    if study.value.as_of is not None and study.value.as_of < window.calibration_end:
+        raise StudyError(f"{path}, [value] as_of = {study.value.as_of}: it is before the calibration ends.")
+
+
+def _explain(path: Path, content: dict[str, Any], problem: str) -> str:
+    """msgspec's message with the table, the key, the value seen and the words that would do."""
+    message, _, place = problem.partition(" - at `$")
+    keys = [key for key in place.rstrip("`").split(".") if key]
+    unknown = re.search(r"unknown field `(.+)`", message)
+    if unknown:
+        known = _fields(keys)
+        close = get_close_matches(unknown[1], known, n=1)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        return f'{path}{_table(keys)}: unknown key "{unknown[1]}"{hint} Known keys: {", ".join(known)}.'
+    missing = re.search(r"missing required field `(.+)`", message)
+    if missing:
+        return f'{path}{_table(keys)}: the key "{missing[1]}" is missing.'
+    seen = content
+    for key in keys:
+        name = re.sub(r"\[\.\.\.\]|\[\d+\]", "", key)
+        seen = seen.get(name, {}) if isinstance(seen, dict) else seen
+    words = _words(keys)
+    expected = f"expected one of {words}" if words else message[:1].lower() + message[1:]
+    return f"{path}{_table(keys[:-1])}{',' if len(keys) < 2 else ''} {keys[-1]} = {seen!r}: {expected}."
+
+
+def _table(keys: list[str]) -> str:
+    return f", [{'.'.join(keys)}]" if keys else ""
+
+
+def _struct_at(keys: list[str]) -> Any:
+    struct: Any = Study
+    for key in keys:
+        found = {field.name: field.type for field in msgspec.structs.fields(struct)}[key]
+        struct = found
+    return struct
+
+
+def _fields(keys: list[str]) -> list[str]:
+    return [field.name for field in msgspec.structs.fields(_struct_at(keys))]
+
+
+def _words(keys: list[str]) -> str:
+    """The words that a key may have, or nothing if it is not a choice."""
+    name = re.sub(r"\[\.\.\.\]|\[\d+\]", "", keys[-1])
+    info = msgspec.inspect.type_info(_struct_at([*keys[:-1], name]))
+    if isinstance(info, msgspec.inspect.VarTupleType):
+        info = info.item_type
+    return ", ".join(f'"{word}"' for word in info.values) if isinstance(info, msgspec.inspect.LiteralType) else ""

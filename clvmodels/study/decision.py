@@ -1,0 +1,346 @@
+"""The second half of a study: models fitted to all data, and what they say of each customer from `as_of` on."""
+
+import datetime as dt
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from clvmodels.baselines import BASELINES
+from clvmodels.data import customer_summary
+from clvmodels.forecast import expected_clv, predict, sample_future
+from clvmodels.forecast.future import Future
+from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
+from clvmodels.foundation.results import ActOn, Estimate, MatrixPoint, MatrixSection, ValueSection
+from clvmodels.foundation.units import days_per_unit
+from clvmodels.inference import Fit
+from clvmodels.strategy import (
+    CELLS,
+    ValueMatrix,
+    acquisition_ceiling,
+    cells,
+    cut_estimate,
+    estimate,
+    retention_ceilings,
+    value_matrix,
+)
+from clvmodels.strategy.lifecycle import ALIVE_LIMIT, BUY_LIMIT, stages
+from clvmodels.strategy.pyramid import tiers
+from clvmodels.study.config import Study, cut_of
+from clvmodels.study.evidence import fit_pair
+from clvmodels.study.progress import Steps, seed_for
+
+LIST_LENGTH = 12
+LORENZ_POINTS = 101
+GRID = 24  # cells of the matrix picture along each axis
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the models say of the customers on the decision date; per-customer arrays have shape (N,).
+
+    Attributes
+    ----------
+    p_buy : probability of at least one purchase within the horizon
+    buyers : ndarray, shape (S,), customers who buy within the horizon, draw by draw
+    ceiling : most to spend on keeping each customer
+    last_purchase : ndarray of days
+    """
+
+    as_of: dt.date
+    customers: CustomerSummary
+    fits: tuple[Fit, Fit]
+    future: Future
+    alive: Forecast
+    p_buy: FloatArray
+    buyers: FloatArray
+    matrix: ValueMatrix
+    ceiling: FloatArray
+    last_purchase: np.ndarray
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Sections of the report and tables on the decision date."""
+
+    outlook: Outlook
+    value: ValueSection
+    matrix: MatrixSection
+    act_on: list[ActOn]
+    table: pd.DataFrame
+    segments: pd.DataFrame
+
+
+def decide(study: Study, log: TransactionLog, steps: Steps) -> Decision:
+    """Fit on all data, forecast every customer, and set out who needs what."""
+    outlook = _outlook(study, log, steps)
+    with steps.step("customers, segments and strategy"):
+        table = _customer_table(study, outlook)
+        return Decision(
+            outlook=outlook,
+            value=_value_section(study, outlook),
+            matrix=_matrix_section(study, outlook),
+            act_on=_act_on(outlook),
+            table=table,
+            segments=_segments(table, outlook.future.clv),
+        )
+
+
+def _outlook(study: Study, log: TransactionLog, steps: Steps) -> Outlook:
+    as_of = study.value.as_of or log.last_date
+    with steps.step(f"fit on all data until {as_of}"):
+        window = Window(as_of, unit=study.window.unit)
+        customers = customer_summary(log, window, current_days=study.value.current_days)
+        fits = fit_pair(study, customers, study.fit.method, "decision")
+    with steps.step(f"forecast the next {study.value.horizon:g} {study.window.unit}s of each customer"):
+        future = sample_future(
+            *fits,
+            customers,
+            horizon=study.value.horizon,
+            annual_discount_rate=study.value.annual_discount_rate,
+            margin=study.value.margin,
+            seed=seed_for(study.seed, "decision forecast"),
+        )
+        alive = predict(fits[0], customers, quantity="p_alive")
+        p_buy, buyers = _buyers(future.purchases)
+    with steps.step("value matrix"):
+        matrix = value_matrix(
+            customers.current_value * study.value.margin,
+            future.clv,
+            cuts={"current": cut_of(study.matrix.current), "future": cut_of(study.matrix.future)},
+            names=study.matrix.names,
+            undecided_below=study.matrix.undecided_below,
+        )
+        matrix = replace(matrix, customer_id=customers.customer_id)
+    silence = np.rint((customers.T - customers.recency) * days_per_unit(customers.unit)).astype("timedelta64[D]")
+    return Outlook(
+        as_of=as_of,
+        customers=customers,
+        fits=fits,
+        future=future,
+        alive=alive,
+        p_buy=p_buy,
+        buyers=buyers,
+        matrix=matrix,
+        ceiling=retention_ceilings(matrix, future.clv, shares=_keep_shares(study)),
+        last_purchase=np.datetime64(as_of, "D") - silence,
+    )
+
+
+def _keep_shares(study: Study) -> dict[str, float]:
+    return {key: getattr(study.value.keep_share, key) for key in CELLS}
+
+
+def _buyers(purchases: Forecast) -> tuple[FloatArray, FloatArray]:
+    """P(at least one purchase) of each customer, and the number who buy in each draw."""
+    assert purchases.replay is not None  # predictive forecasts can be drawn again
+    bought = np.zeros(len(purchases))
+    by_draw = []
+    for block in purchases.replay("draws"):
+        some = block.values > 0
+        bought += some.sum(axis=1)
+        by_draw.append(some.sum(axis=0).astype(np.float64))
+    buyers = np.concatenate(by_draw)
+    return bought / len(buyers), buyers
+
+
+def _totals(forecast: Forecast) -> FloatArray:
+    assert forecast.totals is not None  # predictive forecasts have totals
+    return np.asarray(forecast.totals.values).ravel()
+
+
+def _value_section(study: Study, outlook: Outlook) -> ValueSection:
+    customers, future, value = outlook.customers, outlook.future, study.value
+    current = customers.current_value * value.margin
+    equity = estimate(_totals(future.clv))
+    order = np.lexsort((customers.customer_id.astype(str), -future.clv.mean))
+    top_10, top_20 = _top_shares(future.clv, order, (0.10, 0.20))
+    new_customer = _new_customer_clv(study, outlook.fits)
+    at_risk = (outlook.alive.mean < ALIVE_LIMIT) & np.isin(outlook.matrix.cell, ("high_high", "high_low"))
+    return ValueSection(
+        as_of=outlook.as_of.isoformat(),
+        horizon=value.horizon,
+        customers=len(customers),
+        current_value_total=float(current.sum()),
+        equity=equity,
+        purchases=estimate(_totals(future.purchases)),
+        spend=estimate(_totals(future.spend)),
+        alive=estimate(_totals(outlook.alive)),
+        buyers=estimate(outlook.buyers),
+        equity_per_customer=equity.mean / len(customers),
+        top_10_share=top_10,
+        top_20_share=top_20,
+        new_customer_clv=new_customer,
+        acquisition_ceiling=acquisition_ceiling(new_customer.mean, share=value.win_share),
+        acquisition_share=value.win_share,
+        at_risk_customers=int(at_risk.sum()),
+        at_risk_current_value=float(current[at_risk].sum()),
+        lost_customers=int((outlook.p_buy < BUY_LIMIT).sum()),
+        lorenz=_lorenz(future.clv.mean[order]),
+    )
+
+
+def _top_shares(clv: Forecast, order: np.ndarray, shares: tuple[float, ...]) -> list[Estimate]:
+    """Share of the value that comes from the best customers by expectation, draw by draw."""
+    assert clv.replay is not None  # predictive forecasts can be drawn again
+    tops = [order[: max(1, round(share * len(order)))] for share in shares]
+    sums = [[block.values[top].sum(axis=0) for top in tops] for block in clv.replay("draws")]
+    totals = np.maximum(_totals(clv), np.finfo(float).tiny)
+    return [estimate(np.concatenate([block[i] for block in sums]) / totals) for i in range(len(shares))]
+
+
+def _lorenz(descending: FloatArray) -> list[tuple[float, float]]:
+    """Share of customers, best first, and the share of expected value that they hold."""
+    held = np.append(0.0, np.cumsum(descending))
+    held /= max(held[-1], np.finfo(float).tiny)
+    at = np.rint(np.linspace(0, len(descending), LORENZ_POINTS)).astype(int)
+    return [(float(i / len(descending)), float(held[i])) for i in at]
+
+
+def _new_customer_clv(study: Study, fits: tuple[Fit, Fit]) -> Estimate:
+    """Expected value of a customer who makes the first purchase now, that purchase included; its posterior."""
+    frame = pd.DataFrame({"customer_id": ["new"], "frequency": [0], "recency": [0.0], "T": [0.0]})
+    new = CustomerSummary.from_frame(frame, unit=study.window.unit, currency=study.data.currency)
+    later = expected_clv(
+        *fits,
+        new,
+        horizon=study.value.horizon,
+        annual_discount_rate=study.value.annual_discount_rate,
+        margin=study.value.margin,
+    )
+    first = predict(fits[1], new, quantity="expected_spend")
+    return estimate(_totals(later) + study.value.margin * _totals(first))
+
+
+def _matrix_section(study: Study, outlook: Outlook) -> MatrixSection:
+    matrix, customers = outlook.matrix, outlook.customers
+    current = customers.current_value * study.value.margin
+    return MatrixSection(
+        vocabulary=study.matrix.names,
+        undecided_below=matrix.undecided_below,
+        cuts=[cut_estimate(cut) for cut in matrix.cuts],
+        cells=cells(
+            matrix,
+            clv=outlook.future.clv,
+            current_value=current,
+            p_alive=outlook.alive.mean,
+            purchases=outlook.future.purchases.mean,
+            shares=_keep_shares(study),
+        ),
+        undecided=int(matrix.undecided.sum()),
+        points=_points(current, outlook.future.clv.mean, matrix.cell),
+    )
+
+
+def _points(current: FloatArray, clv: FloatArray, cell: np.ndarray) -> list[MatrixPoint]:
+    """Customers counted on a grid even in log money, cell by cell; each point is the mean of its customers."""
+    place = np.stack([_grid(current), _grid(clv), np.array([CELLS.index(key) for key in cell])], axis=1)
+    _, first, index, counts = np.unique(place, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    mean_current = np.bincount(index, weights=current) / counts
+    mean_clv = np.bincount(index, weights=clv) / counts
+    return [
+        MatrixPoint(float(mean_current[i]), float(mean_clv[i]), int(counts[i]), str(cell[first[i]]))
+        for i in range(len(counts))
+    ]
+
+
+def _grid(money: FloatArray) -> np.ndarray:
+    """Place of each amount on a grid of `GRID` steps, even in log, from its 1 % to its 99.9 % quantile; -1 at 0."""
+    positive = money[money > 0]
+    if len(positive) == 0:
+        return np.full(len(money), -1)
+    low, high = np.log(np.quantile(positive, [0.01, 0.999]))
+    with np.errstate(divide="ignore"):
+        step = (np.log(np.maximum(money, 0.0)) - low) / max(high - low, 1e-9) * GRID
+    return np.where(money > 0, np.clip(np.floor(np.where(money > 0, step, 0.0)), 0, GRID - 1), -1).astype(int)
+
+
+def _act_on(outlook: Outlook) -> list[ActOn]:
+    """Four lists, the largest stakes first; a customer is on one list only."""
+    clv, cell = outlook.future.clv.mean, outlook.matrix.cell
+    current = outlook.customers.current_value
+    silent = (outlook.alive.mean < ALIVE_LIMIT) & (current > 0)
+    doubtful = outlook.matrix.undecided
+    lists = {
+        "protect": ((cell == "high_high") & ~doubtful & ~silent, clv),
+        "grow": ((cell == "low_high") & ~silent, clv),
+        "win_back": (silent, current * (1 - outlook.alive.mean)),
+        "undecided": (doubtful & (cell != "low_high") & ~silent, clv),
+    }
+    rows: list[ActOn] = []
+    for key, (member, stake) in lists.items():
+        order = np.lexsort((outlook.customers.customer_id.astype(str), -stake))
+        best = order[member[order]][:LIST_LENGTH]
+        rows += [_act_on_row(outlook, key, int(row)) for row in best]
+    return rows
+
+
+def _act_on_row(outlook: Outlook, key: str, row: int) -> ActOn:
+    customers, future, matrix = outlook.customers, outlook.future, outlook.matrix
+    return ActOn(
+        list_key=key,
+        customer_id=str(customers.customer_id[row]),
+        last_purchase=str(outlook.last_purchase[row]),
+        frequency=int(customers.frequency[row]),
+        current_value=float(customers.current_value[row]),
+        p_alive=float(outlook.alive.mean[row]),
+        purchases=float(future.purchases.mean[row]),
+        clv=float(future.clv.mean[row]),
+        clv_low=float(future.clv.q05[row]),
+        clv_high=float(future.clv.q95[row]),
+        label=str(matrix.cell[row]),
+        label_probability=float(matrix.probabilities[row, CELLS.index(matrix.cell[row])]),
+        ceiling=float(outlook.ceiling[row]),
+    )
+
+
+def _customer_table(study: Study, outlook: Outlook) -> pd.DataFrame:
+    """A row a customer: history, forecasts, cell, tier, stage, and the baselines' scores."""
+    customers = outlook.customers
+    frame = customers.to_pandas().assign(
+        last_purchase=np.datetime_as_string(outlook.last_purchase, unit="D"),
+        p_alive=outlook.alive.mean,
+        p_buy=outlook.p_buy,
+    )
+    for name in ("purchases", "spend", "clv"):
+        forecast: Forecast = getattr(outlook.future, name)
+        for column in ("mean", "sd", "q05", "q50", "q95"):
+            frame[f"{name}_{column}"] = getattr(forecast, column)
+    frame = frame.assign(**outlook.matrix.to_pandas().drop(columns="customer_id"))
+    frame["ceiling"] = outlook.ceiling
+    frame["tier"] = tiers(outlook.future.clv.mean, customers.customer_id)
+    frame["stage"] = stages(customers.frequency, outlook.alive.mean, outlook.p_buy)
+    for name in study.contest.baselines:
+        forecasts = BASELINES[name].forecasts(customers, study.value.horizon)
+        scored = next(forecasts[key] for key in ("score", "spend", "purchases") if key in forecasts)
+        frame[f"{name}_score"] = scored.mean
+    return frame
+
+
+def _segments(table: pd.DataFrame, clv: Forecast) -> pd.DataFrame:
+    """Customers and value by cell, tier and stage; the interval is of the mean future value a customer."""
+    frames = [_segmentation(table, name, clv) for name in ("cell", "tier", "stage")]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _segmentation(table: pd.DataFrame, name: str, clv: Forecast) -> pd.DataFrame:
+    assert clv.replay is not None  # predictive forecasts can be drawn again
+    codes, segments = pd.factorize(table[name], sort=True)
+    member = sparse.csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))))
+    totals = np.concatenate([member @ block.values for block in clv.replay("draws")], axis=1)
+    count = np.bincount(codes)
+    low, high = np.quantile(totals, [0.05, 0.95], axis=1) / count
+    return pd.DataFrame(
+        {
+            "segmentation": name,
+            "segment": segments,
+            "customers": count,
+            "current_value": np.bincount(codes, weights=table["current_value"]),
+            "clv_mean": totals.mean(axis=1) / count,
+            "clv_q05": low,
+            "clv_q95": high,
+            "equity": totals.mean(axis=1),
+        }
+    )

@@ -1,0 +1,163 @@
+"""The first half of a study: a forecast made on calibration_end, held against the days after it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clvmodels.baselines import BASELINES
+from clvmodels.data import (
+    customer_summary,
+    first_purchase_days,
+    holdout_summary,
+    period_ends,
+    purchases_by_period,
+)
+from clvmodels.evaluation import calibration
+from clvmodels.evaluation.contest import contest
+from clvmodels.evaluation.tracking import tracking_points
+from clvmodels.forecast import purchases_by_period as predicted_by_period
+from clvmodels.forecast import sample_future
+from clvmodels.forecast.future import Future
+from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog
+from clvmodels.foundation.results import ComparisonSection, EvidenceSection, TrackingPoint
+from clvmodels.foundation.units import days_per_unit
+from clvmodels.inference import Fit, fit
+from clvmodels.strategy import estimate
+from clvmodels.study.config import Study
+from clvmodels.study.progress import Steps, seed_for
+
+PIT_BINS = 20
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the holdout says. `fits` are those forecasts rest on first, then those shown beside them."""
+
+    customers: CustomerSummary
+    holdout: HoldoutSummary
+    fits: tuple[Fit, ...]
+    future: Future
+    section: EvidenceSection
+    comparison: ComparisonSection
+
+
+def gather_evidence(study: Study, log: TransactionLog, steps: Steps) -> Evidence:
+    """Fit on the calibration, forecast the holdout, and score every method on it."""
+    window = study.contest_window
+    with steps.step("summarise the calibration and the holdout"):
+        customers = customer_summary(log, window, current_days=study.value.current_days)
+        holdout = holdout_summary(log, window)
+    with steps.step(f"fit {study.models.purchases} and {study.models.spend} on the calibration"):
+        main = fit_pair(study, customers, study.fit.method, "calibration")
+    beside: tuple[Fit, ...] = ()
+    for method in study.fit.compare:
+        with steps.step(f"the same by {method}"):
+            beside += fit_pair(study, customers, method, "calibration")
+    with steps.step("forecast the holdout"):
+        future = sample_future(
+            *main,
+            customers,
+            horizon=window.holdout_length,
+            discount_per_unit=0.0,
+            seed=seed_for(study.seed, "holdout forecast"),
+        )
+        checks = _predictive_checks(study, future, customers, holdout)
+        section = _section(study, log, customers, main[0], future, checks)
+    with steps.step("contest with " + ", ".join(study.contest.baselines)):
+        comparison = _contest(study, customers, holdout, future, checks)
+    return Evidence(customers, holdout, main + beside, future, section, comparison)
+
+
+def fit_pair(study: Study, customers: CustomerSummary, method: str, window: str) -> tuple[Fit, Fit]:
+    """The purchase model and the spend model of the study on one summary, by one method."""
+
+    def one(model: str) -> Fit:
+        seed = None if method == "mle" else seed_for(study.seed, f"{window} {model} {method}")
+        return fit(model, customers, method=method, draws=study.fit.draws, seed=seed)
+
+    return one(study.models.purchases), one(study.models.spend)
+
+
+def _predictive_checks(
+    study: Study, future: Future, customers: CustomerSummary, holdout: HoldoutSummary
+) -> dict[str, calibration.PredictiveCheck]:
+    outcomes = {"purchases": holdout.purchases, "spend": holdout.amount}
+    return {
+        name: calibration.predictive_check(
+            getattr(future, name),
+            outcome,
+            frequency=customers.frequency,
+            rng=np.random.default_rng(seed_for(study.seed, f"pit {name}")),
+        )
+        for name, outcome in outcomes.items()
+    }
+
+
+def _section(
+    study: Study,
+    log: TransactionLog,
+    customers: CustomerSummary,
+    purchases: Fit,
+    future: Future,
+    checks: dict[str, calibration.PredictiveCheck],
+) -> EvidenceSection:
+    return EvidenceSection(
+        purchases=estimate(_totals(future.purchases)),
+        spend=estimate(_totals(future.spend)),
+        actual_purchases=int(checks["purchases"].outcome.sum()),
+        actual_spend=float(checks["spend"].outcome.sum()),
+        tracking=_tracking(study, log, customers, purchases),
+        by_frequency=calibration.calibration_rows(checks["purchases"]),
+        counts=calibration.count_rows(checks["purchases"]),
+        coverage=calibration.coverage_rows(list(checks.values())),
+        pit_purchases=calibration.pit_histogram(checks["purchases"], bins=PIT_BINS),
+        pit_spend=calibration.pit_histogram(checks["spend"], bins=PIT_BINS),
+    )
+
+
+def _totals(forecast: Forecast) -> FloatArray:
+    assert forecast.totals is not None  # predictive forecasts have totals
+    return np.asarray(forecast.totals.values).ravel()
+
+
+def _tracking(study: Study, log: TransactionLog, customers: CustomerSummary, fitted: Fit) -> list[TrackingPoint]:
+    """Purchases a period: the cohort's expectation through the calibration, predictive draws after it."""
+    window = study.contest_window
+    per_unit = days_per_unit(window.unit)
+    ends = period_ends(log, window)
+    in_calibration = [end for end in ends if end <= window.calibration_end]
+    after = np.array([(end - window.calibration_end).days / per_unit for end in ends[len(in_calibration) :]])
+    day, won = first_purchase_days(log, window)
+    age = np.array([(end - log.first_date).days for end in in_calibration])[:, None] - day  # (periods, days)
+    expected_new = fitted.model.quantities["expected_purchases_new"]
+    by_age = expected_new(fitted.point, np.maximum(age, 0) / per_unit) @ won.astype(np.float64)
+    draws = predicted_by_period(fitted, customers, ends=after, seed=seed_for(study.seed, "holdout forecast"))
+    return tracking_points(
+        ends,
+        purchases_by_period(log, window, ends=ends),
+        calibration_expected=np.diff(by_age, prepend=0.0),
+        holdout_draws=draws,
+    )
+
+
+def _contest(
+    study: Study,
+    customers: CustomerSummary,
+    holdout: HoldoutSummary,
+    future: Future,
+    checks: dict[str, calibration.PredictiveCheck],
+) -> ComparisonSection:
+    model = study.models.purchases
+    horizon = study.contest_window.holdout_length
+    forecasts = {model: {"purchases": future.purchases, "spend": future.spend}}
+    for name in study.contest.baselines:
+        forecasts[name] = BASELINES[name].forecasts(customers, horizon)
+    return contest(
+        forecasts,
+        holdout,
+        model=model,
+        rng=np.random.default_rng(seed_for(study.seed, "bootstrap")),
+        replicates=study.contest.replicates,
+        checks={model: checks},
+    )

@@ -1,0 +1,119 @@
+"""Files of a study: each appears whole or not at all."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clvmodels import __version__
+from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.results import StudyResults
+from clvmodels.study.progress import Step
+
+PACKAGES = ("numpy", "scipy", "pandas", "pymc", "nutpie", "arviz", "duckdb", "ibis-framework", "lifetimes")
+
+
+def require_writable(folder: Path) -> None:
+    """Write and remove a probe in the folder, before any long work.
+
+    Raises
+    ------
+    StudyError
+        If the folder cannot be made or written.
+    """
+    probe = folder / f".probe.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as problem:
+        raise StudyError(
+            f"the report folder {folder} cannot be written ({problem.strerror}). "
+            "Free the path, change its permission, or choose another with --output."
+        ) from None
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A path to write to, moved to its final name if the block ends well, and removed if not."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as problem:
+        raise StudyError(f"{path} could not be written ({problem.strerror}).") from problem
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_table(frame: Any, path: Path) -> None:
+    """A data frame as CSV or Parquet, by the name's ending.
+
+    In CSV, text that a spreadsheet would run as a formula gets a quote before it.
+    """
+    with whole(path) as partial:
+        if path.suffix == ".parquet":
+            frame.to_parquet(partial, index=False)
+        else:
+            texts = [name for name in frame.columns if frame[name].dtype.kind in "OSTU" or str(frame[name].dtype) == "str"]
+            safe = frame.assign(**{name: frame[name].map(_not_a_formula) for name in texts})
+            safe.to_csv(partial, index=False, lineterminator="\n")
+
+
+def _not_a_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def write_results(results: StudyResults, path: Path) -> None:
+    """results.json: every number of the report, by name."""
+    with whole(path) as partial:
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
+
+
+def write_manifest(folder: Path, content: dict[str, Any]) -> None:
+    """manifest.json: where the results come from, what they cost, and digests of the files."""
+    with whole(folder / "manifest.json") as partial:
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def manifest(
+    study_file: Path, digests: dict[str, str], seed: int, steps: list[Step], files: list[Path]
+) -> dict[str, Any]:
+    """Where a result comes from: inputs, versions, machine, cost of each step, digests of the files."""
+    return {
+        "study": study_file.name,
+        **digests,
+        "seed": seed,
+        "versions": {"clvmodels": __version__} | {name: metadata.version(name) for name in PACKAGES},
+        "commit": _commit(study_file.resolve().parent),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        "steps": [{"name": s.name, "seconds": s.seconds, "megabytes": s.megabytes} for s in steps],
+        "seconds": round(sum(s.seconds for s in steps), 3),
+        "peak_megabytes": max((s.megabytes for s in steps), default=0.0),
+        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
+    }
+
+
+def _commit(folder: Path) -> str | None:
+    """The commit that the study file stands on, with "+" if files differ from it; None outside a checkout."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,212 @@
+"""`run_study`: from a study file to a folder of results and pages. The only place that knows the order."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from clvmodels import __version__
+from clvmodels.baselines import BASELINES
+from clvmodels.data import calendar_history, read_transactions
+from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.patterns import IntArray
+from clvmodels.foundation.records import TransactionLog
+from clvmodels.foundation.results import DataSection, Estimate, ModelSection, StudyInfo, StudyResults
+from clvmodels.inference import Fit
+from clvmodels.models import MODELS
+from clvmodels.strategy import estimate
+from clvmodels.study import outputs
+from clvmodels.study.config import Study, StudyFile, read_study
+from clvmodels.study.decision import Decision, decide
+from clvmodels.study.evidence import Evidence, gather_evidence
+from clvmodels.study.progress import Steps, Tell, seed_for, silent
+from clvmodels.study.sections import fit_row
+
+STEPS_BESIDE_COMPARED = 10
+
+
+def run_study(
+    path: str | Path, *, output: str | Path = "reports", data: str | None = None, tell: Tell = silent
+) -> StudyResults:
+    """Run a study: read, fit, forecast, contest, decide, and write the results and tables under output/<name>/.
+
+    Pages are made from them by `render_report`.
+
+    Parameters
+    ----------
+    path : study file
+    output : folder that gets a folder for each study; nothing in it is touched before all is computed
+    data : read this log in place of the study's own source
+    tell : gets a line at the beginning and the end of each named step
+
+    Raises
+    ------
+    StudyError
+        If the study file or the output folder cannot be used.
+    DataError, FitError
+        If the data cannot be used as they are.
+    """
+    file = read_study(path)
+    study = _with_source(file.study, data)
+    _require_registered(file)
+    folder = Path(output) / study.name
+    outputs.require_writable(folder)
+    steps = Steps(STEPS_BESIDE_COMPARED + len(study.fit.compare), tell)
+    with steps.step("read the log"):
+        log = _read_log(study)
+    evidence = gather_evidence(study, log, steps)
+    decision = decide(study, log, steps)
+    results = _results(file, study, log, evidence, decision)
+    with steps.step("write results and tables"):
+        files = _write(results, evidence, decision, folder)
+    digests = {"study_digest": file.digest, "data_digest": log.digest}
+    outputs.write_manifest(folder, outputs.manifest(file.path, digests, study.seed, steps.done, files))
+    return results
+
+
+def _with_source(study: Study, data: str | None) -> Study:
+    if data is None:
+        return study
+    return msgspec.structs.replace(study, data=msgspec.structs.replace(study.data, source=data))
+
+
+def _require_registered(file: StudyFile) -> None:
+    """Refuse names of models and baselines that are not in the registries."""
+    models = file.study.models
+    for key, family in (("purchases", "purchases"), ("spend", "spend")):
+        known = [name for name, model in MODELS.items() if model.family == family]
+        if getattr(models, key) not in known:
+            words = ", ".join(f'"{name}"' for name in known)
+            raise StudyError(f'{file.path}, [models] {key} = "{getattr(models, key)}": expected one of {words}.')
+    for name in file.study.contest.baselines:
+        if name not in BASELINES:
+            words = ", ".join(f'"{word}"' for word in BASELINES)
+            raise StudyError(f'{file.path}, [contest] baselines has "{name}": expected some of {words}.')
+
+
+def _read_log(study: Study) -> TransactionLog:
+    data = study.data
+    if data.source.startswith("dataset:"):
+        return read_transactions(data.source, currency=data.currency, refunds=data.refunds)
+    return read_transactions(
+        data.source,
+        customer=data.customer,
+        date=data.date,
+        amount=data.amount,
+        currency=data.currency,
+        date_format=data.date_format,
+        delimiter=data.delimiter,
+        refunds=data.refunds,
+    )
+
+
+def _results(
+    file: StudyFile, study: Study, log: TransactionLog, evidence: Evidence, decision: Decision
+) -> StudyResults:
+    fits = [fit_row(fit, "calibration") for fit in evidence.fits]
+    fits += [fit_row(fit, "decision") for fit in decision.outlook.fits]
+    return StudyResults(
+        study=_info(file, study, log),
+        data=_data_section(log, evidence),
+        history=calendar_history(log),
+        value=decision.value,
+        matrix=decision.matrix,
+        act_on=decision.act_on,
+        evidence=evidence.section,
+        comparison=evidence.comparison,
+        models=ModelSection(fits=fits, spend_frequency_correlation=_correlation(study, evidence)),
+    )
+
+
+def _info(file: StudyFile, study: Study, log: TransactionLog) -> StudyInfo:
+    return StudyInfo(
+        name=study.name,
+        title=study.title,
+        background=study.background,
+        source=log.source,
+        data_digest=log.digest,
+        study_digest=file.digest,
+        seed=study.seed,
+        version=__version__,
+        currency=study.data.currency,
+        unit=study.window.unit,
+        margin=study.value.margin,
+        annual_discount_rate=study.value.annual_discount_rate,
+        vocabulary=study.matrix.names,
+        languages=list(study.languages),
+    )
+
+
+def _data_section(log: TransactionLog, evidence: Evidence) -> DataSection:
+    customers, holdout = evidence.customers, evidence.holdout
+    window = holdout.window
+    return DataSection(
+        rows_read=log.rows_read,
+        occasions=log.occasions,
+        customers=log.n_customers,
+        revenue=sum(line.amount for line in log.ledger if line.reason == "used"),
+        first_date=log.first_date.isoformat(),
+        last_date=log.last_date.isoformat(),
+        ledger=list(log.ledger),
+        set_aside=list(customers.set_aside),
+        calibration_end=window.calibration_end.isoformat(),
+        holdout_end=str(window.holdout_end),
+        holdout_length=window.holdout_length,
+        calibration_customers=len(customers),
+        calibration_repeat_purchases=int(customers.frequency.sum()),
+        calibration_repeat_buyers=int((customers.frequency > 0).sum()),
+        holdout_purchases=int(holdout.purchases.sum()),
+        holdout_amount=float(holdout.amount.sum()),
+        holdout_buyers=int((holdout.purchases > 0).sum()),
+        warnings=[],
+    )
+
+
+def _correlation(study: Study, evidence: Evidence) -> Estimate:
+    """Correlation of frequency and mean spend of repeat buyers, which the spend model takes to be 0; bootstrap."""
+    customers = evidence.customers
+    known = (customers.frequency > 0) & ~np.isnan(customers.monetary_value)
+    x, m = customers.frequency[known], customers.monetary_value[known]
+    rng = np.random.default_rng(seed_for(study.seed, "correlation"))
+
+    def correlation(rows: IntArray) -> float:
+        return float(np.corrcoef(x[rows], m[rows])[0, 1])
+
+    drawn = np.array([correlation(rng.integers(0, len(x), len(x))) for _ in range(study.contest.replicates)])
+    return replace(estimate(drawn), mean=correlation(np.arange(len(x))))
+
+
+def _write(results: StudyResults, evidence: Evidence, decision: Decision, folder: Path) -> list[Path]:
+    outputs.write_results(results, folder / "results.json")
+    comparison = pd.DataFrame([asdict(score) for score in results.comparison.scores])
+    tables = {
+        "customers.parquet": decision.table,
+        "customers.csv": decision.table,
+        "comparison.csv": comparison,
+        "segments.csv": decision.segments,
+        "holdout.csv": _holdout_table(evidence),
+        "holdout.parquet": _holdout_table(evidence),
+    }
+    for name, table in tables.items():
+        outputs.write_table(table, folder / name)
+    draws = folder / "draws"
+    draws.mkdir(exist_ok=True)
+    saved = {f"{fit.model.name}.nc": fit for fit in decision.outlook.fits}
+    saved |= {f"{fit.model.name}.calibration.{fit.method}.nc": fit for fit in evidence.fits}
+    for name, fit in saved.items():
+        fit.save(draws / name)
+    return [folder / name for name in ("results.json", *tables)]
+
+
+def _holdout_table(evidence: Evidence) -> pd.DataFrame:
+    """A row a customer of the calibration: history, forecast of the holdout, and what happened."""
+    frame = evidence.customers.to_pandas()
+    for name in ("purchases", "spend"):
+        forecast = getattr(evidence.future, name)
+        for column in ("mean", "sd", "q05", "q50", "q95"):
+            frame[f"{name}_{column}"] = getattr(forecast, column)
+    frame["actual_purchases"] = evidence.holdout.purchases.astype(np.int64)
+    frame["actual_spend"] = evidence.holdout.amount
+    return frame

@@ -1,0 +1,33 @@
+"""Records of results from arrays and fits: what several sections need alike."""
+
+import math
+
+from clvmodels.foundation.results import FitRow, ParameterRow
+from clvmodels.inference import Fit
+
+
+def fit_row(fit: Fit, window: str) -> FitRow:
+    """A fit as the report shows it."""
+    rows = fit.summary().to_dict(orient="index")
+    return FitRow(
+        model=fit.model.name,
+        method=fit.method,
+        window=window,
+        customers=fit.n_customers,
+        patterns=fit.n_patterns,
+        draws=fit.n_draws,
+        log_likelihood=fit.log_likelihood,
+        parameters=[_parameter_row(str(name), row, fit) for name, row in rows.items()],
+        priors={name: (prior.median, prior.sd) for name, prior in fit.priors.items()},
+        checks=list(fit.checks),
+    )
+
+
+def _parameter_row(name: str, row: dict[str, float], fit: Fit) -> ParameterRow:
+    """A row of the summary; maximum likelihood shows its standard error as sd."""
+    known = {key: None if math.isnan(value) else float(value) for key, value in row.items()}
+    if fit.method == "mle":
+        known["sd"] = fit.standard_errors[name]
+    mean = known.pop("mean")
+    assert mean is not None
+    return ParameterRow(name=name, mean=mean, **known)

@@ -1,0 +1,55 @@
+"""Customers and fits for the tests of forecasts."""
+
+import dataclasses
+
+import numpy as np
+import xarray as xr
+
+import clvmodels as clv
+from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
+
+PURCHASES = clv.fit_at("bg_nbd", BG_NBD_PAPER, unit="week")
+SPEND = clv.fit_at("gamma_gamma", GAMMA_GAMMA_PAPER, unit="week", currency="USD")
+
+
+def customers_of(rows, *, unit="week", ids=None, **columns):
+    """A summary from rows of (frequency, recency, T, monetary_value)."""
+    x, t_x, T, m_x = np.array(rows, dtype=float).T
+    unknown = np.full(len(rows), np.nan)
+    names = [f"c{i}" for i in range(len(rows))] if ids is None else ids
+    return clv.CustomerSummary(
+        customer_id=np.array(names, dtype=object),
+        frequency=x,
+        recency=t_x,
+        T=T,
+        monetary_value=np.where(x > 0, m_x, np.nan),
+        first_amount=unknown,
+        current_value=unknown,
+        unit=unit,
+        currency="USD",
+        **columns,
+    )
+
+
+def base(size, seed=1):
+    """Customers as a shop has them, from the models' story."""
+    customers, _ = clv.simulate("bg_nbd", BG_NBD_PAPER, T=39.0, size=size, seed=seed, spend=GAMMA_GAMMA_PAPER)
+    return customers
+
+
+def posterior(fit, draws, *, chains=1, sd=0.1, seed=1):
+    """The fit with draws around its point, as an uncertain fit has them."""
+    rng = np.random.default_rng(seed)
+    around = {
+        name: (("chain", "draw"), value * np.exp(sd * rng.normal(size=(chains, draws // chains))))
+        for name, value in fit.point.items()
+    }
+    return dataclasses.replace(fit, method="laplace", draws=xr.Dataset(around))
+
+
+def replayed(forecast, order):
+    """All draws of a forecast, shape (N, S), put together from its replay."""
+    values = np.full((len(forecast), forecast.totals.size), np.nan)
+    for block in forecast.replay(order):
+        values[block.rows, block.draws] = block.values
+    return values

@@ -1,0 +1,378 @@
+"""A fixture, not results: a plausible `StudyResults` for CDNOW and its customers table, made from a seed."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clvmodels.foundation.records import LedgerLine
+from clvmodels.foundation.results import (
+    ActOn,
+    CalibrationRow,
+    Cell,
+    Check,
+    ComparisonSection,
+    CountRow,
+    CoverageRow,
+    Cut,
+    DataSection,
+    Duel,
+    Estimate,
+    EvidenceSection,
+    FitRow,
+    MatrixPoint,
+    MatrixSection,
+    ModelSection,
+    ParameterRow,
+    Period,
+    Score,
+    StudyInfo,
+    StudyResults,
+    TrackingPoint,
+    ValueSection,
+)
+
+CELLS = ("high_high", "low_high", "high_low", "low_low")
+HOSTILE_ID = '<script>alert("id")</script>'
+
+
+def estimate(mean: float, sd: float) -> Estimate:
+    return Estimate(mean, sd, mean - 1.645 * sd, mean, mean + 1.645 * sd)
+
+
+def fixture_results() -> StudyResults:
+    """The whole record, in the shape and size that the full CDNOW study has."""
+    rng = np.random.default_rng(20261122)
+    return StudyResults(
+        study=StudyInfo(
+            name="fixture",
+            title={"en": "CDNOW: a music shop’s first customers", "zh": "CDNOW：一家网上唱片店的首批客户"},
+            background={
+                "en": "Test fixture, not results: customers of early 1997, followed for eighteen months.",
+                "zh": "测试用数据，并非真实结果。1997 年初首次购买的客户，跟踪十八个月。",
+            },
+            source="dataset:cdnow",
+            data_digest="a" * 64,
+            study_digest="b" * 64,
+            seed=1997,
+            version="0.1.0",
+            currency="USD",
+            unit="week",
+            margin=1.0,
+            annual_discount_rate=0.10,
+            vocabulary="treatment",
+            languages=["en", "zh"],
+        ),
+        data=_data(),
+        history=_history(rng),
+        value=_value(),
+        matrix=_matrix(rng),
+        act_on=_act_on(rng),
+        evidence=_evidence(rng),
+        comparison=_comparison(),
+        models=_models(),
+    )
+
+
+def _data() -> DataSection:
+    return DataSection(
+        rows_read=69659,
+        occasions=67591,
+        customers=23570,
+        revenue=2500315.63,
+        first_date="1997-01-01",
+        last_date="1998-06-30",
+        ledger=[
+            LedgerLine("used", 69579, 2500315.63, ("1, 1997-01-01, 11.77",)),
+            LedgerLine("zero_amount", 80, 0.0),
+        ],
+        set_aside=[LedgerLine("no_positive_spend", 4, 0.0, ("118", "9012"))],
+        calibration_end="1997-09-30",
+        holdout_end="1998-06-30",
+        holdout_length=39.0,
+        calibration_customers=23570,
+        calibration_repeat_purchases=24723,
+        calibration_repeat_buyers=9480,
+        holdout_purchases=18952,
+        holdout_amount=709763.9,
+        holdout_buyers=6840,
+        warnings=[],
+    )
+
+
+def _history(rng: np.random.Generator) -> list[Period]:
+    new = [7846, 8476, 7248, *[0] * 15]
+    repeat = [720, 3100, 5480, *range(4420, 1420, -200)]
+    months = [dt.date(1997 + i // 12, i % 12 + 1, 1).isoformat() for i in range(18)]
+    return [
+        Period(month, n, n * 34.2, r, r * 36.6 * float(rng.uniform(0.95, 1.05)), n + int(0.8 * r))
+        for month, n, r in zip(months, new, repeat, strict=True)
+    ]
+
+
+def _value() -> ValueSection:
+    customers = np.array([0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0])
+    value = np.array([0.18, 0.41, 0.565, 0.745, 0.84, 0.935, 0.984, 1.0])
+    return ValueSection(
+        as_of="1998-06-30",
+        horizon=52.0,
+        customers=23570,
+        current_value_total=1012345.0,
+        equity=estimate(778412.0, 14210.0),
+        purchases=estimate(21643.0, 330.0),
+        spend=estimate(816020.0, 14800.0),
+        alive=estimate(15320.0, 410.0),
+        buyers=estimate(6912.0, 84.0),
+        equity_per_customer=33.03,
+        top_10_share=estimate(0.565, 0.008),
+        top_20_share=estimate(0.745, 0.007),
+        new_customer_clv=Estimate(48.1, 121.0, 0.0, 0.0, 241.0),
+        acquisition_ceiling=19.24,
+        acquisition_share=0.4,
+        at_risk_customers=1288,
+        at_risk_current_value=104211.0,
+        lost_customers=4812,
+        lorenz=[(float(a), float(b)) for a, b in zip(customers, value, strict=True)],
+    )
+
+
+def _cell(key: str, customers: int, undecided: int, share: float, probability: float, ceiling: float) -> Cell:
+    equity = 778412.0 * share
+    return Cell(
+        key=key,
+        name=key,
+        customers=customers,
+        undecided=undecided,
+        expected_customers=customers * 0.97 + 40,
+        mean_probability=probability,
+        current_value=equity * 1.1,
+        clv=estimate(equity, equity * 0.02),
+        clv_share=share,
+        p_alive=0.4 + 0.5 * (key.endswith("high")),
+        purchases=4.1 * share,
+        ceiling_share=0.2,
+        ceiling_per_customer=ceiling,
+        budget=ceiling * customers,
+    )
+
+
+def _matrix(rng: np.random.Generator) -> MatrixSection:
+    current = np.where(rng.random(420) < 0.3, 0.0, rng.lognormal(3.6, 1.3, 420))
+    future = rng.lognormal(2.0, 1.5, 420) * (0.4 + current / 60)
+    cuts = {"current": 57.7, "future": 42.3}
+    keys = [
+        f"{'high' if c >= cuts['current'] else 'low'}_{'high' if f >= cuts['future'] else 'low'}"
+        for c, f in zip(current, future, strict=True)
+    ]
+    counts = np.where(current == 0, 120, rng.integers(1, 60, 420))
+    return MatrixSection(
+        vocabulary="treatment",
+        undecided_below=0.6,
+        cuts=[
+            Cut("current", "quantile", 0.8, Estimate(57.7, 0.0, 57.7, 57.7, 57.7)),
+            Cut("future", "quantile", 0.8, estimate(42.3, 1.6)),
+        ],
+        cells=[
+            _cell("high_high", 3010, 411, 0.64, 0.86, 33.1),
+            _cell("low_high", 1704, 902, 0.11, 0.58, 10.05),
+            _cell("high_low", 1704, 380, 0.07, 0.71, 6.4),
+            _cell("low_low", 17152, 612, 0.18, 0.93, 1.63),
+        ],
+        undecided=2305,
+        points=[
+            MatrixPoint(float(c), float(f), int(n), key)
+            for c, f, n, key in zip(current, future, counts, keys, strict=True)
+        ],
+    )
+
+
+def _act_on(rng: np.random.Generator) -> list[ActOn]:
+    rows = []
+    labels = {"protect": "high_high", "grow": "low_high", "win_back": "high_low", "undecided": "low_high"}
+    for key, label in labels.items():
+        for place in range(12):
+            clv = 900.0 - 55 * place
+            customer_id = HOSTILE_ID if (key, place) == ("protect", 1) else f"{rng.integers(1, 23570):05d}"
+            day = dt.date(1998, 6, 28) - dt.timedelta(days=int(rng.integers(0, 200)))
+            rows.append(
+                ActOn(
+                    key,
+                    customer_id,
+                    day.isoformat(),
+                    12 - place // 2,
+                    clv * 1.1,
+                    0.97 - 0.03 * place,
+                    clv / 40,
+                    clv,
+                    clv * 0.3,
+                    clv * 1.9,
+                    label,
+                    0.95 - 0.03 * place,
+                    clv * 0.2,
+                )
+            )
+    return rows
+
+
+def _tracking(rng: np.random.Generator) -> list[TrackingPoint]:
+    points, total, forecast = [], 0.0, 0.0
+    for week in range(78):
+        day = dt.date(1997, 1, 7) + dt.timedelta(days=7 * week)
+        holdout = week >= 39
+        expected = (
+            900 * np.exp(-(((week - 13) / 16) ** 2)) + 520 * np.exp(-week / 120)
+            if week < 39
+            else 600 * np.exp(-(week - 39) / 90)
+        )
+        expected = float(expected * min(1.0, (week + 1) / 10))
+        actual = float(round(expected * rng.normal(0.98, 0.1)))
+        total, forecast = total + actual, forecast + expected
+        band = (expected - 45, expected + 45) if holdout else (None, None)
+        spread = 20 * (week - 38) ** 0.75 if holdout else 0.0
+        sums = (forecast - spread, forecast + spread) if holdout else (None, None)
+        points.append(
+            TrackingPoint(
+                day.isoformat(), holdout, actual, float(expected), *band, total, float(forecast), *sums
+            )
+        )
+    return points
+
+
+def _evidence(rng: np.random.Generator) -> EvidenceSection:
+    groups = [
+        ("0", 14090, 0.24, 0.21),
+        ("1", 4410, 0.71, 0.75),
+        ("2", 2010, 1.39, 1.36),
+        ("3", 1120, 2.05, 1.98),
+    ]
+    groups += [("4", 650, 2.4, 2.58), ("5", 420, 3.0, 3.16), ("6", 260, 4.0, 3.8), ("7+", 610, 6.5, 6.35)]
+    counts = [16730, 3200, 1420, 760, 470, 290, 190, 130, 90, 290]
+    return EvidenceSection(
+        purchases=estimate(17810.0, 300.0),
+        spend=estimate(688000.0, 16200.0),
+        actual_purchases=18952,
+        actual_spend=709763.9,
+        tracking=_tracking(rng),
+        by_frequency=[CalibrationRow(g, n, a, e, e - 0.09 * e, e + 0.09 * e) for g, n, a, e in groups],
+        counts=[
+            CountRow(str(i) if i < 9 else "9+", n, n * 1.02, n * 0.98, n * 1.06) for i, n in enumerate(counts)
+        ],
+        coverage=[
+            CoverageRow(outcome, p, p + gap, p + gap - 0.004, p + gap + 0.004)
+            for outcome, gap in (("purchases", 0.03), ("spend", -0.01))
+            for p in (0.5, 0.8, 0.9, 0.95)
+        ],
+        pit_purchases=[float(0.05 + 0.003 * np.sin(i)) for i in range(20)],
+        pit_spend=[float(0.05 + 0.004 * np.cos(i)) for i in range(20)],
+    )
+
+
+def _comparison() -> ComparisonSection:
+    methods = ["bg_nbd", "abc", "rfm", "same_rate", "lifetimes"]
+    values: dict[str, list[float | None]] = {
+        "purchases_mae": [0.742, None, None, 0.818, 0.742],
+        "purchases_rmse": [1.602, None, None, 2.011, 1.602],
+        "purchases_bias": [-0.06, None, None, 0.302, -0.061],
+        "purchases_spearman": [0.491, 0.452, 0.47, 0.434, 0.49],
+        "purchases_coverage_90": [0.951, None, None, None, None],
+        "purchases_crps": [0.481, None, None, None, None],
+        "spend_mae": [31.2, None, None, 34.5, 31.3],
+        "spend_gini": [0.641, 0.682, 0.592, 0.664, 0.639],
+        "spend_capture_20": [0.683, 0.69, 0.64, 0.681, 0.682],
+    }
+    spread = {score: 0.02 * max(abs(v) for v in row if v is not None) for score, row in values.items()}
+    scores = [
+        Score(method, score, v, v - spread[score], v + spread[score], 23570)
+        for score, row in values.items()
+        for method, v in zip(methods, row, strict=True)
+        if v is not None
+    ]
+    lower = ("mae", "rmse", "crps")
+    duels = []
+    for score, row in values.items():
+        for method, v in zip(methods[1:], row[1:], strict=True):
+            if v is None or row[0] is None:
+                continue
+            gap = row[0] - v
+            half = 0.6 * spread[score]
+            better = (
+                gap < 0
+                if any(part in score for part in lower)
+                else abs(row[0]) < abs(v)
+                if "bias" in score
+                else gap > 0
+            )
+            verdict = "open" if abs(gap) < half else "model" if better else "method"
+            duels.append(Duel(method, score, row[0], v, gap, gap - half, gap + half, verdict))
+    return ComparisonSection("bg_nbd", methods, scores, duels)
+
+
+def _fit(model: str, method: str, window: str, values: dict[str, float], checks: list[Check]) -> FitRow:
+    single = method == "mle"
+    parameters = [
+        ParameterRow(
+            name,
+            value,
+            value * 0.04,
+            *((None, None, None) if single else (value * 0.93, value, value * 1.07)),
+            *((None, None) if single else (1812.0, 1750.0)),
+            1.002 if method == "nuts" else None,
+            0.21 if method == "laplace" else None,
+        )
+        for name, value in values.items()
+    ]
+    priors = {} if single else dict.fromkeys(values, (1.0, 1.5))
+    return FitRow(
+        model, method, window, 23570, 4120, 1 if single else 2000, -95123.4, parameters, priors, checks
+    )
+
+
+def _models() -> ModelSection:
+    bg = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
+    gg = {"p": 6.25, "q": 3.74, "v": 15.44}
+    good = {
+        "mle": [],
+        "laplace": [Check("pareto_k", 0.21, 0.7, True), Check("effective_draws", 1812.0, 400.0, True)],
+        "nuts": [
+            Check("r_hat", 1.002, 1.01, True),
+            Check("divergences", 0.0, 0.0, True),
+            Check("energy", 0.9, 0.3, True),
+        ],
+    }
+    fits = [
+        _fit(model, method, window, values, good[method])
+        for window, methods in (("calibration", ("laplace", "mle", "nuts")), ("decision", ("laplace",)))
+        for model, values in (("bg_nbd", bg), ("gamma_gamma", gg))
+        for method in methods
+    ]
+    return ModelSection(fits, estimate(0.06, 0.01))
+
+
+def write_fixture_customers(folder: Path, rows: int = 600) -> None:
+    """A customers.parquet with hostile identifiers among the first rows."""
+    rng = np.random.default_rng(7)
+    clv = np.sort(rng.lognormal(3, 1.4, rows))[::-1]
+    ids = [f"{i:05d}" for i in range(rows)]
+    ids[0], ids[1] = HOSTILE_ID, 'O\'Neil & "sons"'
+    columns: dict[str, Any] = {
+        "customer_id": ids,
+        "frequency": rng.integers(0, 20, rows),
+        "recency": rng.uniform(0, 70, rows),
+        "T": rng.uniform(70, 78, rows),
+        "current_value": clv * rng.uniform(0.5, 1.5, rows),
+        "last_purchase": [
+            (dt.date(1998, 6, 30) - dt.timedelta(days=int(d))) for d in rng.integers(0, 300, rows)
+        ],
+        "p_alive": rng.uniform(0.2, 1.0, rows),
+        "purchases_mean": clv / 40,
+        "clv_mean": clv,
+        "clv_q05": clv * 0.2,
+        "clv_q95": clv * 2.1,
+        "cell": rng.choice(CELLS, rows),
+        "label": rng.choice(CELLS, rows),
+        "undecided": rng.random(rows) < 0.1,
+    }
+    pq.write_table(pa.table(columns), folder / "customers.parquet")

@@ -1,0 +1,256 @@
+"""The classical methods do what their textbooks say, and meet the numbers published on CDNOW."""
+
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvmodels.baselines import BASELINES
+from clvmodels.baselines.abc import abc_classes
+from clvmodels.baselines.method import past_spend
+from clvmodels.baselines.rfm import rfm_scores
+from clvmodels.foundation.errors import DataError, FitError
+from tests.evaluation_cases import customers, ids
+from tests.test_evaluation_scores import plain_gini
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """400 customers of a simulated BG/NBD shop, watched 20 to 60 weeks by whole weeks, so with ties."""
+    rng = np.random.default_rng(5)
+    T = rng.integers(20, 60, size=400) * 1.0
+    histories = [
+        history(rng, *draw) for draw in zip(rng.gamma(0.5, 0.2, 400), rng.beta(1, 2.5, 400), T, strict=True)
+    ]
+    x, t_x = np.array(histories).T
+    return customers(x, T=T, recency=t_x, spend=rng.integers(5, 80, size=400) * 1.0)
+
+
+def history(rng, rate, drop_out, T):
+    """Repeat weeks of one customer: exponential gaps, and a chance to leave after each purchase."""
+    weeks, now = set(), rng.exponential(1 / rate)
+    while now < T:
+        weeks.add(np.ceil(now))
+        now = np.inf if rng.random() < drop_out else now + rng.exponential(1 / rate)
+    return len(weeks), max(weeks, default=0.0)
+
+
+@pytest.fixture(scope="module")
+def cdnow_ginis(cdnow, cdnow_holdout):
+    return {
+        name: plain_gini(forecasts.get("spend", forecasts.get("score")).mean, cdnow_holdout.amount)
+        for name, forecasts in ((name, b.forecasts(cdnow, 39.0)) for name, b in BASELINES.items())
+    }
+
+
+def test_abc_ranks_the_cdnow_sample_with_a_normalised_gini_of_680(cdnow_ginis):
+    assert cdnow_ginis["abc"] == pytest.approx(0.680, abs=5e-4)
+
+
+def test_lifetimes_ranks_the_cdnow_sample_with_a_normalised_gini_of_638(cdnow_ginis):
+    assert cdnow_ginis["lifetimes"] == pytest.approx(0.638, abs=5e-4)
+
+
+def test_lifetimes_baseline_meets_the_published_cdnow_model(cdnow):
+    # An independent conditional expectation: the paper's parameters in the integral form of the
+    # correctness notes (lifetimes uses 2F1), so parameters to 3 digits give the total to 0.5 %.
+    r, alpha, a, b = 0.243, 4.414, 0.793, 2.426
+    x, t_x, T = cdnow.frequency, cdnow.recency, cdnow.T
+    dead = (x > 0) * a / (b + np.maximum(x, 1) - 1) * ((alpha + T) / (alpha + t_x)) ** (r + x)
+    node, weight = np.polynomial.legendre.leggauss(200)
+    u, w = (node + 1) ** 4 / 16, weight * (node + 1) ** 3 / 4  # crowded to 0, where the beta is steep
+    from scipy.stats import beta
+
+    density = beta.pdf(u[:, None], a, b + x)
+    bought = -np.expm1(-(r + x) * np.log1p(u[:, None] * 39.0 / (alpha + T))) / u[:, None]
+    expected = (w[:, None] * density * bought).sum(axis=0) / (1 + dead)
+    forecast = BASELINES["lifetimes"].forecasts(cdnow, 39.0)["purchases"].mean
+    np.testing.assert_allclose(forecast, expected, rtol=0.02, atol=0.002)
+    assert forecast.sum() == pytest.approx(expected.sum(), rel=0.005)
+
+
+def test_fitting_distinct_rows_with_weights_is_lifetimes_own_fit(mixed):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from lifetimes import BetaGeoFitter, GammaGammaFitter
+
+        bg = BetaGeoFitter().fit(mixed.frequency, mixed.recency, mixed.T)
+        x, m_x = mixed.frequency, np.nan_to_num(mixed.monetary_value)
+        gg = GammaGammaFitter().fit(x[x > 0], m_x[x > 0])
+        purchases = bg.conditional_expected_number_of_purchases_up_to_time(13.0, x, mixed.recency, mixed.T)
+        spend = purchases * gg.conditional_expected_average_profit(x, m_x)
+    forecasts = BASELINES["lifetimes"].forecasts(mixed, 13.0)
+    np.testing.assert_allclose(forecasts["purchases"].mean, purchases, rtol=1e-3)
+    np.testing.assert_allclose(forecasts["spend"].mean, spend, rtol=1e-3)
+
+
+def test_lifetimes_is_imported_only_when_it_is_asked_for():
+    code = "import sys, clvmodels.baselines; sys.exit('lifetimes' in sys.modules or 'pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_lifetimes_leaves_the_warning_filters_and_the_output_alone(mixed, capsys):
+    before = list(warnings.filters)
+    BASELINES["lifetimes"].forecasts(mixed, 13.0)
+    assert warnings.filters == before
+    assert capsys.readouterr().out == ""
+
+
+def test_a_fit_that_lifetimes_cannot_make_is_a_fit_error(capsys):
+    alike = customers([0, 0, 0, 0])
+    with pytest.raises(FitError, match="lifetimes"):
+        BASELINES["lifetimes"].forecasts(alike, 13.0)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_the_order_of_rows_does_not_matter(name, mixed):
+    shuffle = np.random.default_rng(1).permutation(len(mixed))
+    straight = BASELINES[name].forecasts(mixed, 13.0)
+    shuffled = BASELINES[name].forecasts(mixed.take(shuffle), 13.0)
+    for quantity, forecast in straight.items():
+        np.testing.assert_allclose(shuffled[quantity].mean, forecast.mean[shuffle], rtol=1e-12)
+        assert (shuffled[quantity].customer_id == forecast.customer_id[shuffle]).all()
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_fills_means_only_and_reads_only_its_inputs(name, mixed):
+    baseline = BASELINES[name]
+    forecasts = baseline.forecasts(mixed, 13.0)
+    assert set(forecasts) <= {"purchases", "spend", "score"}
+    for quantity, forecast in forecasts.items():
+        assert (forecast.quantity, forecast.method, forecast.horizon) == (quantity, name, 13.0)
+        assert np.isfinite(forecast.mean).all()
+        assert np.isnan([forecast.sd, forecast.q05, forecast.q50, forecast.q95]).all()
+    unread = {"recency": mixed.T, "T": mixed.T + 7, "current_value": mixed.T}
+    changed = replace(
+        mixed,
+        **{
+            column: np.where(mixed.frequency > 0, values, getattr(mixed, column))
+            for column, values in unread.items()
+            if column not in baseline.inputs
+        },
+    )
+    for quantity, forecast in baseline.forecasts(changed, 13.0).items():
+        np.testing.assert_array_equal(forecast.mean, forecasts[quantity].mean)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_refuses_counted_rows_and_a_horizon_that_is_no_length(name, mixed):
+    with pytest.raises(DataError, match="horizon = 0"):
+        BASELINES[name].forecasts(mixed, 0.0)
+    with pytest.raises(DataError, match="n_customers"):
+        BASELINES[name].forecasts(replace(mixed, n_customers=np.full(len(mixed), 2.0)), 13.0)
+
+
+@pytest.mark.parametrize("name", ["abc", "rfm"])
+def test_ranking_by_spend_without_any_spend_is_refused(name):
+    nothing = customers([0, 2], spend=np.nan, first=np.nan)
+    with pytest.raises(DataError, match="knows no spend"):
+        BASELINES[name].forecasts(nothing, 13.0)
+
+
+def test_without_spend_purchases_are_still_forecast():
+    nothing = customers([0, 2], spend=np.nan, first=np.nan)
+    assert list(BASELINES["same_rate"].forecasts(nothing, 13.0)) == ["purchases"]
+
+
+def test_a_first_amount_known_of_some_customers_only_is_refused():
+    with pytest.raises(DataError, match=r"first_amount is not known for 1 customers .*c00001"):
+        past_spend(customers([0, 2], first=[10.0, np.nan]))
+
+
+def test_past_spend_is_the_first_purchase_and_the_repeats():
+    summary = customers([0, 2, 1], spend=[np.nan, 14.99, np.nan], first=[29.98, 0.0, 5.0])
+    # 2 x 14.99 ties with 29.98; repeats that came to nothing (monetary_value unknown) add 0.
+    assert past_spend(summary).tolist() == [29.98, 29.98, 5.0]
+
+
+def test_past_spend_without_first_amounts_is_repeat_spend():
+    assert past_spend(customers([0, 2], spend=20.0, first=np.nan)).tolist() == [0.0, 40.0]
+
+
+def test_abc_classes_cut_at_80_and_95_per_cent_of_value():
+    # 100 in all: 50, 80, 90, 95, 98, 100 cumulated
+    summary = customers(np.zeros(6), first=[3, 50, 10, 30, 2, 5])
+    assert "".join(abc_classes(summary)) == "CABACB"
+
+
+def test_customers_who_spent_the_same_share_an_abc_class():
+    summary = customers(np.zeros(10), first=10.0)
+    assert set(abc_classes(summary)) == {"A"}
+
+
+def test_customers_who_spent_nothing_are_class_c():
+    assert "".join(abc_classes(customers(np.zeros(3), first=[0.0, 5.0, 0.0]))) == "CAC"
+    assert "".join(abc_classes(customers(np.zeros(2), first=0.0))) == "CC"
+
+
+def test_abc_cuts_out_of_order_are_refused():
+    with pytest.raises(DataError, match="0 < a < b < 1"):
+        abc_classes(customers([1]), a=0.95, b=0.80)
+
+
+def test_rfm_grades_are_quintiles_where_nobody_ties():
+    rng = np.random.default_rng(2)
+    spend, recency = rng.permutation(50) + 1.0, rng.permutation(50) + 1.0
+    summary = customers(
+        np.arange(50) + 1, T=60.0, recency=recency, spend=spend / (np.arange(50) + 1), first=0.0
+    )
+    scores = rfm_scores(summary)
+    for grades, column in (
+        (scores.recency, recency),
+        (scores.monetary, spend),
+        (scores.frequency, summary.frequency),
+    ):
+        np.testing.assert_array_equal(grades, pd.qcut(column, 5, labels=False) + 1)
+    np.testing.assert_array_equal(scores.total, scores.recency + scores.frequency + scores.monetary)
+
+
+def test_customers_alike_have_the_same_rfm_grades(mixed):
+    scores = rfm_scores(mixed)
+    for x in np.unique(mixed.frequency):
+        assert len(set(scores.frequency[mixed.frequency == x])) == 1
+
+
+def test_days_since_the_last_purchase_tie_whatever_the_division_by_seven_leaves():
+    # 272/7 - 100/7 and 200/7 - 28/7 are both 172 days but not the same float.
+    T, recency = np.array([272, 200, 50, 50, 50]) / 7, np.array([100, 28, 30, 40, 45]) / 7
+    summary = customers(np.ones(5), T=T, recency=recency)
+    grades = rfm_scores(summary).recency
+    assert grades[0] == grades[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("recency_place", "value_place", "group"),
+    [(4, 4, "champions"), (2, 4, "loyal"), (4, 0, "promising"), (0, 4, "at_risk"), (0, 0, "dormant")],
+)
+def test_rfm_groups_follow_the_grades(recency_place, value_place, group):
+    # Five customers; the first takes the asked place in recency and in frequency and money.
+    order = [recency_place] + [place for place in range(5) if place != recency_place]
+    worth = [value_place] + [place for place in range(5) if place != value_place]
+    x = np.array(worth) + 1.0
+    summary = customers(x, recency=np.array(order) + 1.0)
+    assert rfm_scores(summary).group[0] == group
+
+
+def test_same_rate_goes_on_as_before():
+    summary = customers([0, 4, 1], T=[10.0, 10.0, 20.0], spend=[np.nan, 20.0, 30.0], first=[10.0, 10.0, 20.0])
+    forecasts = BASELINES["same_rate"].forecasts(summary, 5.0)
+    np.testing.assert_allclose(forecasts["purchases"].mean, [0.0, 2.0, 0.25])
+    np.testing.assert_allclose(forecasts["spend"].mean, [0.0, 2.0 * 18.0, 0.25 * 25.0])
+
+
+def test_same_rate_of_a_customer_who_has_just_come_is_0():
+    summary = customers([0, 1], T=[0.0, 10.0])
+    assert BASELINES["same_rate"].forecasts(summary, 5.0)["purchases"].mean[0] == 0.0
+
+
+def test_names_and_ids_are_the_registry_s(mixed):
+    assert list(BASELINES) == ["abc", "rfm", "same_rate", "lifetimes"]
+    assert all(name == baseline.name and baseline.choices >= 0 for name, baseline in BASELINES.items())
+    assert (BASELINES["abc"].forecasts(mixed, 1.0)["score"].customer_id == ids(400)).all()

@@ -1,0 +1,185 @@
+"""Scores agree with independent implementations, and have a meaning at the edges."""
+
+import numpy as np
+import pytest
+import scoringrules
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from clvmodels.evaluation import SCORES
+from clvmodels.evaluation.scores import Case, Ranking, Resample, ResampledOutcome, crps_of_draws
+
+
+def score(name, forecast, outcome, *, weights=None, low=np.nan, high=np.nan, crps=np.nan):
+    """A score of plain arrays; each customer counts once, or as often as `weights` says."""
+    outcome = np.asarray(outcome, dtype=float)
+    forecast, low, high, crps = (
+        np.broadcast_to(np.asarray(column, dtype=float), outcome.shape)
+        for column in (forecast, low, high, crps)
+    )
+    weights = np.ones((1, len(outcome))) if weights is None else np.atleast_2d(weights).astype(float)
+    resampled = ResampledOutcome(outcome, Ranking.of(outcome), weights)
+    return SCORES[name].function(Resample(Case(outcome, forecast, low, high, crps), resampled))[0]
+
+
+def plain_gini(forecast, outcome):
+    """Normalised Gini by two loops: Lorenz area by position, equal forecasts share their mean outcome."""
+
+    def area(ranked_by):
+        shared = [outcome[ranked_by == value].mean() for value in ranked_by]
+        cumulated, total = 0.0, 0.0
+        for place, i in enumerate(np.argsort(-ranked_by, kind="stable")):
+            cumulated += shared[i] / outcome.sum()
+            total += cumulated - (place + 1) / len(outcome)
+        return total
+
+    return area(forecast) / area(outcome)
+
+
+def plain_capture(forecast, outcome, share):
+    """Mean share of value of the top customers over 4,000 random orders of the ties."""
+    rng = np.random.default_rng(9)
+    top = round(share * len(outcome))
+    orders = (np.lexsort((rng.random(len(outcome)), -forecast))[:top] for _ in range(4000))
+    shares = np.array([outcome[order].sum() for order in orders]) / outcome.sum()
+    return shares.mean(), shares.std() / np.sqrt(4000)
+
+
+@pytest.fixture(params=["counts with ties", "amounts without"])
+def pair(request):
+    """A forecast and an outcome of 200 customers."""
+    rng = np.random.default_rng(3)
+    truth = rng.gamma(0.5, 2.0, size=200)
+    if request.param == "amounts without":
+        return truth * rng.lognormal(0, 0.8, 200), truth * rng.lognormal(0, 0.8, 200)
+    return np.floor(truth * 2) / 2, rng.poisson(truth).astype(float)
+
+
+@pytest.fixture
+def counted():
+    """How often each of the 200 customers counts: some not at all, some four times."""
+    return np.random.default_rng(8).poisson(1.0, size=200)
+
+
+def test_mae_rmse_and_bias_are_their_formulas(pair):
+    forecast, outcome = pair
+    assert score("spend_mae", *pair) == pytest.approx(np.mean(np.abs(forecast - outcome)), rel=1e-12)
+    assert score("spend_rmse", *pair) == pytest.approx(np.mean((forecast - outcome) ** 2) ** 0.5, rel=1e-12)
+    assert score("spend_bias", *pair) == pytest.approx(forecast.sum() / outcome.sum() - 1, rel=1e-12)
+
+
+def test_spearman_is_scipys(pair):
+    assert score("spend_spearman", *pair) == pytest.approx(stats.spearmanr(*pair).statistic, abs=1e-12)
+
+
+def test_gini_is_that_of_a_plain_double_loop(pair):
+    assert score("spend_gini", *pair) == pytest.approx(plain_gini(*pair), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["spend_capture_10", "spend_capture_20"])
+def test_capture_averages_over_orders_of_the_ties(name, pair):
+    mean, standard_error = plain_capture(*pair, share=int(name[-2:]) / 100)
+    assert abs(score(name, *pair) - mean) <= 4 * standard_error + 1e-12
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, rule in SCORES.items() if rule.needs != "distribution" and rule.outcome == "spend"],
+)
+def test_a_weight_of_three_is_three_customers(name, pair, counted):
+    forecast, outcome = pair
+    copies = (np.repeat(forecast, counted), np.repeat(outcome, counted))
+    assert score(name, *pair, weights=counted) == pytest.approx(score(name, *copies), rel=1e-10)
+
+
+def test_replicates_scored_together_are_those_scored_alone(pair, counted):
+    forecast, outcome = pair
+    weights = np.stack([counted, np.ones(200), counted[::-1]]).astype(float)
+    nothing = np.full(200, np.nan)
+    case = Case(outcome, forecast, nothing, nothing, nothing)
+    together = Resample(case, ResampledOutcome(outcome, Ranking.of(outcome), weights))
+    for name, rule in SCORES.items():
+        if rule.needs != "distribution" and rule.outcome == "spend":
+            alone = [score(name, forecast, outcome, weights=row) for row in weights]
+            np.testing.assert_allclose(rule.function(together), alone, rtol=1e-12)
+
+
+def test_coverage_counts_both_ends_as_inside():
+    outcome = np.array([0.0, 1.0, 2.0, 3.0])
+    assert score("purchases_coverage_90", 1.0, outcome, low=0.0, high=2.0) == 0.75
+    assert score("purchases_width_90", 1.0, outcome, low=0.5, high=[1.5, 2.5, 1.5, 2.5]) == 1.5
+
+
+def test_crps_is_the_fair_estimator_of_scoringrules():
+    rng = np.random.default_rng(4)
+    draws = np.sort(rng.poisson(rng.gamma(0.5, 3.0, size=(100, 1)), size=(100, 60)), axis=1).astype(float)
+    outcome = rng.poisson(1.0, size=100).astype(float)
+    ours = crps_of_draws(draws, outcome)
+    np.testing.assert_allclose(ours, scoringrules.crps_ensemble(outcome, draws, estimator="fair"), atol=1e-12)
+
+
+def test_crps_of_normal_draws_tends_to_the_closed_form():
+    # Fair, so unbiased for any number of draws: 4 standard errors over 20,000 forecasts of 5 draws.
+    rng = np.random.default_rng(6)
+    draws, outcome = np.sort(rng.normal(size=(20_000, 5)), axis=1), np.full(20_000, 0.7)
+    crps = crps_of_draws(draws, outcome)
+    exact = scoringrules.crps_normal(0.7, 0.0, 1.0)
+    assert abs(crps.mean() - exact) < 4 * crps.std() / np.sqrt(20_000)
+
+
+def test_a_perfect_forecast_has_the_perfect_scores(pair):
+    _, outcome = pair
+    assert score("spend_mae", outcome, outcome) == 0
+    assert score("spend_rmse", outcome, outcome) == 0
+    assert score("spend_bias", outcome, outcome) == 0
+    assert score("spend_gini", outcome, outcome) == 1
+    assert score("spend_spearman", outcome, outcome) == pytest.approx(1.0, abs=1e-12)
+    assert score("spend_capture_20", outcome, outcome) == pytest.approx(
+        np.sort(outcome)[-40:].sum() / outcome.sum()
+    )
+
+
+def test_the_reverse_of_a_perfect_ranking_has_gini_minus_1(pair):
+    _, outcome = pair
+    assert score("spend_gini", -outcome, outcome) == pytest.approx(-1.0, abs=1e-12)
+
+
+def test_a_constant_forecast_ranks_like_chance(pair):
+    _, outcome = pair
+    assert score("spend_gini", 5.0, outcome) == 0
+    assert score("spend_capture_10", 5.0, outcome) == pytest.approx(0.10, abs=1e-12)
+    assert np.isnan(score("spend_spearman", 5.0, outcome))
+
+
+@pytest.mark.parametrize("name", ["spend_bias", "spend_spearman", "spend_gini", "spend_capture_10"])
+def test_a_score_without_meaning_is_nan(name):
+    assert np.isnan(score(name, np.arange(20.0), np.zeros(20)))
+
+
+def test_a_holdout_in_which_all_spend_the_same_has_no_gini():
+    assert np.isnan(score("spend_gini", np.arange(20.0), np.full(20, 0.1)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=12), st.randoms())
+def test_no_ranking_score_depends_on_the_order_of_customers(rows, random):
+    shuffled = rows[:]
+    random.shuffle(shuffled)
+    for name, rule in SCORES.items():
+        if rule.needs == "ranking":
+            straight, other = (score(name, *np.array(table, dtype=float).T) for table in (rows, shuffled))
+            np.testing.assert_allclose(straight, other, atol=1e-12)
+            if name.endswith("gini") and np.isfinite(straight):
+                assert -1 - 1e-12 <= straight <= 1 + 1e-12
+
+
+def test_ranking_scores_read_the_order_of_forecasts_only(pair):
+    forecast, outcome = pair
+    for name, rule in SCORES.items():
+        if rule.needs == "ranking":
+            assert score(name, forecast, outcome) == score(name, np.log1p(forecast) * 3 + 7, outcome)
+
+
+def test_every_score_has_its_outcome_in_its_name():
+    assert all(name == rule.name and name.startswith(rule.outcome) for name, rule in SCORES.items())
+    assert all(rule.target == 0 or rule.better == "zero" for rule in SCORES.values())
