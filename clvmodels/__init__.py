@@ -6,8 +6,6 @@ Names are loaded when first used, so that importing the package is instant.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
     from clvmodels.baselines import BASELINES as BASELINES
     from clvmodels.data import customer_summary as customer_summary
@@ -72,6 +70,8 @@ __all__ = [*HOMES]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("clvmodels")
     if name not in HOMES:
         raise AttributeError(f"module 'clvmodels' has no attribute {name!r}")
     return getattr(importlib.import_module(HOMES[name]), name)

@@ -7,6 +7,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from clvmodels import __version__
-
     parser = argparse.ArgumentParser(prog="clvmodels", description="The distribution of customer lifetime value.")
-    parser.add_argument("--version", action="version", version=f"clvmodels {__version__}")
+    parser.add_argument("--version", action="version", version=f"clvmodels {metadata.version('clvmodels')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_study(commands)
     _add_report(commands)
@@ -164,7 +163,10 @@ def _fit(arguments: argparse.Namespace) -> None:
         draws=arguments.draws,
         seed=arguments.seed,
     )
-    sys.stdout.write(f"{fitted.summary().to_string()}\nlog likelihood {fitted.log_likelihood:.3f}\n")
+    table = fitted.summary()
+    if fitted.method == "mle":
+        table = table[["mean"]].assign(standard_error=fitted.standard_errors)
+    sys.stdout.write(f"{table.to_string()}\nlog likelihood {fitted.log_likelihood:.3f}\n")
     for check in fitted.checks:
         if not check.passed:
             sys.stdout.write(f"check failed: {check.key} = {check.value:.3g}, limit {check.limit:.3g}\n")

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import OptimizeResult
+from scipy.stats import beta
 
 from clvmodels.baselines import BASELINES
 from clvmodels.baselines.abc import abc_classes
@@ -63,8 +65,6 @@ def test_lifetimes_baseline_meets_the_published_cdnow_model(cdnow):
     dead = (x > 0) * a / (b + np.maximum(x, 1) - 1) * ((alpha + T) / (alpha + t_x)) ** (r + x)
     node, weight = np.polynomial.legendre.leggauss(200)
     u, w = (node + 1) ** 4 / 16, weight * (node + 1) ** 3 / 4  # crowded to 0, where the beta is steep
-    from scipy.stats import beta
-
     density = beta.pdf(u[:, None], a, b + x)
     bought = -np.expm1(-(r + x) * np.log1p(u[:, None] * 39.0 / (alpha + T))) / u[:, None]
     expected = (w[:, None] * density * bought).sum(axis=0) / (1 + dead)
@@ -100,11 +100,18 @@ def test_lifetimes_leaves_the_warning_filters_and_the_output_alone(mixed, capsys
     assert capsys.readouterr().out == ""
 
 
-def test_a_fit_that_lifetimes_cannot_make_is_a_fit_error(capsys):
-    alike = customers([0, 0, 0, 0])
-    with pytest.raises(FitError, match="lifetimes"):
-        BASELINES["lifetimes"].forecasts(alike, 13.0)
+def test_an_optimiser_that_gives_up_is_a_fit_error_and_silent(mixed, monkeypatch, capsys):
+    # lifetimes prints the optimiser's report before it raises.
+    gave_up = OptimizeResult(success=False, message="precision loss")
+    monkeypatch.setattr("lifetimes.fitters.minimize", lambda *_, **__: gave_up)
+    with pytest.raises(FitError, match="lifetimes' BG/NBD did not fit 400 customers"):
+        BASELINES["lifetimes"].forecasts(mixed, 13.0)
     assert capsys.readouterr().out == ""
+
+
+def test_customers_of_whom_nobody_came_back_are_a_fit_error():
+    with pytest.raises(FitError, match="lifetimes"):
+        BASELINES["lifetimes"].forecasts(customers([0, 0, 0, 0]), 13.0)
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -165,9 +172,10 @@ def test_a_first_amount_known_of_some_customers_only_is_refused():
 
 
 def test_past_spend_is_the_first_purchase_and_the_repeats():
-    summary = customers([0, 2, 1], spend=[np.nan, 14.99, np.nan], first=[29.98, 0.0, 5.0])
-    # 2 x 14.99 ties with 29.98; repeats that came to nothing (monetary_value unknown) add 0.
-    assert past_spend(summary).tolist() == [29.98, 29.98, 5.0]
+    # In floats 3 x 1.01 is above 3.03, and they must tie; repeats that came to nothing
+    # (monetary_value unknown) add 0.
+    summary = customers([0, 3, 1], spend=[np.nan, 1.01, np.nan], first=[3.03, 0.0, 5.0])
+    assert past_spend(summary).tolist() == [3.03, 3.03, 5.0]
 
 
 def test_past_spend_without_first_amounts_is_repeat_spend():
@@ -178,6 +186,11 @@ def test_abc_classes_cut_at_80_and_95_per_cent_of_value():
     # 100 in all: 50, 80, 90, 95, 98, 100 cumulated
     summary = customers(np.zeros(6), first=[3, 50, 10, 30, 2, 5])
     assert "".join(abc_classes(summary)) == "CABACB"
+
+
+def test_a_share_of_80_per_cent_is_80_per_cent_whatever_its_last_bit():
+    # (0.7 + 0.5) / 1.5 is .7999999999999999 in floats; the third customer is not needed for 80 %.
+    assert "".join(abc_classes(customers(np.zeros(4), first=[0.7, 0.5, 0.2, 0.1]))) == "AABB"
 
 
 def test_customers_who_spent_the_same_share_an_abc_class():

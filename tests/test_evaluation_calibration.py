@@ -13,6 +13,7 @@ from clvmodels.evaluation.calibration import (
     coverage_rows,
     pit_histogram,
     predictive_check,
+    randomised_pit,
     wilson_bounds,
 )
 from clvmodels.evaluation.scores import crps_of_draws
@@ -39,10 +40,8 @@ def world():
 
 def check_of(world, quantity, *, factor=1.0, block=700):
     values = world[quantity]
-    forecast = drawn(np.round(values[:, :S] * factor), quantity, block=block)
-    return predictive_check(
-        forecast, values[:, S].round(), frequency=world["x"], rng=np.random.default_rng(2)
-    )
+    forecast = drawn(values[:, :S] * factor, quantity, block=block)
+    return predictive_check(forecast, values[:, S], frequency=world["x"], rng=np.random.default_rng(2))
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +57,14 @@ def test_pit_of_a_right_forecast_is_uniform_in_spite_of_atoms(checks, quantity):
     assert (
         np.abs(np.array(shares) - 0.1).max() < 4 * np.sqrt(0.1 * 0.9 / N) + 0.02
     )  # the shared level's error
+
+
+def test_pit_is_uniform_with_a_handful_of_draws():
+    # Three draws: without the outcome's own place among them the PIT would have atoms at 0, 1/4, ...
+    values = np.random.default_rng(7).gamma(2.0, size=(4000, 4))
+    ordered, tie_breaks = np.sort(values[:, :3], axis=1), np.random.default_rng(8).random(4000)
+    pit = randomised_pit(ordered, values[:, 3], tie_breaks=tie_breaks)
+    assert stats.kstest(pit, "uniform").pvalue > 0.01
 
 
 def test_pit_of_a_forecast_that_is_too_high_is_not_uniform(world):
@@ -155,10 +162,13 @@ def test_crps_of_the_pass_is_that_of_the_draws(world, checks):
     )
 
 
-def test_the_size_of_the_blocks_changes_nothing(world, checks):
-    other = check_of(world, "purchases", block=119)
-    for name in ("crps", "pit", "inside", "group_totals", "count_totals"):
-        np.testing.assert_array_equal(getattr(other, name), getattr(checks["purchases"], name))
+@pytest.mark.parametrize("quantity", ["purchases", "spend"])
+def test_the_size_of_the_blocks_changes_nothing(world, checks, quantity):
+    other = check_of(world, quantity, block=119)
+    for name in ("crps", "pit", "inside", "count_totals"):
+        np.testing.assert_array_equal(getattr(other, name), getattr(checks[quantity], name))
+    # Amounts are added in another order.
+    np.testing.assert_allclose(other.group_totals, checks[quantity].group_totals, rtol=1e-12)
 
 
 def test_the_order_of_customers_does_not_matter_for_the_pit(world, checks):

@@ -180,16 +180,23 @@ def test_the_number_of_threads_does_not_matter(fits, customers, future, threads,
         assert np.array_equal(getattr(future, name).q95, getattr(again, name).q95)
 
 
+@pytest.mark.parametrize("kept", [0, 10**9])
 @pytest.mark.parametrize("cells", [500, 7_777, 10**7])
-def test_replay_makes_the_same_draws_in_either_order_and_any_slice(future, cells, monkeypatch):
+def test_replay_gives_the_same_draws_in_either_order_and_any_slice(
+    fits, customers, future, cells, kept, monkeypatch
+):
+    monkeypatch.setattr(draws_module, "KEPT_BYTES", kept)  # 0: every replay draws again
     monkeypatch.setattr(draws_module, "REPLAY_CELLS", cells)
     monkeypatch.setattr(draws_module, "BLOCK_CELLS", cells // 3)
+    again = drawn_future(fits, customers)
     for name in OUTCOMES:
-        forecast = getattr(future, name)
-        values = replayed(forecast, "customers")
-        assert np.array_equal(values, replayed(forecast, "draws"))
-        assert np.array_equal(draws_module.row_statistics(values.copy())[0], forecast.mean)
-        np.testing.assert_allclose(values.sum(axis=0), forecast.totals.values.ravel(), rtol=1e-12)
+        values = replayed(getattr(again, name), "customers")
+        assert np.array_equal(values, replayed(getattr(again, name), "draws"))
+        assert np.array_equal(values, replayed(getattr(future, name), "draws"))
+        assert np.array_equal(draws_module.row_statistics(values.copy())[0], getattr(future, name).mean)
+        np.testing.assert_allclose(
+            values.sum(axis=0), getattr(future, name).totals.values.ravel(), rtol=1e-12
+        )
 
 
 def test_one_pass_gives_the_numbers_of_single_calls(fits, customers, future):
@@ -303,3 +310,14 @@ def test_more_outcomes_than_parameter_draws_take_each_parameter_draw_equally_oft
     expected = replayed(clv.predict(fit, one, quantity="expected_purchases", horizon=52), "draws")[0]
     of_draw = values.reshape(3, 3_000)
     assert np.abs((of_draw.mean(axis=1) - expected) / (of_draw.std(axis=1) / np.sqrt(3_000))).max() < 4
+
+
+def test_replays_are_the_same_whether_draws_are_kept_or_made_again(monkeypatch):
+    customers, fits = base(300), (posterior(PURCHASES, 40), posterior(SPEND, 40))
+    kept = sample_future(*fits, customers, horizon=52.0, seed=9, annual_discount_rate=0.1)
+    monkeypatch.setattr(draws_module, "KEPT_BYTES", 0)
+    made = sample_future(*fits, customers, horizon=52.0, seed=9, annual_discount_rate=0.1)
+    for name in ("purchases", "spend", "clv"):
+        for order in ("customers", "draws"):
+            one, other = (list(getattr(future, name).replay(order)) for future in (kept, made))
+            assert all(np.array_equal(a.values, b.values) for a, b in zip(one, other, strict=True))

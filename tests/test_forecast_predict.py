@@ -83,6 +83,27 @@ def test_row_order_and_subsets_do_not_move_an_expectation(fit):
     assert np.array_equal(one.totals, shuffled.totals)
 
 
+def with_if_alive(fit):
+    """The fit of a model that says what to expect of a customer who is alive."""
+    quantities = {**fit.model.quantities, "purchases_if_alive": bg_nbd.purchases_if_alive}
+    return dataclasses.replace(fit, model=dataclasses.replace(fit.model, quantities=quantities))
+
+
+def without_if_alive(fit):
+    quantities = {name: of for name, of in fit.model.quantities.items() if name != "purchases_if_alive"}
+    return dataclasses.replace(fit, model=dataclasses.replace(fit.model, quantities=quantities))
+
+
+def test_the_integral_may_be_shared_by_customers_of_one_frequency_and_age(fit):
+    customers = base(300)
+    shared, each = (
+        clv.predict(of, customers, quantity="expected_purchases", horizon=26)
+        for of in (with_if_alive(fit), without_if_alive(fit))
+    )
+    np.testing.assert_allclose(shared.q50, each.q50, rtol=1e-14)
+    np.testing.assert_allclose(shared.totals, each.totals, rtol=1e-13)
+
+
 def test_counted_rows_weigh_the_totals_of_expectations(fit, spend):
     counts = np.array([3.0, 1.0, 2.0, 1.0, 5.0, 1.0])
     counted = dataclasses.replace(CUSTOMERS, n_customers=counts)

@@ -115,7 +115,7 @@ def mean_spend(customers: CustomerSummary) -> FloatArray:
 
 
 def _same_sums_equal(amount: FloatArray) -> FloatArray:
-    # 2 x 14.99 and 29.98 differ in the last bit; as ties they must be equal on every engine.
+    # 3 x 1.01 and 3.03 differ in the last bit; ties must be ties on every engine.
     return np.round(amount, 6)
 
 

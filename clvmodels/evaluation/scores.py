@@ -130,7 +130,6 @@ class Resample:
 
     def mean(self, per_customer: FloatArray) -> FloatArray:
         """Mean over customers of a column, shape (N,) to (R,)."""
-        # Not BLAS, whose last bits depend on the number of replicates and of threads.
         return ratio(_row_products(self.of.weights, per_customer[None, :]), self.of.customers)
 
     @cached_property
@@ -270,6 +269,7 @@ def concentration_area(customers: FloatArray, outcome: FloatArray) -> FloatArray
 
 
 def _row_products(a: FloatArray, b: FloatArray) -> FloatArray:
+    # Not BLAS, whose last bits depend on the number of rows and of threads.
     products: FloatArray = np.einsum("ij,ij->i", a, b)
     return products
 
@@ -314,7 +314,7 @@ def crps_of_draws(ordered: FloatArray, outcome: FloatArray) -> FloatArray:
     S = ordered.shape[1]
     distance = np.abs(ordered - outcome[:, None]).mean(axis=1)
     # Σ_i<j (x_(j) - x_(i)) = Σ_i (2i - S - 1) x_(i)
-    spread = ordered @ (2.0 * np.arange(1, S + 1) - S - 1)
+    spread = _row_products(ordered, (2.0 * np.arange(1, S + 1) - S - 1)[None, :])
     fair: FloatArray = distance - spread / (S * (S - 1.0))
     return fair
 

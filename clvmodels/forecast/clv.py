@@ -10,6 +10,7 @@ from clvmodels.forecast.predict import (
     SPEND_HISTORY,
     distinct,
     evaluate,
+    expected_purchases,
     history_of,
     warn_if_infinite,
 )
@@ -95,14 +96,15 @@ def expected_clv(
         if quantity not in of.model.quantities:
             raise FitError(f'{of.model.name} has no quantity "{quantity}", which expected_clv needs.')
     (theta, spend_theta), chains = checks.joint_draws((fit, spend), draws, outcomes=False)
-    history = history_of(customers, (*PURCHASE_HISTORY, *SPEND_HISTORY))
-    columns, row_of, counts = distinct(history, customers)
+    history = history_of(customers, (*SPEND_HISTORY, *PURCHASE_HISTORY))
+    columns, row_of = distinct(history)
+    counts = np.bincount(row_of, weights=customers.n_customers).astype(np.float64)
     expected_spend = spend.model.quantities["expected_spend"]
 
     def make(rows: IntArray, at: slice) -> FloatArray:
-        x, t_x, T, x_spend, m_x = (column[rows] for column in columns)
+        x_spend, m_x, x, t_x, T = (column[rows] for column in columns)
         purchases = discounted_purchases(fit, theta[at], (x, t_x, T), horizon=horizon, rate=rate)
-        amount = evaluate(expected_spend, spend, spend_theta[at], (x_spend, m_x), ())
+        amount = evaluate(expected_spend, spend, spend_theta[at], (x_spend, m_x))
         # where nothing is bought, an infinite amount adds nothing
         value = np.multiply(amount, purchases, out=np.zeros_like(purchases), where=purchases > 0)
         return margin * value[None]
@@ -134,12 +136,13 @@ def discounted_purchases(
     theta : ndarray, shape (S, P)
     history : frequency, recency, T, each shape (K,)
     """
-    formula = fit.model.quantities["expected_purchases"]
-    total: FloatArray = np.exp(-rate * horizon) * evaluate(formula, fit, theta, history, (horizon,))
+    total: FloatArray = np.exp(-rate * horizon) * expected_purchases(fit, theta, history, horizon=horizon)
     nodes, weights = gauss_legendre(TIME_NODES)
     reach = np.log1p(CLUSTERING)
     for node, weight in zip(reach * nodes, reach * weights, strict=True):
         time = horizon * np.expm1(node) / CLUSTERING
         step = weight * horizon * np.exp(node) / CLUSTERING  # dt
-        total += rate * step * np.exp(-rate * time) * evaluate(formula, fit, theta, history, (float(time),))
+        total += (
+            rate * step * np.exp(-rate * time) * expected_purchases(fit, theta, history, horizon=float(time))
+        )
     return total

@@ -1,5 +1,8 @@
 """A table of rows and draws that is never whole in memory: parts of it are made when asked for.
 
+What the first pass made is kept for replays without its zeros, as long as it stays small: most draws of
+most customers are zero. Beyond that a replay makes it again.
+
 Blocks of rows have a fixed size and a canonical order, and each part of the table is the same whichever
 way it is asked for. So means, quantiles and totals are the same bits for any order of the customers and
 any number of threads.
@@ -11,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, DrawBlock, Forecast, Replay
@@ -18,6 +22,7 @@ from clvmodels.foundation.records import CustomerSummary, DrawBlock, Forecast, R
 BLOCK = 128  # rows: with 2,000 draws of three quantities 6 MB; the totals' rounding depends on it
 BLOCK_CELLS = 2**18  # values that a thread makes at a time in a replay
 REPLAY_CELLS = 2**22  # values in a block that a replay hands out: 32 MB
+KEPT_BYTES = 2**29  # held for replays at the most: 512 MB
 
 Make = Callable[[IntArray, slice], FloatArray]
 
@@ -61,7 +66,7 @@ def forecasts_of(
     """One forecast for each quantity of the table, from a single pass over it."""
     import xarray as xr
 
-    statistics, totals = _summarise(table)
+    statistics, totals, kept = _summarise(table)
     return tuple(
         Forecast(
             quantity=quantity,
@@ -76,7 +81,7 @@ def forecasts_of(
             horizon=horizon,
             unit=customers.unit,
             currency=customers.currency,
-            replay=_replay(table, place),
+            replay=_replay(table, place, kept),
         )
         for place, (quantity, of_rows, total) in enumerate(zip(quantities, statistics, totals, strict=True))
     )
@@ -92,20 +97,65 @@ def over_blocks[Result](n_rows: int, work: Callable[[IntArray], Result], *, size
         yield from threads.map(work, blocks)
 
 
-def _summarise(table: DrawTable) -> tuple[FloatArray, FloatArray]:
-    """Mean, sd and quantiles, shape (quantities, 5, R); totals, shape (quantities, S)."""
+@dataclass(frozen=True)
+class _Packed:
+    """A block of rows without its zeros.
 
-    def work(rows: IntArray) -> tuple[FloatArray, FloatArray]:
+    Attributes
+    ----------
+    shape : rows and draws
+    at : ndarray, shape (Z,), flat places where some quantity is not zero
+    values : ndarray, shape (quantities, Z)
+    """
+
+    shape: tuple[int, int]
+    at: NDArray[np.uint32]
+    values: FloatArray
+
+    @classmethod
+    def of(cls, values: FloatArray) -> "_Packed":
+        """Pack values, shape (quantities, rows, draws)."""
+        flat = values.reshape(len(values), -1)
+        at = np.flatnonzero((flat != 0).any(axis=0))
+        return cls((values.shape[1], values.shape[2]), at.astype(np.uint32), flat[:, at])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return self.at.nbytes + self.values.nbytes
+
+    def unpack(self, place: int) -> FloatArray:
+        """One quantity, shape (rows, draws)."""
+        flat = np.zeros(self.shape[0] * self.shape[1])
+        flat[self.at] = self.values[place]
+        return flat.reshape(self.shape)
+
+
+def _summarise(table: DrawTable) -> tuple[FloatArray, FloatArray, list[_Packed]]:
+    """Mean, sd and quantiles, shape (quantities, 5, R); totals, shape (quantities, S); and the blocks, packed.
+
+    No blocks are handed out where together they exceed `KEPT_BYTES`.
+    """
+    room = True
+
+    def work(rows: IntArray) -> tuple[FloatArray, FloatArray, _Packed | None]:
         values = table.make(rows, slice(0, table.n_draws))
+        packed = _Packed.of(values) if room else None  # before the statistics sort the draws
         totals = (values * table.n_customers[rows, None]).sum(axis=1)
-        return row_statistics(values), totals
+        return row_statistics(values), totals, packed
 
-    statistics = []
+    statistics, kept, held = [], [], 0
     totals: FloatArray | float = 0.0
-    for of_rows, of_block in over_blocks(table.n_rows, work, size=BLOCK):
+    for of_rows, of_block, packed in over_blocks(table.n_rows, work, size=BLOCK):
         statistics.append(of_rows)
         totals = totals + of_block
-    return np.concatenate(statistics, axis=-1), np.asarray(totals)
+        if room and packed is not None:
+            kept.append(packed)
+            held += packed.nbytes
+            room = held <= KEPT_BYTES
+        if not room:
+            kept.clear()
+    return np.concatenate(statistics, axis=-1), np.asarray(totals), kept
 
 
 def row_statistics(values: FloatArray) -> FloatArray:
@@ -125,7 +175,7 @@ def row_statistics(values: FloatArray) -> FloatArray:
     return np.stack([mean, sd, q05, q50, q95], axis=-2)
 
 
-def _replay(table: DrawTable, place: int) -> Replay:
+def _replay(table: DrawTable, place: int, kept: list[_Packed]) -> Replay:
     """The replay of one quantity of the table."""
 
     def by_customers() -> Iterator[DrawBlock]:
@@ -134,14 +184,17 @@ def _replay(table: DrawTable, place: int) -> Replay:
         for first in range(0, len(table.row_of), size):
             rows, back = np.unique(table.row_of[first : first + size], return_inverse=True)
             block = slice(first, first + len(back))
-            yield DrawBlock(block, everything, _rows_at(table, place, rows, everything)[back])
+            yield DrawBlock(block, everything, rows_at(rows, everything)[back])
 
     def by_draws() -> Iterator[DrawBlock]:
         size = max(1, REPLAY_CELLS // len(table.row_of))
         for first in range(0, table.n_draws, size):
             draws = slice(first, min(first + size, table.n_draws))
-            values = _rows_at(table, place, np.arange(table.n_rows), draws)
+            values = rows_at(np.arange(table.n_rows), draws)
             yield DrawBlock(slice(0, len(table.row_of)), draws, values[table.row_of])
+
+    def rows_at(rows: IntArray, draws: slice) -> FloatArray:
+        return _unpacked(kept, place, rows, draws) if kept else _made(table, place, rows, draws)
 
     def replay(order: str) -> Iterator[DrawBlock]:
         return {"customers": by_customers, "draws": by_draws}[order]()
@@ -149,7 +202,16 @@ def _replay(table: DrawTable, place: int) -> Replay:
     return replay
 
 
-def _rows_at(table: DrawTable, place: int, rows: IntArray, draws: slice) -> FloatArray:
+def _unpacked(kept: list[_Packed], place: int, rows: IntArray, draws: slice) -> FloatArray:
+    """One quantity of some rows, in increasing order, at some draws, from the blocks kept; (rows, draws)."""
+    blocks, first = np.unique(rows // BLOCK, return_index=True)
+    members = np.split(rows % BLOCK, first[1:])
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        parts = threads.map(lambda i: kept[blocks[i]].unpack(place)[members[i], draws], range(len(blocks)))
+        return np.concatenate(list(parts))
+
+
+def _made(table: DrawTable, place: int, rows: IntArray, draws: slice) -> FloatArray:
     """One quantity of some rows at some draws, made block by block, shape (rows, draws)."""
     size = max(BLOCK, BLOCK_CELLS // (draws.stop - draws.start))
     parts = over_blocks(len(rows), lambda block: table.make(rows[block], draws)[place], size=size)

@@ -102,12 +102,14 @@ def _expect(
     elif horizon is not None:
         raise DataError(f"{quantity} does not look ahead: leave out horizon.")
     (theta,), chains = checks.joint_draws((fit,), draws, outcomes=False)
-    columns, row_of, counts = distinct(history_of(customers, needs.history), customers)
-    after = () if horizon is None else (horizon,)
-    formula = fit.model.quantities[quantity]
+    columns, row_of = distinct(history_of(customers, needs.history))
+    counts = np.bincount(row_of, weights=customers.n_customers).astype(np.float64)
 
     def make(rows: IntArray, at: slice) -> FloatArray:
-        return evaluate(formula, fit, theta[at], tuple(column[rows] for column in columns), after)[None]
+        history = tuple(column[rows] for column in columns)
+        if horizon is not None:
+            return expected_purchases(fit, theta[at], history, horizon=horizon)[None]
+        return evaluate(fit.model.quantities[quantity], fit, theta[at], history)[None]
 
     forecast = forecasts_of(
         DrawTable(make, row_of, counts, chains),
@@ -125,21 +127,44 @@ def history_of(customers: CustomerSummary, names: tuple[str, ...]) -> tuple[Floa
     return tuple(np.nan_to_num(getattr(customers, name)) for name in names)
 
 
-def distinct(
-    columns: tuple[FloatArray, ...], customers: CustomerSummary
-) -> tuple[tuple[FloatArray, ...], IntArray, FloatArray]:
-    """Distinct rows in increasing order, the place of each customer among them, and their counts."""
-    code = np.zeros(len(customers), dtype=np.int64)
-    for column in columns:
+def distinct(columns: tuple[FloatArray, ...]) -> tuple[tuple[FloatArray, ...], IntArray]:
+    """Distinct rows, each column (R,), and the place of each given row among them.
+
+    They are sorted by the last column, then the one before, as by `np.lexsort`: customers of one T stand
+    together, which `expected_purchases` relies on for its speed.
+    """
+    code = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in reversed(columns):
         values, index = np.unique(column, return_inverse=True)
         _, code = np.unique(code * len(values) + index, return_inverse=True)  # whole, below N^2
     _, first, row_of = np.unique(code, return_index=True, return_inverse=True)
-    counts = np.bincount(row_of, weights=customers.n_customers).astype(np.float64)
-    return tuple(column[first] for column in columns), row_of, counts
+    return tuple(column[first] for column in columns), row_of
+
+
+def expected_purchases(
+    fit: Fit, theta: FloatArray, history: tuple[FloatArray, ...], *, horizon: float
+) -> FloatArray:
+    """Expected purchases in (T, T + horizon] at rows and draws, shape (K, S).
+
+    Where the model says what to expect of a customer who is alive, in which recency does not enter, that
+    integral is taken once for customers of one frequency and T: on CDNOW 1,431 times, not 11,104.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (S, P)
+    history : frequency, recency, T, each shape (K,)
+    """
+    formulas = fit.model.quantities
+    if "purchases_if_alive" not in formulas:
+        return evaluate(formulas["expected_purchases"], fit, theta, history, horizon)
+    x, _, T = history
+    ages, age_of = distinct((x, T))
+    if_alive = evaluate(formulas["purchases_if_alive"], fit, theta, ages, horizon)
+    return evaluate(formulas["p_alive"], fit, theta, history) * if_alive[age_of]
 
 
 def evaluate(
-    formula: Quantity, fit: Fit, theta: FloatArray, columns: tuple[FloatArray, ...], after: tuple[float, ...]
+    formula: Quantity, fit: Fit, theta: FloatArray, columns: tuple[FloatArray, ...], *after: float
 ) -> FloatArray:
     """A formula of the model at rows and draws, a slice of rows at a time. Shape (K, S).
 

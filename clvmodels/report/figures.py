@@ -170,7 +170,8 @@ def _log_counts(axes: Axes, rows: Sequence[CountRow], numbers: Numbers) -> None:
     """A logarithmic axis: the few who buy often are to be seen beside the many who do not buy."""
     axes.set_yscale("log")
     lowest = min(min(max(row.low, 1.0), max(row.actual, 1.0)) for row in rows)
-    axes.set_ylim(bottom=10 ** math.floor(math.log10(lowest)))
+    highest = max(max(row.high, row.actual) for row in rows)
+    axes.set_ylim(10 ** math.floor(math.log10(lowest)), 2 * highest)
     axes.yaxis.set_major_locator(LogLocator(10))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_count(value)))
@@ -236,7 +237,7 @@ def _bubbles(axes: Axes, points: Sequence[MatrixPoint], *, largest: float) -> No
             [point.clv for point in group],
             "o",
             color=CELL_COLOURS[key],
-            markersize=max(largest * step / BUBBLE_SIZES, 2.5),
+            markersize=max(largest * step / BUBBLE_SIZES, 4.0),
             alpha=0.55,
             markeredgewidth=0,
             clip_on=False,

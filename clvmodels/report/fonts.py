@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Iterable
-from importlib.resources import as_file, files
+from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 SANS, SERIF = "CLV Sans SC", "CLV Serif"
@@ -27,8 +27,7 @@ def woff2_subset(family: str, characters: Iterable[str]) -> bytes:
     from fontTools.subset import Options, Subsetter
     from fontTools.ttLib import TTFont
 
-    with as_file(font_file(family)) as path:
-        font = TTFont(path, recalcTimestamp=False, lazy=True)
+    with TTFont(io.BytesIO(font_file(family).read_bytes()), recalcTimestamp=False, lazy=True) as font:
         subsetter = Subsetter(
             Options(layout_features=["kern", "pwid"], hinting=False, recalc_timestamp=False)
         )

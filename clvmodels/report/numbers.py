@@ -11,6 +11,7 @@ from clvmodels.foundation.results import Estimate
 
 NOTHING = "–"
 MINUS = "−"
+TINY = 1e-4  # below it, zeros before the first figure no longer read at a glance
 
 # A blank stands between Chinese and digits or Latin letters, never between two Chinese characters.
 _WIDE = r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
@@ -60,6 +61,8 @@ class Numbers:
             return NOTHING
         if value == 0:
             return "0"
+        if abs(value) < TINY:
+            return f"{value:.1e}".replace("-", MINUS)
         digits = figures - 1 - math.floor(math.log10(abs(value)))
         return self.decimal(value, max(digits, 0))
 
@@ -68,7 +71,8 @@ class Numbers:
         if value is None or not math.isfinite(value):
             return NOTHING
         small = digits == 0 and 0 < abs(value) < 0.0095
-        return str(self.formats["percent"]).format(number=self.decimal(100 * value, 1 if small else digits))
+        number = "<0.1" if small and 0 < value < 0.0005 else self.decimal(100 * value, 1 if small else digits)
+        return str(self.formats["percent"]).format(number=number)
 
     def money(self, value: float | None) -> str:
         """An amount in full: cents below a hundred, whole units above."""
@@ -145,7 +149,8 @@ class Numbers:
         """A list in words: a, b and c."""
         if len(items) < 2:
             return "".join(items)
-        return str(self.formats["and"]).format(first=self.formats["comma"].join(items[:-1]), last=items[-1])
+        first = self.formats["comma"].join(items[:-1])
+        return tidy(str(self.formats["and"]).format(first=first, last=items[-1]))
 
 
 def numbers_for(texts: Mapping[str, Any], currency: str) -> Numbers:

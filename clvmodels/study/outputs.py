@@ -13,12 +13,11 @@ from typing import Any
 
 import msgspec
 
-from clvmodels import __version__
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.results import StudyResults
 from clvmodels.study.progress import Step
 
-PACKAGES = ("numpy", "scipy", "pandas", "pymc", "nutpie", "arviz", "duckdb", "ibis-framework", "lifetimes")
+PACKAGES = ("clvmodels", "numpy", "scipy", "pandas", "pymc", "nutpie", "arviz", "duckdb", "ibis-framework", "lifetimes")
 
 
 def require_writable(folder: Path) -> None:
@@ -92,7 +91,7 @@ def manifest(
         "study": study_file.name,
         **digests,
         "seed": seed,
-        "versions": {"clvmodels": __version__} | {name: metadata.version(name) for name in PACKAGES},
+        "versions": {name: metadata.version(name) for name in PACKAGES},
         "commit": _commit(study_file.resolve().parent),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",

@@ -1,13 +1,13 @@
 """`run_study`: from a study file to a folder of results and pages. The only place that knows the order."""
 
 from dataclasses import asdict, replace
+from importlib import metadata
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pandas as pd
 
-from clvmodels import __version__
 from clvmodels.baselines import BASELINES
 from clvmodels.data import calendar_history, read_transactions
 from clvmodels.foundation.errors import StudyError
@@ -129,7 +129,7 @@ def _info(file: StudyFile, study: Study, log: TransactionLog) -> StudyInfo:
         data_digest=log.digest,
         study_digest=file.digest,
         seed=study.seed,
-        version=__version__,
+        version=metadata.version("clvmodels"),
         currency=study.data.currency,
         unit=study.window.unit,
         margin=study.value.margin,

@@ -30,8 +30,8 @@ def contest(source: Source, voice: Voice) -> dict[str, Any]:
         "tally": _tally(section, voice),
         "advice": _advice(section, voice),
         "lost": _lost(section, voice),
-        "won": _by_score(section, "model", "won", voice),
-        "open": _by_score(section, "open", "open", voice),
+        "won": _won(section, voice),
+        "open": _open(section, voice),
         "figure": _figure(section, voice),
         "league": _league(section, voice),
         "duels": _duels(section, voice),
@@ -109,36 +109,73 @@ def _range(duel: Duel, voice: Voice) -> str:
     return voice.numbers.span(duel.low, duel.high, lambda value: _value(duel.score, value, voice))
 
 
-def _by_score(section: ComparisonSection, verdict: str, key: str, voice: Voice) -> list[Markup]:
-    """One sentence a score: against whom the verdict holds."""
-    scores = dict.fromkeys(duel.score for duel in section.duels if duel.verdict == verdict)
+def _by_score(duels: Sequence[Duel], verdict: str) -> dict[str, list[Duel]]:
+    """Duels of one verdict, score by score."""
+    found = [duel for duel in duels if duel.verdict == verdict]
+    return {
+        score: [duel for duel in found if duel.score == score]
+        for score in dict.fromkeys(d.score for d in found)
+    }
+
+
+def _won(section: ComparisonSection, voice: Voice) -> list[Markup]:
+    return [
+        voice.say("contest.won", score=_score(score, voice), methods=_names(duels, voice))
+        for score, duels in _by_score(section.duels, "model").items()
+    ]
+
+
+def _open(section: ComparisonSection, voice: Voice) -> list[Markup]:
+    """One sentence a score: the methods that nothing settles against, and which of them are ahead."""
     return [
         voice.say(
-            f"contest.{key}",
+            "contest.open_ahead"
+            if (ahead := [duel for duel in duels if _is_ahead(duel, voice)])
+            else "contest.open",
             score=_score(score, voice),
-            methods=_names(
-                [duel for duel in section.duels if (duel.score, duel.verdict) == (score, verdict)], voice
-            ),
+            model_value=_value(score, duels[0].model_value, voice),
+            methods=_with_values(duels, voice),
+            ahead=_names(ahead, voice),
         )
-        for score in scores
+        for score, duels in _by_score(section.duels, "open").items()
     ]
+
+
+def _is_ahead(duel: Duel, voice: Voice) -> bool:
+    """Whether the method's value is the better one, at the digits that a reader sees."""
+    method, model = (_distance(duel.score, value, voice) for value in (duel.method_value, duel.model_value))
+    shown = [_value(duel.score, value, voice) for value in (duel.method_value, duel.model_value)]
+    return method < model and shown[0] != shown[1]
+
+
+def _with_values(duels: Sequence[Duel], voice: Voice) -> str:
+    return voice.numbers.listed(
+        [
+            str(
+                voice.say(
+                    "contest.open_method",
+                    method=_method(duel.method, voice),
+                    value=_value(duel.score, duel.method_value, voice),
+                )
+            )
+            for duel in duels
+        ]
+    )
 
 
 def _better(score: str, voice: Voice) -> str:
     return voice.words.detail("scores", score, "better")
 
 
-def _distance(row: Score, voice: Voice) -> float:
+def _distance(score: str, value: float, voice: Voice) -> float:
     """How far a value is from the best that the score can be; the smaller the better."""
-    assert row.value is not None, "rows without a value are left out before"
-    better = _better(row.score, voice)
-    by_kind = {"higher": -row.value, "zero": abs(row.value), "stated": abs(row.value - LEVEL)}
-    return by_kind.get(better, row.value)
+    by_kind = {"higher": -value, "zero": abs(value), "stated": abs(value - LEVEL)}
+    return by_kind.get(_better(score, voice), value)
 
 
 def _ranked(section: ComparisonSection, score: str, voice: Voice) -> list[Score]:
-    rows = [row for row in section.scores if row.score == score and row.value is not None]
-    return sorted(rows, key=lambda row: _distance(row, voice))
+    known = [(row.value, row) for row in section.scores if row.score == score and row.value is not None]
+    return [row for _, row in sorted(known, key=lambda pair: _distance(score, pair[0], voice))]
 
 
 def _figure(section: ComparisonSection, voice: Voice) -> Figure | None:

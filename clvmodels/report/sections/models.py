@@ -20,7 +20,9 @@ def models(source: Source, voice: Voice) -> dict[str, Any]:
     return {
         "none": None,
         "verdict": _verdict(section, voice),
-        "checks": _checks(source.results, voice),
+        "failed": _checks(source.results, voice, passed=False),
+        "passed": _checks(source.results, voice, passed=True),
+        "passed_count": voice.count(sum(check.passed for fit in section.fits for check in fit.checks)),
         "groups": [_group(fits, source.results, voice) for fits in _side_by_side(section.fits)],
         "correlation": _correlation(section, voice),
     }
@@ -48,23 +50,22 @@ def _fit_name(fit: FitRow, results: StudyResults, voice: Voice) -> Markup:
     return voice.say("models.fit_name", model=model, method=method, date=_window_end(fit, results, voice))
 
 
-def _checks(results: StudyResults, voice: Voice) -> Table:
-    """Every check of every fit, failed ones first."""
-    pairs = [(fit, check) for fit in results.models.fits for check in fit.checks]
-    pairs.sort(key=lambda pair: pair[1].passed)
+def _checks(results: StudyResults, voice: Voice, *, passed: bool) -> Table | None:
+    """The checks that passed, or those that failed; None if there are none."""
+    found = [(fit, check) for fit in results.models.fits for check in fit.checks if check.passed is passed]
     body = tuple(
         (
             str(_fit_name(fit, results, voice)),
             voice.words.name("checks", check.key),
             voice.numbers.significant(check.value),
             voice.numbers.significant(check.limit),
-            voice.text("models.passed" if check.passed else "models.failed"),
+            voice.text("models.passed" if passed else "models.failed"),
         )
-        for fit, check in pairs
+        for fit, check in found
     )
-    failed = frozenset(position for position, (_, check) in enumerate(pairs) if not check.passed)
     texts = [voice.text(f"models.head_{head}") for head in ("fit", "check", "value", "limit", "result")]
-    return Table(voice.text("models.table_checks"), columns(*texts, words=2), body, failed)
+    marked = frozenset() if passed else frozenset(range(len(found)))
+    return Table(voice.text("models.table_checks"), columns(*texts, words=2), body, marked) if found else None
 
 
 def _side_by_side(fits: Sequence[FitRow]) -> list[list[FitRow]]:

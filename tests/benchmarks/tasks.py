@@ -1,0 +1,97 @@
+"""What is measured. A task sets up outside the clock and returns the work to be timed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
+
+import clvmodels as clv
+
+Work = Callable[[], object]
+ROOT = Path(__file__).parents[2]
+
+
+def customers_of(dataset: str, end: str = "1997-09-30") -> clv.CustomerSummary:
+    return clv.customer_summary(clv.read_transactions(dataset), clv.Window(calibration_end=end))
+
+
+def import_package() -> Work:
+    return lambda: __import__("clvmodels")
+
+
+def summary_full() -> Work:
+    return lambda: customers_of("dataset:cdnow")
+
+
+def laplace_sample() -> Work:
+    customers = customers_of("dataset:cdnow_sample")
+    return lambda: clv.fit("bg_nbd", customers, method="laplace", draws=2000, seed=1)
+
+
+def laplace_full() -> Work:
+    customers = customers_of("dataset:cdnow")
+    return lambda: clv.fit("bg_nbd", customers, method="laplace", draws=2000, seed=1)
+
+
+def mle_sample() -> Work:
+    customers = customers_of("dataset:cdnow_sample")
+    return lambda: clv.fit("bg_nbd", customers, method="mle")
+
+
+def lifetimes_mle_sample() -> Work:
+    from lifetimes import BetaGeoFitter
+
+    customers = customers_of("dataset:cdnow_sample")
+    return lambda: BetaGeoFitter().fit(customers.frequency, customers.recency, customers.T)
+
+
+def nuts_sample() -> Work:
+    customers = customers_of("dataset:cdnow_sample")
+    return lambda: clv.fit("bg_nbd", customers, method="nuts", draws=2000, seed=1)
+
+
+def clv_full() -> Work:
+    customers = customers_of("dataset:cdnow", "1998-06-30")
+    fit, spend = (clv.fit(name, customers, draws=2000, seed=1) for name in ("bg_nbd", "gamma_gamma"))
+    return lambda: clv.sample_clv(fit, spend, customers, horizon=52, annual_discount_rate=0.1, seed=1)
+
+
+def clv_million() -> Work:
+    fit = clv.fit_at("bg_nbd", {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426})
+    spend = clv.fit_at("gamma_gamma", {"p": 6.25, "q": 3.74, "v": 15.44})
+    customers, _ = clv.simulate(
+        "bg_nbd", fit.point, T=39.0, size=1_000_000, seed=1, spend=spend.point
+    )
+    return lambda: clv.sample_clv(fit, spend, customers, horizon=52, annual_discount_rate=0.1, seed=1, draws=100)
+
+
+def study(name: str) -> Work:
+    from clvmodels.cli import main
+
+    folder = mkdtemp()
+    return lambda: main(["study", str(ROOT / "studies" / f"{name}.toml"), "--output", folder])
+
+
+def report(name: str) -> Work:
+    from clvmodels.cli import main
+
+    folder = mkdtemp()
+    main(["study", str(ROOT / "studies" / f"{name}.toml"), "--output", folder])
+    return lambda: main(["report", str(Path(folder) / name)])
+
+
+# name: (set-up, what it is, calls in one process, the target in seconds or None)
+TASKS: dict[str, tuple[Callable[[], Work], str, int, float | None]] = {
+    "import": (import_package, "import clvmodels", 1, None),
+    "summary_full": (summary_full, "CDNOW full: file to customer summary", 3, None),
+    "laplace_sample": (laplace_sample, "BG/NBD laplace, CDNOW sample, 2,000 draws, first call", 1, 2.0),
+    "laplace_sample_warm": (laplace_sample, "the same, later calls", 5, 2.0),
+    "laplace_full": (laplace_full, "BG/NBD laplace, CDNOW full, 2,000 draws, first call", 1, 5.0),
+    "mle_sample": (mle_sample, "BG/NBD mle, CDNOW sample", 5, None),
+    "lifetimes_sample": (lifetimes_mle_sample, "lifetimes BetaGeoFitter, CDNOW sample (peer)", 5, None),
+    "nuts_sample": (nuts_sample, "BG/NBD nuts, CDNOW sample, 2,000 draws, PyMC's import included", 1, None),
+    "clv_full": (clv_full, "23,570 customers x 2,000 predictive CLV draws", 1, 20.0),
+    "clv_million": (clv_million, "1,000,000 customers x 100 predictive CLV draws", 1, None),
+    "study_sample": (lambda: study("cdnow_sample"), "study CDNOW sample, both reports", 1, 30.0),
+    "study_full": (lambda: study("cdnow"), "study CDNOW full, both reports", 1, 90.0),
+    "report_full": (lambda: report("cdnow"), "report CDNOW full, both languages", 1, 10.0),
+}

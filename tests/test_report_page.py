@@ -1,0 +1,322 @@
+"""The page: self-contained, reproducible, honest about failures, safe with hostile text."""
+
+import base64
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.results import Check, Estimate, StudyResults
+from clvmodels.report import read_results, render_report
+from clvmodels.report.render import render_page, write_atomically
+from clvmodels.report.sections import SECTIONS
+from clvmodels.report.sections.contest import contest
+from clvmodels.report.sections.headline import headline
+from clvmodels.report.sections.models import models
+from clvmodels.report.voice import Source, voice_for
+from tests.report_fixture import HOSTILE_ID, fixture_results, write_fixture_customers
+
+LANGUAGES = ("en", "zh")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study's folder as the runner leaves it."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "results.json").write_bytes(msgspec.json.encode(fixture_results()))
+    (folder / "comparison.csv").write_text("method,score\n")
+    (folder / "manifest.json").write_text('{"steps": [{"name": "fit", "seconds": 3.25, "megabytes": 410.0}]}')
+    write_fixture_customers(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(folder: Path) -> dict[str, str]:
+    return {code: render_report(folder, language=code).read_text(encoding="utf-8") for code in LANGUAGES}
+
+
+def source(results: StudyResults) -> Source:
+    return Source(results, None, [], frozenset())
+
+
+def caveats(page: str) -> str:
+    found = re.search(r'<aside class="caveats".*?</aside>', page, re.DOTALL)
+    return found.group() if found else ""
+
+
+class Reader(HTMLParser):
+    """Collects ids, addresses, landmarks and tags of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.addresses: list[tuple[str, str]] = []
+        self.tags: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        named = dict(attrs)
+        if named.get("id"):
+            self.ids.append(str(named["id"]))
+        for name in ("href", "src", "xlink:href", "action", "srcset"):
+            if named.get(name) is not None:
+                self.addresses.append((tag, str(named[name])))
+        if tag == "svg":
+            self.images.append(named)
+
+
+def parsed(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    return reader
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_reaches_for_nothing_but_files_beside_it(pages: dict[str, str], language: str) -> None:
+    beside = re.compile(r"(#|data:|index(\.\w+)?\.html$|[a-z]+\.(csv|parquet|json)$)")
+    assert [address for _, address in parsed(pages[language]).addresses if not beside.match(address)] == []
+    assert re.findall(r"url\((?!data:|#)|@import|https?://(?!www\.w3\.org)", pages[language]) == []
+    assert "default-src 'none'" in pages[language]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_ids_are_unique_and_inner_links_lead_somewhere(pages: dict[str, str], language: str) -> None:
+    reader = parsed(pages[language])
+    assert len(reader.ids) == len(set(reader.ids))
+    inner = {address[1:] for _, address in reader.addresses if address.startswith("#")}
+    assert inner - set(reader.ids) == set()
+    assert {section.key for section in SECTIONS} <= set(reader.ids)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_figure_is_described_captioned_and_tabulated_at_two_widths(
+    pages: dict[str, str], language: str
+) -> None:
+    figures = re.findall(r"<figure.*?</figure>", pages[language], re.DOTALL)
+    assert len(figures) == 7
+    for figure in figures:
+        assert len(re.findall(r'<svg viewBox="[^"]+" role="img" aria-label="[^"]{20,}">', figure)) == 2
+        assert re.search(r"<figcaption>.{30,}</figcaption>", figure, re.DOTALL)
+        assert "<table" in figure
+        assert 'href="data:text/csv' in figure
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_customer_ids_are_text_and_never_markup(pages: dict[str, str], language: str) -> None:
+    assert HOSTILE_ID not in pages[language]
+    assert "&lt;script&gt;alert(" in pages[language]
+    assert parsed(pages[language]).tags.count("script") == 1
+    assert "O&#39;Neil &amp; &#34;sons&#34;" in pages[language]
+
+
+def test_the_script_runs_by_its_digest_alone(pages: dict[str, str]) -> None:
+    script = re.search(r"<script>(.*?)</script>", pages["en"], re.DOTALL)
+    assert script is not None
+    digest = hashlib.sha256(script[1].encode()).digest()
+    assert f"script-src 'sha256-{base64.b64encode(digest).decode()}'" in pages["en"]
+
+
+def test_both_languages_show_the_same_counts_and_link_to_each_other(pages: dict[str, str]) -> None:
+    for text in ("23,570", "21,643", "18,952", "0.682", "−0.0410"):
+        assert all(text in pages[code] for code in LANGUAGES), text
+    for code, tag, other in (("en", "en", "index.zh.html"), ("zh", "zh-Hans", "index.html")):
+        assert f'<html lang="{tag}">' in pages[code]
+        assert f'href="{other}"' in pages[code]
+
+
+def test_the_chinese_page_has_no_english_sentence(pages: dict[str, str]) -> None:
+    body = re.sub(r"<(style|script)>.*?</\1>", "", pages["zh"], flags=re.DOTALL)
+    body = re.sub(r'<ul class="references".*?</ul>', "", body, flags=re.DOTALL)
+    body = re.sub(r"<[^>]*>", "\n", body)
+    assert re.findall(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,} [a-z]{2,}\b", body) == []
+
+
+def test_pages_are_small_enough_to_mail(pages: dict[str, str]) -> None:
+    assert max(len(page.encode()) for page in pages.values()) < 2_000_000
+
+
+def test_the_same_results_give_the_same_bytes_elsewhere(folder: Path, pages: dict[str, str]) -> None:
+    """Another process, hash seed, time zone and locale."""
+    code = (
+        "import hashlib, sys; from clvmodels.report import render_report; "
+        "print(hashlib.sha256(render_report(sys.argv[1], language='zh').read_bytes()).hexdigest())"
+    )
+    surroundings = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Kathmandu", "LC_ALL": "C"}
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(folder)],
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.strip() == hashlib.sha256(pages["zh"].encode()).hexdigest()
+
+
+def test_costs_stand_in_a_block_of_their_own(folder: Path, pages: dict[str, str], tmp_path: Path) -> None:
+    block = re.compile(r"<!-- costs -->.*?<!-- /costs -->", re.DOTALL)
+    assert "3.2" in block.findall(pages["en"])[0]
+    for name in ("results.json", "customers.parquet", "comparison.csv"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    without = render_report(tmp_path, language="en").read_text(encoding="utf-8")
+    assert without != pages["en"]
+    assert font_free(block.sub("", without)) == font_free(block.sub("", pages["en"]))
+
+
+def font_free(page: str) -> str:
+    """The page without its fonts, which hold the letters of the costs."""
+    return re.sub(r"@font-face\{.*?\}", "", page)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_failed_check_stands_on_the_first_screen_and_in_a_table_of_its_own(language: str) -> None:
+    results = fixture_results()
+    whole = headline(source(results), voice_for(results, language))["caveats"]
+    broken = replace(results.models.fits[2], checks=[Check("pareto_k", 0.913, 0.7, passed=False)])
+    changed = replace(results, models=replace(results.models, fits=[*results.models.fits[:2], broken]))
+    voice = voice_for(changed, language)
+    assert headline(source(changed), voice)["caveats"][1:] == whole
+    assert "0.913" in headline(source(changed), voice)["caveats"][0]
+    section = models(source(changed), voice)
+    assert "0.913" in section["failed"].rows[0]
+    assert section["failed"].marked == {0}
+    assert len(section["passed"].rows) == sum(len(fit.checks) for fit in results.models.fits[:2])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_caveats_stand_before_every_other_section(pages: dict[str, str], language: str) -> None:
+    assert 0 < pages[language].index('<aside class="caveats"') < pages[language].index('id="matrix"')
+
+
+def test_a_missed_total_is_said_in_words_and_a_hit_is_not_called_a_miss(pages: dict[str, str]) -> None:
+    banner = caveats(pages["en"])
+    assert "The forecast of total purchases missed: it said 17,316 to 18,304" in banner
+    assert "18,952 came" in banner
+    assert "total spend missed" not in banner
+
+
+def test_the_page_says_where_abc_ranks_better_than_the_model(pages: dict[str, str]) -> None:
+    contest = pages["en"][pages["en"].index('id="contest"') :]
+    assert "ABC is better, 0.682 against the model’s 0.641" in contest
+    assert "it ranks customers better than the model does" in contest
+    assert "For ranking customers, a simpler method does better on this data: ABC" in caveats(pages["en"])
+
+
+def test_a_method_ahead_within_chance_is_called_ahead_and_not_better() -> None:
+    results = fixture_results()
+    duels = [replace(duel, verdict="open", low=-1.0, high=1.0) for duel in results.comparison.duels]
+    results = replace(results, comparison=replace(results.comparison, duels=duels))
+    section = contest(source(results), voice_for(results, "en"))
+    sentence = next(sentence for sentence in section["open"] if "normalised Gini" in sentence)
+    assert "nothing is settled against ABC (0.682), RFM (0.592)" in sentence
+    assert "Ahead of the model, but within chance: ABC and same rate as before." in sentence
+    assert section["lost"] == section["won"] == []
+
+
+def test_a_study_with_little_to_show_still_has_a_page() -> None:
+    results = fixture_results()
+    bare = replace(
+        results,
+        history=[],
+        act_on=[],
+        matrix=replace(results.matrix, points=[]),
+        value=replace(results.value, lorenz=[], new_customer_clv=Estimate(48.0, None, None, None, None)),
+        evidence=replace(
+            results.evidence,
+            tracking=[],
+            by_frequency=[],
+            counts=[],
+            coverage=[],
+            pit_purchases=[],
+            pit_spend=[],
+        ),
+        comparison=replace(results.comparison, scores=[], duels=[]),
+        models=replace(results.models, fits=[]),
+    )
+    page = render_page(source(bare), "en")
+    assert "<figure" not in page
+    assert "The study’s folder has no customers table." in page
+
+
+def test_results_that_are_missing_or_of_another_version_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"no such file\. Run the study first"):
+        render_report(tmp_path)
+    (tmp_path / "results.json").write_text('{"study": {}}')
+    with pytest.raises(
+        StudyError, match=r"results.json: not the results of this version.*missing required field"
+    ):
+        read_results(tmp_path)
+
+
+def test_an_unknown_language_is_refused_before_the_results_are_read(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match='language = "fr"'):
+        render_report(tmp_path, language="fr")
+
+
+def test_results_survive_json(folder: Path) -> None:
+    assert read_results(folder / "results.json") == msgspec.convert(
+        msgspec.to_builtins(fixture_results()), StudyResults
+    )
+
+
+def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "index.html"
+    target.write_text("old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StudyError, match=r"cannot be written .No space left on device"):
+        write_atomically(target, "new")
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
+CSS = Path(__file__).parent.parent / "clvmodels" / "report" / "assets" / "page.css"
+ON_PAPER = (
+    "ink",
+    "text",
+    "muted",
+    "accent",
+    "model",
+    "actual",
+    "high-high",
+    "low-high",
+    "high-low",
+    "low-low",
+)
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_text_and_marks_stand_out_from_the_paper_in_both_themes() -> None:
+    """WCAG 2.2, level AA for text: a contrast of 4.5."""
+    themes = [
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+        for block in CSS.read_text().split("color-scheme:")
+    ]
+    for theme in (theme for theme in themes if "ink" in theme):
+        paper = luminance(theme["paper"])
+        for name in ON_PAPER:
+            light, dark = sorted((luminance(theme[name]), paper), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) > 4.5, (name, theme[name], theme["paper"])
+
+
+@pytest.mark.bench
+def test_both_pages_are_written_in_ten_seconds(folder: Path) -> None:
+    code = "import sys; from clvmodels.report import render_report as render; "
+    code += "[render(sys.argv[1], language=language) for language in ('en', 'zh')]"
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, timeout=10)

@@ -1,0 +1,125 @@
+"""The text catalogues: every language says the same, with the same gaps, in letters that the font has."""
+
+import io
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fontTools.ttLib import TTFont
+
+from clvmodels.baselines import BASELINES
+from clvmodels.evaluation.scores import SCORES
+from clvmodels.foundation.errors import StudyError
+from clvmodels.models import MODELS
+from clvmodels.report.fonts import SANS, font_file
+from clvmodels.report.words import languages, read_words
+
+INFERENCE = Path(__file__).parent.parent / "clvmodels" / "inference"
+
+# References are citations and formats are patterns; elsewhere a digit would be a result that nobody computed.
+MAY_HOLD_DIGITS = ("format.", "method.references")
+
+
+def texts(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Every text of a catalogue with its place."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from texts(value, f"{place}.{key}".lstrip("."))
+    elif isinstance(node, list):
+        for position, value in enumerate(node):
+            yield from texts(value, f"{place}[{position}]")
+    elif isinstance(node, str):
+        yield place, node
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+@pytest.fixture(params=languages())
+def language(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def catalogue(language: str) -> dict[str, str]:
+    found = dict(texts(read_words(language).texts))
+    return {place: text for place, text in found.items() if not place.startswith("format.axis_scales")}
+
+
+def test_every_language_has_the_same_keys(language: str) -> None:
+    assert set(catalogue(language)) == set(catalogue("en"))
+
+
+def test_every_language_has_the_same_placeholders(language: str) -> None:
+    english, other = catalogue("en"), catalogue(language)
+    dates = (
+        "format.date",
+        "format.short_date",
+        "format.month_year",
+    )  # a language leaves out what it does not write
+    differ = [
+        key for key in english if key not in dates and placeholders(english[key]) != placeholders(other[key])
+    ]
+    assert differ == []
+
+
+def test_no_sentence_holds_a_number_of_its_own(language: str) -> None:
+    with_digits = [
+        place
+        for place, text in catalogue(language).items()
+        if not place.startswith(MAY_HOLD_DIGITS) and any(character.isdigit() for character in text)
+    ]
+    assert with_digits == []
+
+
+def test_the_embedded_font_has_every_character_of_the_catalogue(language: str) -> None:
+    with TTFont(io.BytesIO(font_file(SANS).read_bytes())) as font:
+        characters = set(map(chr, font.getBestCmap()))
+    needed = set("".join(catalogue(language).values()))
+    assert needed - characters == set()
+
+
+def test_every_score_baseline_and_model_of_the_registries_has_a_name(language: str) -> None:
+    words = read_words(language)
+    assert set(SCORES) <= set(words.at("scores"))
+    assert set(BASELINES) <= set(words.at("methods"))
+    assert set(MODELS) <= set(words.at("models_named"))
+
+
+def test_every_check_of_a_fit_is_explained(language: str) -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in INFERENCE.glob("*.py"))
+    keys = set(re.findall(r'Check\(\s*"(\w+)"', source))
+    assert len(keys) >= 5
+    assert keys <= set(read_words(language).at("checks"))
+
+
+def test_the_catalogue_knows_which_way_each_score_is_better() -> None:
+    said = {"low": {"lower"}, "high": {"higher"}, "zero": {"zero", "stated"}}
+    words = read_words("en")
+    wrong = [
+        name
+        for name, rule in SCORES.items()
+        if words.detail("scores", name, "better") not in said[rule.better]
+    ]
+    assert wrong == []
+
+
+def test_values_are_escaped_and_sentences_are_not() -> None:
+    sentence = read_words("en").say("contest.won", score="<b>", methods="a & b")
+    assert "<strong>&lt;b&gt;</strong>" in sentence
+    assert "a &amp; b" in sentence
+
+
+def test_a_key_that_a_catalogue_lacks_shows_itself_as_a_name_and_is_refused_as_a_sentence() -> None:
+    words = read_words("en")
+    assert words.name("methods", "my_own_rule") == "my_own_rule"
+    with pytest.raises(KeyError, match=r"en\.toml has no 'headline.nothing'"):
+        words.say("headline.nothing")
+
+
+def test_an_unknown_language_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(StudyError, match='language = "fr": expected one of "en", "zh"'):
+        read_words("fr")

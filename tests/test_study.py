@@ -1,0 +1,222 @@
+"""A study from file to folder: everything is there, adds up, repeats byte for byte, and fails in words."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clvmodels as clv
+from clvmodels.cli import main
+from clvmodels.study.config import read_study
+
+STUDIES = Path(__file__).parents[1] / "studies"
+QUICK = {"draws = 2000": "draws = 400", '"mle", "nuts"': '"mle"', "replicates = 400": "replicates = 100"}
+
+
+def write_study(path, **changes):
+    """The sample's study file with some of its text replaced."""
+    text = (STUDIES / "cdnow_sample.toml").read_text(encoding="utf-8")
+    for old, new in {**QUICK, **changes}.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    home = tmp_path_factory.mktemp("study")
+    file = write_study(home / "quick.toml")
+    assert main(["study", str(file), "--output", str(home / "reports")]) == 0
+    return home / "reports" / "cdnow_sample"
+
+
+@pytest.fixture(scope="session")
+def results(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def customers(folder):
+    return pd.read_parquet(folder / "customers.parquet")
+
+
+def test_a_study_leaves_every_file(folder):
+    names = {path.name for path in folder.iterdir()}
+    pages = {"index.html", "index.zh.html"}
+    tables = {"customers.csv", "customers.parquet", "holdout.csv", "holdout.parquet", "comparison.csv", "segments.csv"}
+    assert pages | tables | {"results.json", "manifest.json", "draws"} == names
+    for model in ("bg_nbd", "gamma_gamma"):
+        fit = clv.load_fit(folder / "draws" / f"{model}.nc")
+        assert fit.n_draws == 400
+
+
+def test_the_data_section_has_the_published_counts(results):
+    data = results["data"]
+    assert data["calibration_customers"] == 2357
+    assert data["calibration_repeat_purchases"] == 2457
+    assert data["holdout_purchases"] == 1882
+    assert data["holdout_amount"] == pytest.approx(70976.39, abs=0.005)
+
+
+def test_predictive_intervals_cover_what_they_say(results):
+    covered = {(c["outcome"], c["probability"]): c["covered"] for c in results["evidence"]["coverage"]}
+    assert 0.90 <= covered["purchases", 0.9] <= 0.97
+    assert 0.88 <= covered["spend", 0.9] <= 0.96
+
+
+def test_where_abc_ranks_better_the_results_say_so(results):
+    gini = {s["method"]: s["value"] for s in results["comparison"]["scores"] if s["score"] == "spend_gini"}
+    assert gini["abc"] == pytest.approx(0.680, abs=0.001)
+    assert gini["lifetimes"] == pytest.approx(0.638, abs=0.002)
+    assert gini["bg_nbd"] < gini["abc"]
+    duel = next(d for d in results["comparison"]["duels"] if (d["method"], d["score"]) == ("abc", "spend_gini"))
+    assert duel["difference"] == pytest.approx(gini["bg_nbd"] - gini["abc"])
+
+
+def test_the_customers_table_has_the_promised_columns(customers):
+    five = [f"{name}_{stat}" for name in ("purchases", "spend", "clv") for stat in ("mean", "sd", "q05", "q50", "q95")]
+    cells = ["p_high_high", "p_low_high", "p_high_low", "p_low_low", "cell", "label", "undecided", "tier", "stage"]
+    history = ["customer_id", "frequency", "recency", "T", "monetary_value", "current_value", "p_alive"]
+    assert set(history + five + cells + ["abc_score", "rfm_score"]) <= set(customers.columns)
+    assert len(customers) == 2357
+
+
+def test_the_table_adds_up_to_the_headline(customers, results):
+    value = results["value"]
+    assert customers["clv_mean"].sum() == pytest.approx(value["equity"]["mean"], rel=1e-9)
+    assert customers["purchases_mean"].sum() == pytest.approx(value["purchases"]["mean"], rel=1e-9)
+    assert customers["p_buy"].sum() == pytest.approx(value["buyers"]["mean"], rel=1e-9)
+    assert customers["p_alive"].sum() == pytest.approx(value["alive"]["mean"], rel=1e-9)
+    cells = {cell["key"]: cell for cell in results["matrix"]["cells"]}
+    assert customers["cell"].value_counts().to_dict() == {key: cell["customers"] for key, cell in cells.items()}
+    by_cell = customers.groupby("cell")["clv_mean"].sum()
+    for key, cell in cells.items():
+        assert by_cell[key] == pytest.approx(cell["clv"]["mean"], rel=1e-9)
+
+
+def test_the_matrix_puts_big_spenders_in_the_high_row(customers, results):
+    """A cut that was worked out in place once shuffled current values over the customers."""
+    cut = next(c["value"]["mean"] for c in results["matrix"]["cuts"] if c["dimension"] == "current")
+    high = customers["cell"].isin(["high_high", "high_low"])
+    assert (customers.loc[high, "current_value"] >= cut).all()
+    assert (customers.loc[~high, "current_value"] < cut).all()
+    shares = customers[["p_high_high", "p_low_high", "p_high_low", "p_low_low"]].sum(axis=1)
+    assert np.allclose(shares, 1)
+
+
+def test_segments_have_the_value_of_their_customers(folder, customers):
+    segments = pd.read_csv(folder / "segments.csv")
+    assert segments.columns.tolist() == [
+        *("segmentation", "segment", "customers", "current_value", "clv_mean", "clv_q05", "clv_q95", "equity")
+    ]
+    for name, group in segments.groupby("segmentation"):
+        assert group["customers"].sum() == len(customers)
+        assert group["equity"].sum() == pytest.approx(customers["clv_mean"].sum(), rel=1e-9)
+        expected = customers.groupby(name)["clv_mean"].sum()
+        assert group.set_index("segment")["equity"].to_dict() == pytest.approx(expected.to_dict(), rel=1e-9)
+
+
+def test_csv_and_parquet_hold_the_same(folder, customers):
+    written = pd.read_csv(folder / "customers.csv", dtype={"customer_id": str})
+    assert written["customer_id"].tolist() == customers["customer_id"].tolist()
+    assert written["clv_mean"].to_numpy() == pytest.approx(customers["clv_mean"].to_numpy(), rel=1e-12)
+
+
+def test_the_forecast_of_the_holdout_stands_beside_what_happened(folder, cdnow_holdout):
+    holdout = pd.read_parquet(folder / "holdout.parquet")
+    assert holdout["customer_id"].tolist() == cdnow_holdout.customer_id.tolist()
+    assert holdout["actual_purchases"].sum() == 1882
+
+
+def test_the_same_study_gives_the_same_bytes(folder, tmp_path):
+    file = write_study(tmp_path / "quick.toml")
+    assert main(["study", str(file), "--output", str(tmp_path)]) == 0
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in ("manifest.json", "index.html", "index.zh.html"):  # these hold costs
+            assert (tmp_path / "cdnow_sample" / path.relative_to(folder)).read_bytes() == path.read_bytes(), path.name
+
+
+def test_pages_are_made_again_from_results_alone(folder, tmp_path):
+    copy = tmp_path / "again"
+    shutil.copytree(folder, copy)
+    (copy / "index.html").unlink()
+    assert main(["report", str(copy), "--language", "en"]) == 0
+    assert (copy / "index.html").read_bytes() == (folder / "index.html").read_bytes()
+
+
+def test_the_manifest_says_where_results_come_from(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["seed"] == 19970101
+    assert len(manifest["data_digest"]) == len(manifest["study_digest"]) == 64
+    assert manifest["versions"]["pymc"]
+    assert all(step["seconds"] >= 0 for step in manifest["steps"])
+    assert set(manifest["files"]) >= {"results.json", "customers.parquet"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('method = "laplace"', 'method = "nutz"', '[fit] method = \'nutz\': expected one of "laplace", "nuts"'),
+        ("horizon = 52", "horzon = 52", '[value]: unknown key "horzon"; did you mean "horizon"?'),
+        ("seed = 19970101", "", 'the key "seed" is missing'),
+        ("holdout_end = 1998-06-30", "holdout_end = 1997-06-30", "is not after calibration_end"),
+        ('purchases = "bg_nbd"', 'purchases = "bgnbd"', '[models] purchases = "bgnbd": expected one of "bg_nbd"'),
+        ('"same_rate"', '"sam_rate"', '[contest] baselines has "sam_rate"'),
+        ('name = "cdnow_sample"', 'name = "../x"', "expected letters, digits"),
+        ('names = "treatment"', "names = 3", "[matrix] names = 3"),
+        ("current = { quantile = 0.8 }", "current = { quantile = 0.8, amount = 3.0 }", "exactly one of"),
+        ("dataset:cdnow_sample", "dataset:cdnov", "cdnow_sample"),
+        ("calibration_end = 1997-09-30", "calibration_end = 1987-09-30", "1997-01-01"),
+        ("holdout_end = 1998-06-30", "holdout_end = 1999-06-30", "1998-06-30"),
+    ],
+)
+def test_a_study_that_cannot_be_run_says_why_in_one_line(tmp_path, capsys, old, new, message):
+    file = write_study(tmp_path / "bad.toml", **{old: new})
+    before = sorted(tmp_path.rglob("*.html"))
+    assert main(["study", str(file), "--output", str(tmp_path / "reports")]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert message in told[-1]
+    assert told[-1].startswith("clvmodels: ")
+    assert sorted(tmp_path.rglob("*.html")) == before
+
+
+def test_a_report_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path, capsys):
+    (tmp_path / "reports").write_text("a file where a folder should be")
+    file = write_study(tmp_path / "quick.toml")
+    assert main(["study", str(file), "--output", str(tmp_path / "reports")]) == 2
+    told = capsys.readouterr().err
+    assert "cannot be written" in told
+    assert "read the log" not in told
+
+
+def test_the_studies_that_we_ship_can_be_read():
+    for path in sorted(STUDIES.glob("*.toml")):
+        assert read_study(path).study.name == path.stem
+
+
+def test_the_command_line_goes_from_log_to_prediction(tmp_path, capsys):
+    summary, fit, out = (str(tmp_path / name) for name in ("s.csv", "f.nc", "p.csv"))
+    assert main(["summarize", "dataset:cdnow_sample", "--calibration-end", "1997-09-30", "--output", summary]) == 0
+    assert main(["fit", "bg_nbd", summary, "--method", "mle", "--output", fit]) == 0
+    assert "-9582.429" in capsys.readouterr().out
+    assert main(["predict", fit, summary, "--quantity", "p_alive", "--output", out]) == 0
+    frame = pd.read_csv(out, dtype={"customer_id": str})
+    assert len(frame) == 2357
+    assert frame["customer_id"].iloc[0] == "00004"
+    assert frame["mean"].between(0, 1).all()
+
+
+def test_the_list_names_models_baselines_and_data(capsys):
+    assert main(["list"]) == 0
+    told = capsys.readouterr().out
+    assert {"bg_nbd", "gamma_gamma", "abc", "rfm", "dataset:cdnow"} <= set(told.split())
+
+
+def test_a_wrong_argument_exits_with_2():
+    with pytest.raises(SystemExit) as stop:
+        main(["study"])
+    assert stop.value.code == 2
