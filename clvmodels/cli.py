@@ -165,7 +165,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     )
     table = fitted.summary()
     if fitted.method == "mle":
-        table = table[["mean"]].assign(standard_error=fitted.standard_errors)
+        table = table[["mean"]].assign(standard_error=list(fitted.standard_errors.values()))
     sys.stdout.write(f"{table.to_string()}\nlog likelihood {fitted.log_likelihood:.3f}\n")
     for check in fitted.checks:
         if not check.passed:

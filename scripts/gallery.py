@@ -40,9 +40,7 @@ def picture(chromium: str, page: Path, target: Path, size: tuple[int, int], *opt
         command = [chromium, *QUIET, *options, *where, page.resolve().as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
     with Image.open(target) as drawn:
-        drawn.convert("RGB").quantize(256).save(
-            target, optimize=True
-        )  # a third of the bytes, no visible change
+        drawn.convert("RGB").quantize(256).save(target, optimize=True)  # a third of the bytes, no visible change
     print(f"{target}: {target.stat().st_size / 1e3:.0f} kB")
 
 

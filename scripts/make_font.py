@@ -23,20 +23,14 @@ SIGNS = {ord(sign) for sign in "–—‘’“”†‡•…′″€−×÷±
 
 def gb2312(rows: range) -> set[int]:
     """Code points of some rows of GB 2312: 1 to 3 are signs, 16 to 55 the characters of level 1."""
-    cells = (
-        bytes([row + 0xA0, column + 0xA0]).decode("gb2312", "ignore")
-        for row in rows
-        for column in range(1, 95)
-    )
+    cells = (bytes([row + 0xA0, column + 0xA0]).decode("gb2312", "ignore") for row in rows for column in range(1, 95))
     return {ord(cell) for cell in cells if cell}
 
 
 def rename(font: TTFont, family: str) -> None:
     """Give the font its own name; copyright and licence stay as they were."""
     table = font["name"]
-    table.names = [
-        record for record in table.names if record.nameID in (0, 13, 14) and record.langID == 0x409
-    ]
+    table.names = [record for record in table.names if record.nameID in (0, 13, 14) and record.langID == 0x409]
     postscript = family.replace(" ", "") + "-Regular"
     texts = {1: family, 2: "Regular", 3: postscript, 4: family, 5: "Version 1.000", 6: postscript}
     for name_id, text in texts.items():
@@ -50,9 +44,7 @@ def rename(font: TTFont, family: str) -> None:
 def cut(source: bytes, characters: set[int], family: str, target: Path) -> None:
     """Write the font with these characters alone, under its new name."""
     font = TTFont(io.BytesIO(source), recalcTimestamp=False)
-    options = Options(
-        layout_features=["kern", "pwid"], hinting=False, notdef_outline=True, recalc_timestamp=False
-    )
+    options = Options(layout_features=["kern", "pwid"], hinting=False, notdef_outline=True, recalc_timestamp=False)
     options.drop_tables += ["DSIG", "VORG", "vhea", "vmtx", "BASE"]
     subsetter = Subsetter(options)
     subsetter.populate(unicodes=characters)

@@ -99,7 +99,7 @@ def _data() -> DataSection:
         holdout_purchases=18952,
         holdout_amount=709763.9,
         holdout_buyers=6840,
-        warnings=[],
+        notes=[],
     )
 
 
@@ -132,8 +132,10 @@ def _value() -> ValueSection:
         new_customer_clv=Estimate(48.1, 121.0, 0.0, 0.0, 241.0),
         acquisition_ceiling=19.24,
         acquisition_share=0.4,
+        at_risk_below=0.5,
         at_risk_customers=1288,
         at_risk_current_value=104211.0,
+        lost_below=0.05,
         lost_customers=4812,
         lorenz=[(float(a), float(b)) for a, b in zip(customers, value, strict=True)],
     )
@@ -234,9 +236,7 @@ def _tracking(rng: np.random.Generator) -> list[TrackingPoint]:
         spread = 20 * (week - 38) ** 0.75 if holdout else 0.0
         sums = (forecast - spread, forecast + spread) if holdout else (None, None)
         points.append(
-            TrackingPoint(
-                day.isoformat(), holdout, actual, float(expected), *band, total, float(forecast), *sums
-            )
+            TrackingPoint(day.isoformat(), holdout, actual, float(expected), *band, total, float(forecast), *sums)
         )
     return points
 
@@ -257,9 +257,7 @@ def _evidence(rng: np.random.Generator) -> EvidenceSection:
         actual_spend=709763.9,
         tracking=_tracking(rng),
         by_frequency=[CalibrationRow(g, n, a, e, e - 0.09 * e, e + 0.09 * e) for g, n, a, e in groups],
-        counts=[
-            CountRow(str(i) if i < 9 else "9+", n, n * 1.02, n * 0.98, n * 1.06) for i, n in enumerate(counts)
-        ],
+        counts=[CountRow(str(i) if i < 9 else "9+", n, n * 1.02, n * 0.98, n * 1.06) for i, n in enumerate(counts)],
         coverage=[
             CoverageRow(outcome, p, p + gap, p + gap - 0.004, p + gap + 0.004)
             for outcome, gap in (("purchases", 0.03), ("spend", -0.01))
@@ -325,9 +323,7 @@ def _fit(model: str, method: str, window: str, values: dict[str, float], checks:
         for name, value in values.items()
     ]
     priors = {} if single else dict.fromkeys(values, (1.0, 1.5))
-    return FitRow(
-        model, method, window, 23570, 4120, 1 if single else 2000, -95123.4, parameters, priors, checks
-    )
+    return FitRow(model, method, window, 23570, 4120, 1 if single else 2000, -95123.4, parameters, priors, checks)
 
 
 def _models() -> ModelSection:
@@ -363,9 +359,7 @@ def write_fixture_customers(folder: Path, rows: int = 600) -> None:
         "recency": rng.uniform(0, 70, rows),
         "T": rng.uniform(70, 78, rows),
         "current_value": clv * rng.uniform(0.5, 1.5, rows),
-        "last_purchase": [
-            (dt.date(1998, 6, 30) - dt.timedelta(days=int(d))) for d in rng.integers(0, 300, rows)
-        ],
+        "last_purchase": [(dt.date(1998, 6, 30) - dt.timedelta(days=int(d))) for d in rng.integers(0, 300, rows)],
         "p_alive": rng.uniform(0.2, 1.0, rows),
         "purchases_mean": clv / 40,
         "clv_mean": clv,

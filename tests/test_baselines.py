@@ -25,9 +25,7 @@ def mixed():
     """400 customers of a simulated BG/NBD shop, watched 20 to 60 weeks by whole weeks, so with ties."""
     rng = np.random.default_rng(5)
     T = rng.integers(20, 60, size=400) * 1.0
-    histories = [
-        history(rng, *draw) for draw in zip(rng.gamma(0.5, 0.2, 400), rng.beta(1, 2.5, 400), T, strict=True)
-    ]
+    histories = [history(rng, *draw) for draw in zip(rng.gamma(0.5, 0.2, 400), rng.beta(1, 2.5, 400), T, strict=True)]
     x, t_x = np.array(histories).T
     return customers(x, T=T, recency=t_x, spend=rng.integers(5, 80, size=400) * 1.0)
 
@@ -211,9 +209,7 @@ def test_abc_cuts_out_of_order_are_refused():
 def test_rfm_grades_are_quintiles_where_nobody_ties():
     rng = np.random.default_rng(2)
     spend, recency = rng.permutation(50) + 1.0, rng.permutation(50) + 1.0
-    summary = customers(
-        np.arange(50) + 1, T=60.0, recency=recency, spend=spend / (np.arange(50) + 1), first=0.0
-    )
+    summary = customers(np.arange(50) + 1, T=60.0, recency=recency, spend=spend / (np.arange(50) + 1), first=0.0)
     scores = rfm_scores(summary)
     for grades, column in (
         (scores.recency, recency),

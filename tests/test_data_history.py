@@ -51,9 +51,7 @@ def test_a_month_without_purchases_is_a_period_of_zeros():
         calendar_history(log, unit="quarter")
 
 
-def test_weekly_repeat_purchases_add_up_to_the_calibration_and_the_holdout(
-    cdnow_log, window, cdnow, cdnow_holdout
-):
+def test_weekly_repeat_purchases_add_up_to_the_calibration_and_the_holdout(cdnow_log, window, cdnow, cdnow_holdout):
     ends = period_ends(cdnow_log, window)
     weekly = purchases_by_period(cdnow_log, window, ends=ends)
     assert (len(ends), ends[0], ends[38], ends[-1]) == (
@@ -79,14 +77,10 @@ def test_periods_that_do_not_fill_the_window_are_cut_at_its_ends(cdnow_log):
 
 
 def test_only_customers_of_the_calibration_count_in_the_periods():
-    table = pd.DataFrame(
-        {"customer_id": list("aabb"), "date": pd.date_range("2024-01-01", periods=4), "amount": 1.0}
-    )
+    table = pd.DataFrame({"customer_id": list("aabb"), "date": pd.date_range("2024-01-01", periods=4), "amount": 1.0})
     log = read_transactions(table)
     window = Window("2024-01-02", "2024-01-04", "day")
-    np.testing.assert_array_equal(
-        purchases_by_period(log, window, ends=period_ends(log, window)), [0, 1, 0, 0]
-    )
+    np.testing.assert_array_equal(purchases_by_period(log, window, ends=period_ends(log, window)), [0, 1, 0, 0])
     days, customers = first_purchase_days(log, window)
     assert (days.tolist(), customers.tolist()) == ([0], [1])
     with pytest.raises(DataError, match="increasing"):

@@ -19,9 +19,7 @@ LINES = st.lists(
 
 def frame(lines):
     table = pd.DataFrame(lines, columns=["customer_id", "day", "amount"])
-    return table.assign(date=pd.Timestamp("2024-01-01") + pd.to_timedelta(table["day"], unit="D")).drop(
-        columns="day"
-    )
+    return table.assign(date=pd.Timestamp("2024-01-01") + pd.to_timedelta(table["day"], unit="D")).drop(columns="day")
 
 
 def read(lines, **options):
@@ -63,14 +61,10 @@ def test_every_row_and_every_amount_is_in_the_ledger_once(lines, refunds):
         assert not any(amount >= 0 for _, _, amount in lines) or refunds in ("net", "match")
         return
     assert sum(rows for rows, _ in ledger.values()) == len(lines)
-    assert sum(amount for _, amount in ledger.values()) == pytest.approx(
-        sum(amount for _, _, amount in lines)
-    )
+    assert sum(amount for _, amount in ledger.values()) == pytest.approx(sum(amount for _, _, amount in lines))
     counted = [ledger[reason] for reason in ("used", "refund_netted") if reason in ledger]
     assert sum(rows for rows, _ in counted) == sum(count for _, count in occasions.values())
-    assert sum(amount for _, amount in counted) == pytest.approx(
-        sum(amount for amount, _ in occasions.values())
-    )
+    assert sum(amount for _, amount in counted) == pytest.approx(sum(amount for amount, _ in occasions.values()))
 
 
 @settings(max_examples=30, deadline=None)

@@ -78,9 +78,7 @@ def test_the_cdnow_sample_has_its_published_sums(cdnow, cdnow_holdout):
 
 def test_each_cdnow_customer_is_as_in_the_table_of_lifetimes(cdnow):
     path = DATASETS["cdnow_sample"].path
-    own = dict(
-        line.split()[:2] for line in path.read_text().splitlines() if line.strip()
-    )  # master's id: sample's
+    own = dict(line.split()[:2] for line in path.read_text().splitlines() if line.strip())  # master's id: sample's
     table = pd.read_csv(path.parent / "cdnow_customers_summary_with_transactions.csv").set_index("ID")
     table = table.loc[[int(own[name]) for name in cdnow.customer_id]]
     np.testing.assert_array_equal(cdnow.frequency, table["x"])
@@ -144,9 +142,7 @@ def test_a_calibration_outside_the_data_is_refused_with_their_dates(cdnow_log, e
 
 
 def test_a_holdout_that_the_log_does_not_reach_is_refused(cdnow_log):
-    with pytest.raises(
-        DataError, match="holdout_end 1998-07-31 is outside the data: the log ends on 1998-06-30"
-    ):
+    with pytest.raises(DataError, match="holdout_end 1998-07-31 is outside the data: the log ends on 1998-06-30"):
         holdout_summary(cdnow_log, Window("1997-09-30", "1998-07-31"))
     with pytest.raises(DataError, match="no holdout"):
         holdout_summary(cdnow_log, Window("1997-09-30"))

@@ -57,12 +57,7 @@ def test_the_cdnow_master_has_its_published_counts():
 def test_the_cdnow_sample_names_its_customers_as_the_master_does(cdnow_log):
     master = read_transactions("dataset:cdnow").table
     sample = cdnow_log.table
-    own = (
-        sample.join(master, ["customer_id", "date", "amount", "lines"], how="anti")
-        .count()
-        .to_pyarrow()
-        .as_py()
-    )
+    own = sample.join(master, ["customer_id", "date", "amount", "lines"], how="anti").count().to_pyarrow().as_py()
     assert (cdnow_log.n_customers, cdnow_log.rows_read, own) == (2_357, 6_919, 0)
 
 
@@ -390,9 +385,7 @@ def test_a_log_leaves_the_engine_when_nothing_refers_to_it():
 
 
 def test_the_data_floor_is_imported_without_the_engine():
-    script = (
-        "import sys, clvmodels.data as d; d.compress; sys.exit(bool({'ibis', 'duckdb'} & sys.modules.keys()))"
-    )
+    script = "import sys, clvmodels.data as d; d.compress; sys.exit(bool({'ibis', 'duckdb'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 

@@ -54,9 +54,7 @@ def test_pit_of_a_right_forecast_is_uniform_in_spite_of_atoms(checks, quantity):
     assert stats.kstest(checks[quantity].pit, "uniform").pvalue > 0.01
     shares = pit_histogram(checks[quantity], bins=10)
     assert sum(shares) == pytest.approx(1)
-    assert (
-        np.abs(np.array(shares) - 0.1).max() < 4 * np.sqrt(0.1 * 0.9 / N) + 0.02
-    )  # the shared level's error
+    assert np.abs(np.array(shares) - 0.1).max() < 4 * np.sqrt(0.1 * 0.9 / N) + 0.02  # the shared level's error
 
 
 def test_pit_is_uniform_with_a_handful_of_draws():
@@ -98,9 +96,7 @@ def test_intervals_that_are_too_narrow_are_seen(world):
     halfway[:, :S] = halfway[:, :S].mean(axis=1, keepdims=True) + 0.3 * (
         halfway[:, :S] - halfway[:, :S].mean(axis=1, keepdims=True)
     )
-    (row,) = [
-        r for r in coverage_rows([check_of({**world, "spend": halfway}, "spend")]) if r.probability == 0.90
-    ]
+    (row,) = [r for r in coverage_rows([check_of({**world, "spend": halfway}, "spend")]) if r.probability == 0.90]
     assert row.high < 0.90
 
 
@@ -119,9 +115,7 @@ def test_group_means_and_bands_are_those_of_the_draws(world, checks):
         assert row.customers == member.sum()
         assert row.actual == pytest.approx(group[:, S].mean())
         means = group[:, :S].mean(axis=0)
-        assert (row.expected, row.low, row.high) == pytest.approx(
-            (means.mean(), *np.quantile(means, [0.05, 0.95]))
-        )
+        assert (row.expected, row.low, row.high) == pytest.approx((means.mean(), *np.quantile(means, [0.05, 0.95])))
 
 
 def test_most_group_means_lie_in_their_bands(checks):
@@ -144,9 +138,7 @@ def test_count_rows_count_customers_by_draw(world, checks):
     draws = world["purchases"][:, :S]
     for row, at in ((rows[0], draws == 0), (rows[3], draws == 3), (rows[9], draws >= 9)):
         totals = at.sum(axis=0)
-        assert (row.expected, row.low, row.high) == pytest.approx(
-            (totals.mean(), *np.quantile(totals, [0.05, 0.95]))
-        )
+        assert (row.expected, row.low, row.high) == pytest.approx((totals.mean(), *np.quantile(totals, [0.05, 0.95])))
     assert rows[9].actual == (world["purchases"][:, S] >= 9).sum()
 
 
@@ -157,9 +149,7 @@ def test_counts_are_of_purchases_only(checks):
 
 def test_crps_of_the_pass_is_that_of_the_draws(world, checks):
     draws = np.sort(world["purchases"][:, :S], axis=1)
-    np.testing.assert_allclose(
-        checks["purchases"].crps, crps_of_draws(draws, world["purchases"][:, S]), rtol=1e-12
-    )
+    np.testing.assert_allclose(checks["purchases"].crps, crps_of_draws(draws, world["purchases"][:, S]), rtol=1e-12)
 
 
 @pytest.mark.parametrize("quantity", ["purchases", "spend"])

@@ -15,9 +15,7 @@ from tests.evaluation_cases import drawn, holdout, ids, point
 
 
 def run(forecasts, outcome, *, seed=0, replicates=200, model="model", **more):
-    return contest(
-        forecasts, outcome, model=model, rng=np.random.default_rng(seed), replicates=replicates, **more
-    )
+    return contest(forecasts, outcome, model=model, rng=np.random.default_rng(seed), replicates=replicates, **more)
 
 
 def scores_of(section, method):
@@ -137,14 +135,11 @@ def test_the_order_of_customers_changes_nothing(shop):
     order = np.random.default_rng(4).permutation(400)
     mixed = {
         method: {
-            name: replace(f, customer_id=f.customer_id[order], mean=f.mean[order])
-            for name, f in quantities.items()
+            name: replace(f, customer_id=f.customer_id[order], mean=f.mean[order]) for name, f in quantities.items()
         }
         for method, quantities in forecasts.items()
     }
-    mixed_outcome = holdout(
-        outcome.purchases[order], outcome.amount[order], customer_id=outcome.customer_id[order]
-    )
+    mixed_outcome = holdout(outcome.purchases[order], outcome.amount[order], customer_id=outcome.customer_id[order])
     assert run(mixed, mixed_outcome) == run(forecasts, outcome)
 
 
@@ -159,9 +154,7 @@ def test_replicates_do_not_depend_on_the_size_of_the_blocks(shop, monkeypatch):
 def test_a_method_that_only_ranks_has_ranking_scores_only(shop):
     rate, outcome = shop
     section = run({"model": entry(rate, 0.0, None), "abc": {"score": point(rate, "score")}}, outcome)
-    assert set(scores_of(section, "abc")) == {
-        name for name, rule in SCORES.items() if rule.needs == "ranking"
-    }
+    assert set(scores_of(section, "abc")) == {name for name, rule in SCORES.items() if rule.needs == "ranking"}
     assert {duel.score for duel in section.duels} == set(scores_of(section, "abc"))
     assert scores_of(section, "abc")["spend_gini"].value == scores_of(section, "model")["spend_gini"].value
 

@@ -15,8 +15,7 @@ def score(name, forecast, outcome, *, weights=None, low=np.nan, high=np.nan, crp
     """A score of plain arrays; each customer counts once, or as often as `weights` says."""
     outcome = np.asarray(outcome, dtype=float)
     forecast, low, high, crps = (
-        np.broadcast_to(np.asarray(column, dtype=float), outcome.shape)
-        for column in (forecast, low, high, crps)
+        np.broadcast_to(np.asarray(column, dtype=float), outcome.shape) for column in (forecast, low, high, crps)
     )
     weights = np.ones((1, len(outcome))) if weights is None else np.atleast_2d(weights).astype(float)
     resampled = ResampledOutcome(outcome, Ranking.of(outcome), weights)
@@ -135,9 +134,7 @@ def test_a_perfect_forecast_has_the_perfect_scores(pair):
     assert score("spend_bias", outcome, outcome) == 0
     assert score("spend_gini", outcome, outcome) == 1
     assert score("spend_spearman", outcome, outcome) == pytest.approx(1.0, abs=1e-12)
-    assert score("spend_capture_20", outcome, outcome) == pytest.approx(
-        np.sort(outcome)[-40:].sum() / outcome.sum()
-    )
+    assert score("spend_capture_20", outcome, outcome) == pytest.approx(np.sort(outcome)[-40:].sum() / outcome.sum())
 
 
 def test_the_reverse_of_a_perfect_ranking_has_gini_minus_1(pair):

@@ -55,9 +55,7 @@ def test_the_chance_of_no_purchase_holds_p_alive(case):
     # P(none in h) = 1 - P(alive) (1 - ((alpha + T) / (alpha + T + h))^(r + x))
     p, h = PARAMETERS[case], 20.0
     fit = clv.fit_at("bg_nbd", p, unit="week")
-    values = replayed(
-        clv.predict(fit, CUSTOMERS, quantity="purchases", horizon=h, seed=2, draws=DRAWS), "customers"
-    )
+    values = replayed(clv.predict(fit, CUSTOMERS, quantity="purchases", horizon=h, seed=2, draws=DRAWS), "customers")
     x, t_x, T = CUSTOMERS.frequency, CUSTOMERS.recency, CUSTOMERS.T
     alive = bg_nbd.p_alive(p, x, t_x, T)
     some = alive * -np.expm1((p["r"] + x) * np.log((p["alpha"] + T) / (p["alpha"] + T + h)))
@@ -79,9 +77,7 @@ def test_purchases_of_a_new_customer_have_the_published_distribution():
 @pytest.mark.parametrize("horizon", [2.5, 52.0])
 def test_mean_clv_is_expected_clv_at_fixed_parameters(horizon, rate):
     arguments = {"horizon": horizon, "discount_per_unit": rate, "margin": 0.3}
-    values = replayed(
-        clv.sample_clv(PURCHASES, SPEND, CUSTOMERS, seed=11, draws=DRAWS, **arguments), "customers"
-    )
+    values = replayed(clv.sample_clv(PURCHASES, SPEND, CUSTOMERS, seed=11, draws=DRAWS, **arguments), "customers")
     expected = clv.expected_clv(PURCHASES, SPEND, CUSTOMERS, **arguments).mean
     assert np.abs((values.mean(axis=1) - expected) / standard_error(values, 0.0)).max() < 4
 
@@ -182,9 +178,7 @@ def test_the_number_of_threads_does_not_matter(fits, customers, future, threads,
 
 @pytest.mark.parametrize("kept", [0, 10**9])
 @pytest.mark.parametrize("cells", [500, 7_777, 10**7])
-def test_replay_gives_the_same_draws_in_either_order_and_any_slice(
-    fits, customers, future, cells, kept, monkeypatch
-):
+def test_replay_gives_the_same_draws_in_either_order_and_any_slice(fits, customers, future, cells, kept, monkeypatch):
     monkeypatch.setattr(draws_module, "KEPT_BYTES", kept)  # 0: every replay draws again
     monkeypatch.setattr(draws_module, "REPLAY_CELLS", cells)
     monkeypatch.setattr(draws_module, "BLOCK_CELLS", cells // 3)
@@ -194,9 +188,7 @@ def test_replay_gives_the_same_draws_in_either_order_and_any_slice(
         assert np.array_equal(values, replayed(getattr(again, name), "draws"))
         assert np.array_equal(values, replayed(getattr(future, name), "draws"))
         assert np.array_equal(draws_module.row_statistics(values.copy())[0], getattr(future, name).mean)
-        np.testing.assert_allclose(
-            values.sum(axis=0), getattr(future, name).totals.values.ravel(), rtol=1e-12
-        )
+        np.testing.assert_allclose(values.sum(axis=0), getattr(future, name).totals.values.ravel(), rtol=1e-12)
 
 
 def test_one_pass_gives_the_numbers_of_single_calls(fits, customers, future):
@@ -236,9 +228,7 @@ def test_days_or_weeks_give_the_same_purchases(customers):
 def test_totals_of_purchases_keep_chains_and_add_all_customers(future):
     assert future.purchases.totals.dims == ("chain", "draw")
     assert future.purchases.totals.shape == (2, 30)
-    assert np.array_equal(
-        future.purchases.totals.values.ravel(), replayed(future.purchases, "draws").sum(axis=0)
-    )
+    assert np.array_equal(future.purchases.totals.values.ravel(), replayed(future.purchases, "draws").sum(axis=0))
 
 
 # ------------------------------------------------------------------------------------------------ value
@@ -304,9 +294,7 @@ def test_two_fits_with_one_draw_give_2000_outcomes_unless_told(customers):
 def test_more_outcomes_than_parameter_draws_take_each_parameter_draw_equally_often():
     fit = posterior(PURCHASES, 3, sd=1.5)
     one = customers_of([(3, 38.9, 39.0, 25.0)])
-    values = replayed(clv.predict(fit, one, quantity="purchases", horizon=52, seed=1, draws=9_000), "draws")[
-        0
-    ]
+    values = replayed(clv.predict(fit, one, quantity="purchases", horizon=52, seed=1, draws=9_000), "draws")[0]
     expected = replayed(clv.predict(fit, one, quantity="expected_purchases", horizon=52), "draws")[0]
     of_draw = values.reshape(3, 3_000)
     assert np.abs((of_draw.mean(axis=1) - expected) / (of_draw.std(axis=1) / np.sqrt(3_000))).max() < 4

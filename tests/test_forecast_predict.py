@@ -58,9 +58,7 @@ def test_each_draw_is_the_formula_at_that_draws_parameters(fit, spend, quantity,
     values = replayed(forecast, "customers")
     for s in (0, 19, 20, 39):
         if quantity == "expected_spend":
-            expected = gamma_gamma.expected_spend(
-                at_draw(of, s), CUSTOMERS.frequency, CUSTOMERS.monetary_value
-            )
+            expected = gamma_gamma.expected_spend(at_draw(of, s), CUSTOMERS.frequency, CUSTOMERS.monetary_value)
         else:
             formula = getattr(bg_nbd, quantity)
             expected = formula(at_draw(of, s), *HISTORY, *([] if horizon is None else [horizon]))
@@ -188,13 +186,9 @@ def test_a_year_of_months_weeks_or_days_has_the_same_clv():
     values = []
     for unit, days in (("day", 1.0), ("week", 7.0), ("month", 365.25 / 12), ("year", 365.25)):
         scale = 7.0 / days
-        customers = dataclasses.replace(
-            CUSTOMERS, unit=unit, recency=HISTORY[1] * scale, T=HISTORY[2] * scale
-        )
+        customers = dataclasses.replace(CUSTOMERS, unit=unit, recency=HISTORY[1] * scale, T=HISTORY[2] * scale)
         of_unit = clv.fit_at("bg_nbd", {**BG_NBD_PAPER, "alpha": BG_NBD_PAPER["alpha"] * scale}, unit=unit)
-        values.append(
-            clv.expected_clv(of_unit, SPEND, customers, horizon=365.25 / days, annual_discount_rate=0.1).mean
-        )
+        values.append(clv.expected_clv(of_unit, SPEND, customers, horizon=365.25 / days, annual_discount_rate=0.1).mean)
     for other in values[1:]:
         np.testing.assert_allclose(other, values[0], rtol=1e-10)
 
@@ -321,7 +315,6 @@ def test_a_model_without_a_kernel_says_so(fit):
 
 def test_numba_is_imported_when_a_forecast_is_drawn_and_not_before():
     code = (
-        "import sys, clvmodels.forecast, clvmodels.strategy; "
-        "sys.exit('numba' in sys.modules or 'pymc' in sys.modules)"
+        "import sys, clvmodels.forecast, clvmodels.strategy; sys.exit('numba' in sys.modules or 'pymc' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

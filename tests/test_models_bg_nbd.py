@@ -4,11 +4,11 @@ import mpmath
 import numpy as np
 import pytest
 from scipy import integrate, special
-from tests.conftest import BG_NBD_PAPER
 
 from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.foundation.patterns import PurchasePatterns
 from clvmodels.models import bg_nbd
+from tests.conftest import BG_NBD_PAPER
 
 GRID = [
     BG_NBD_PAPER,
@@ -119,7 +119,11 @@ def test_expected_purchases_start_at_zero_grow_and_flatten():
 
 
 def test_likelihood_is_finite_where_it_is_hard():
-    x, t_x, T = np.array([10_000, 10_000, 1, 1, 0]), np.array([1e3, 1.0, 1e-9, 1e9, 0]), np.array([1e3, 1e9, 1e9, 1e9, 0])
+    x, t_x, T = (
+        np.array([10_000, 10_000, 1, 1, 0]),
+        np.array([1e3, 1.0, 1e-9, 1e9, 0]),
+        np.array([1e3, 1e9, 1e9, 1e9, 0]),
+    )
     for parameters in GRID:
         assert np.all(np.isfinite(log_likelihood(parameters, x, t_x, T)))
         assert np.all(np.isfinite(bg_nbd.expected_purchases(parameters, x, t_x, T, 52.0)))

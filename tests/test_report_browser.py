@@ -53,9 +53,7 @@ def opened(browser: Any, folder: Path, language: str, width: int = 1280, scheme:
 
 @pytest.mark.parametrize("language", PAGES)
 @pytest.mark.parametrize("width", [360, 390, 820, 1280, 1440])
-def test_nothing_scrolls_sideways_and_nothing_is_fetched(
-    browser: Any, folder: Path, language: str, width: int
-) -> None:
+def test_nothing_scrolls_sideways_and_nothing_is_fetched(browser: Any, folder: Path, language: str, width: int) -> None:
     page = opened(browser, folder, language, width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     fetched = [url for url in page.asked if not url.startswith("data:")]
@@ -72,9 +70,7 @@ def test_one_drawing_of_each_figure_is_seen_and_its_letters_are_legible(
         .filter((text) => text.checkVisibility()).map((text) => text.getBoundingClientRect().height))"""
     for width, kind in ((360, "narrow"), (1280, "wide")):
         page = opened(browser, folder, language, width)
-        seen = page.locator("figure svg:visible").evaluate_all(
-            "found => found.map(s => s.parentElement.className)"
-        )
+        seen = page.locator("figure svg:visible").evaluate_all("found => found.map(s => s.parentElement.className)")
         assert seen == [kind] * 7
         assert page.evaluate(smallest) >= 10.0
         page.close()
@@ -105,9 +101,7 @@ def test_the_customers_sort_filter_and_search(browser: Any, folder: Path, langua
     assert HOSTILE_ID in page.locator("#explorer-table tbody tr:visible th").inner_text()
     page.fill("#explorer-search", "")
     page.select_option("#explorer-type", "high_high")
-    kept = page.locator("#explorer-table tbody tr:visible").evaluate_all(
-        "rows => rows.map((row) => row.dataset.type)"
-    )
+    kept = page.locator("#explorer-table tbody tr:visible").evaluate_all("rows => rows.map((row) => row.dataset.type)")
     assert set(kept) == {"high_high"}
     assert str(len(kept)) in page.locator("#explorer-shown").inner_text()
     page.close()

@@ -34,9 +34,7 @@ def test_large_amounts_are_three_figures_in_the_language_s_own_scale(
     assert numbers("zh").compact(value) == chinese
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(99.99, "$99.99"), (99.996, "$100"), (0.0, "$0.00"), (-3.5, "−$3.50")]
-)
+@pytest.mark.parametrize(("value", "text"), [(99.99, "$99.99"), (99.996, "$100"), (0.0, "$0.00"), (-3.5, "−$3.50")])
 def test_amounts_in_full_have_cents_below_a_hundred(value: float, text: str) -> None:
     assert numbers("en").money(value) == text
 

@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     (folder / "results.json").write_bytes(msgspec.json.encode(fixture_results()))
     (folder / "comparison.csv").write_text("method,score\n")
-    (folder / "manifest.json").write_text('{"steps": [{"name": "fit", "seconds": 3.25, "megabytes": 410.0}]}')
+    (folder / "manifest.json").write_text('{"steps": [{"name": "fit_all", "seconds": 3.25, "megabytes": 410.0}]}')
     write_fixture_customers(folder)
     return folder
 
@@ -98,9 +98,7 @@ def test_ids_are_unique_and_inner_links_lead_somewhere(pages: dict[str, str], la
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_figure_is_described_captioned_and_tabulated_at_two_widths(
-    pages: dict[str, str], language: str
-) -> None:
+def test_every_figure_is_described_captioned_and_tabulated_at_two_widths(pages: dict[str, str], language: str) -> None:
     figures = re.findall(r"<figure.*?</figure>", pages[language], re.DOTALL)
     assert len(figures) == 7
     for figure in figures:
@@ -250,9 +248,7 @@ def test_results_that_are_missing_or_of_another_version_are_refused(tmp_path: Pa
     with pytest.raises(StudyError, match=r"no such file\. Run the study first"):
         render_report(tmp_path)
     (tmp_path / "results.json").write_text('{"study": {}}')
-    with pytest.raises(
-        StudyError, match=r"results.json: not the results of this version.*missing required field"
-    ):
+    with pytest.raises(StudyError, match=r"results.json: not the results of this version.*missing required field"):
         read_results(tmp_path)
 
 
@@ -281,6 +277,15 @@ def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 
+def test_whoever_has_the_old_page_open_keeps_it(tmp_path: Path) -> None:
+    target, reader = tmp_path / "index.html", tmp_path / "open.html"
+    target.write_text("old")
+    reader.hardlink_to(target)
+    write_atomically(target, "new")
+    assert (target.read_text(), reader.read_text()) == ("new", "old")
+    assert {path.name for path in tmp_path.iterdir()} == {"index.html", "open.html"}
+
+
 CSS = Path(__file__).parent.parent / "clvmodels" / "report" / "assets" / "page.css"
 ON_PAPER = (
     "ink",
@@ -305,8 +310,7 @@ def luminance(colour: str) -> float:
 def test_text_and_marks_stand_out_from_the_paper_in_both_themes() -> None:
     """WCAG 2.2, level AA for text: a contrast of 4.5."""
     themes = [
-        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
-        for block in CSS.read_text().split("color-scheme:")
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in CSS.read_text().split("color-scheme:")
     ]
     for theme in (theme for theme in themes if "ink" in theme):
         paper = luminance(theme["paper"])

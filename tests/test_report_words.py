@@ -60,9 +60,7 @@ def test_every_language_has_the_same_placeholders(language: str) -> None:
         "format.short_date",
         "format.month_year",
     )  # a language leaves out what it does not write
-    differ = [
-        key for key in english if key not in dates and placeholders(english[key]) != placeholders(other[key])
-    ]
+    differ = [key for key in english if key not in dates and placeholders(english[key]) != placeholders(other[key])]
     assert differ == []
 
 
@@ -99,11 +97,7 @@ def test_every_check_of_a_fit_is_explained(language: str) -> None:
 def test_the_catalogue_knows_which_way_each_score_is_better() -> None:
     said = {"low": {"lower"}, "high": {"higher"}, "zero": {"zero", "stated"}}
     words = read_words("en")
-    wrong = [
-        name
-        for name, rule in SCORES.items()
-        if words.detail("scores", name, "better") not in said[rule.better]
-    ]
+    wrong = [name for name, rule in SCORES.items() if words.detail("scores", name, "better") not in said[rule.better]]
     assert wrong == []
 
 

@@ -156,9 +156,7 @@ def test_each_customer_has_one_cell_whatever_the_order(current, future, cut_now,
 @settings(max_examples=50, deadline=None)
 @given(values_of_customers, st.floats(0.01, 0.99))
 def test_customers_above_a_share_of_value_carry_it_and_no_fewer_would(values, share):
-    matrix = clv.value_matrix(
-        values, values, cuts={"current": ("share_of_value", share), "future": ("amount", 0.0)}
-    )
+    matrix = clv.value_matrix(values, values, cuts={"current": ("share_of_value", share), "future": ("amount", 0.0)})
     high = np.isin(matrix.cell, ["high_high", "high_low"])
     if values.sum() > 0:
         assert values[high].sum() >= share * values.sum() * (1 - 1e-9)
@@ -167,9 +165,7 @@ def test_customers_above_a_share_of_value_carry_it_and_no_fewer_would(values, sh
 
 
 def test_moving_a_threshold_moves_customers_across_that_threshold_only(now, later):
-    low, high = (
-        clv.value_matrix(now, drawn(later), cuts={**AMOUNT, "future": ("amount", a)}) for a in (50.0, 80.0)
-    )
+    low, high = (clv.value_matrix(now, drawn(later), cuts={**AMOUNT, "future": ("amount", a)}) for a in (50.0, 80.0))
     assert (low.probabilities[:, 0] >= high.probabilities[:, 0]).all()
     for kept in ([0, 2], [1, 3]):  # high now, low now
         assert np.array_equal(low.probabilities[:, kept].sum(axis=1), high.probabilities[:, kept].sum(axis=1))
@@ -273,9 +269,7 @@ def test_cells_add_up_to_the_base_and_budgets_are_ceilings_times_customers(now, 
 def test_ceilings_are_shares_of_expected_value(now, later):
     matrix = clv.value_matrix(now, drawn(later), cuts=QUANTILE)
     ceilings = retention_ceilings(matrix, drawn(later), shares=SHARES)
-    assert ceilings == pytest.approx(
-        [SHARES[c] * m for c, m in zip(matrix.cell, later.mean(axis=1), strict=True)]
-    )
+    assert ceilings == pytest.approx([SHARES[c] * m for c, m in zip(matrix.cell, later.mean(axis=1), strict=True)])
     assert acquisition_ceiling(50.0) == pytest.approx(20.0)
     with pytest.raises(clv.DataError, match=r"share = 1\.4"):
         acquisition_ceiling(50.0, share=1.4)
@@ -292,9 +286,7 @@ def test_a_forecast_of_other_customers_has_no_cells_here(now, later):
 def test_an_estimate_is_five_numbers_of_its_draws(later):
     total = later.sum(axis=0)
     five = estimate(total)
-    assert (five.q05, five.q50, five.q95) == tuple(
-        np.quantile(total, [0.05, 0.5, 0.95], method="inverted_cdf")
-    )
+    assert (five.q05, five.q50, five.q95) == tuple(np.quantile(total, [0.05, 0.5, 0.95], method="inverted_cdf"))
     assert five.sd == pytest.approx(total.std(ddof=1))
     assert estimate(total[:1]).sd is None
 

@@ -55,11 +55,7 @@ def forecasts(customers: CustomerSummary, horizon: float) -> dict[str, Forecast]
         If the horizon is not above 0, rows are counted, or spend is not known.
     """
     check_request(customers, horizon)
-    return {
-        "score": point_forecast(
-            "score", "abc", customers=customers, horizon=horizon, mean=past_spend(customers)
-        )
-    }
+    return {"score": point_forecast("score", "abc", customers=customers, horizon=horizon, mean=past_spend(customers))}
 
 
 ABC = Baseline(

@@ -42,9 +42,7 @@ def check_request(customers: CustomerSummary, horizon: float) -> None:
     if not (math.isfinite(horizon) and horizon > 0):
         raise DataError(f"horizon = {horizon}: expected a length of time above 0, in {customers.unit}s.")
     if customers.n_customers is not None:
-        raise DataError(
-            "the summary has n_customers: baselines rank customers one by one, so give one row a customer."
-        )
+        raise DataError("the summary has n_customers: baselines rank customers one by one, so give one row a customer.")
 
 
 def point_forecast(
@@ -96,9 +94,7 @@ def past_spend(customers: CustomerSummary) -> FloatArray:
         If no spend is known, or the first amount of some customers only.
     """
     if not has_money(customers):
-        raise DataError(
-            "the summary knows no spend: ranking by past spend needs monetary_value or first_amount."
-        )
+        raise DataError("the summary knows no spend: ranking by past spend needs monetary_value or first_amount.")
     first = customers.first_amount
     repeat = customers.frequency * np.nan_to_num(customers.monetary_value, nan=0.0)
     if np.isnan(first).all():

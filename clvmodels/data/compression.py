@@ -37,8 +37,7 @@ def compress_spend(customers: CustomerSummary) -> SpendPatterns:
     known = (customers.frequency > 0) & ~np.isnan(customers.monetary_value)
     if not known.any():
         raise DataError(
-            "no customer has a repeat purchase with a known spend above 0: "
-            "a spend model has nothing to learn from."
+            "no customer has a repeat purchase with a known spend above 0: a spend model has nothing to learn from."
         )
     columns = [Levels.of(customers.frequency[known]), Levels.of(customers.monetary_value[known])]
     weights = None if customers.n_customers is None else customers.n_customers[known]

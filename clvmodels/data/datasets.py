@@ -61,9 +61,7 @@ class Dataset:
         return path
 
 
-CDNOW = Layout(
-    customer="customer_id", date="date", amount="dollar_value", date_format="%Y%m%d", delimiter=" "
-)
+CDNOW = Layout(customer="customer_id", date="date", amount="dollar_value", date_format="%Y%m%d", delimiter=" ")
 CDNOW_SAMPLE = Layout(
     customer="customer_id",  # the id of the master file, so that both files name a customer alike
     date="date",

@@ -58,9 +58,7 @@ def refusals(source: str) -> Iterator[None]:
     except Error as error:
         said = [line.strip() for line in str(error).splitlines() if line.strip(" ^")]
         what = " ".join(line for line in said[:3] if not line.startswith(("LINE ", "Possible Solution")))
-        raise DataError(
-            f"{source}: cannot be read. {what} Check the file, its delimiter and its encoding."
-        ) from None
+        raise DataError(f"{source}: cannot be read. {what} Check the file, its delimiter and its encoding.") from None
 
 
 def _try_strptime(text: str, date_format: str) -> Any:

@@ -42,8 +42,7 @@ def calendar_history(log: TransactionLog, *, unit: str = "month") -> list[Period
     found = {row.pop("start"): row for row in by_period.order_by("start").to_pyarrow().to_pylist()}
     none = dict.fromkeys(next(iter(found.values())), 0)
     return [
-        Period(start=start.isoformat(), **found.get(start, none))
-        for start in _starts(min(found), max(found), unit)
+        Period(start=start.isoformat(), **found.get(start, none)) for start in _starts(min(found), max(found), unit)
     ]
 
 
@@ -82,14 +81,10 @@ def purchases_by_period(log: TransactionLog, window: Window, *, ends: Sequence[d
         holdout_end(log, window)
     table = _with_first(log)
     repeats = table.filter(
-        (table["first"] <= day(window.calibration_end))
-        & (table.date > table["first"])
-        & (table.date <= day(ends[-1]))
+        (table["first"] <= day(window.calibration_end)) & (table.date > table["first"]) & (table.date <= day(ends[-1]))
     )
     by_day = repeats.group_by("date").aggregate(purchases=repeats.count()).to_pyarrow()
-    period = np.searchsorted(
-        np.array(ends, dtype="datetime64[D]"), by_day["date"].to_numpy().astype("datetime64[D]")
-    )
+    period = np.searchsorted(np.array(ends, dtype="datetime64[D]"), by_day["date"].to_numpy().astype("datetime64[D]"))
     return np.bincount(period, weights=by_day["purchases"].to_numpy(), minlength=len(ends))
 
 
@@ -98,9 +93,7 @@ def first_purchase_days(log: TransactionLog, window: Window) -> tuple[IntArray, 
     first = log.table.group_by("customer_id").aggregate(first=log.table.date.min())
     won = first.filter(first["first"] <= day(window.calibration_end))
     by_day = won.group_by("first").aggregate(customers=won.count()).order_by("first").to_pyarrow()
-    days = (by_day["first"].to_numpy().astype("datetime64[D]") - np.datetime64(log.first_date, "D")).astype(
-        np.int64
-    )
+    days = (by_day["first"].to_numpy().astype("datetime64[D]") - np.datetime64(log.first_date, "D")).astype(np.int64)
     return days, by_day["customers"].to_numpy().astype(np.int64)
 
 

@@ -44,9 +44,7 @@ def _net(lines: Any) -> Any:
         net=lambda table: total(table.amount), refunded=lambda table: (table.amount < 0).any()
     )
     undone = daily.refunded & (daily.net <= 0)
-    return daily.mutate(
-        fate=ibis.cases((undone, "refund_day"), (daily.amount < 0, "refund_netted"), else_="used")
-    )
+    return daily.mutate(fate=ibis.cases((undone, "refund_day"), (daily.amount < 0, "refund_netted"), else_="used"))
 
 
 def _match(lines: Any) -> Any:
@@ -61,9 +59,7 @@ def _match(lines: Any) -> Any:
     steps = signed.mutate(height=(1 - 2 * signed.refund).sum().over(walk) + signed.refund)
     there = ibis.window(group_by=["customer_id", "size", "height"], order_by=["date", "refund"])
     near = steps.mutate(before=steps.refund.lag(1).over(there), after=steps.refund.lead(1).over(there))
-    matched = ((near.refund == 1) & (near.before == 0)) | (
-        (near.amount > 0) & (near.refund == 0) & (near.after == 1)
-    )
+    matched = ((near.refund == 1) & (near.before == 0)) | ((near.amount > 0) & (near.refund == 0) & (near.after == 1))
     return near.mutate(
         fate=ibis.cases((matched, "refund_matched"), (near.refund == 1, "refund_unmatched"), else_="used")
     )

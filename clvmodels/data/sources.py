@@ -81,9 +81,7 @@ def _positions(names: list[str], layout: Layout, where: str) -> dict[str, int]:
     for role in ("customer", "date", "amount"):
         name = getattr(layout, role)
         if names.count(name) > 1:
-            raise DataError(
-                f'{where}: {names.count(name)} columns have the name "{name}". Rename all but one.'
-            )
+            raise DataError(f'{where}: {names.count(name)} columns have the name "{name}". Rename all but one.')
         if name not in names:
             close = difflib.get_close_matches(name.lower(), [known.lower() for known in names], 1, 0.5)
             hint = next((f' Did you mean {role}="{known}"?' for known in names if known.lower() in close), "")
@@ -134,9 +132,7 @@ def _files(source: str | Path) -> tuple[Path, ...]:
 def _parquet(files: Sequence[Path], layout: Layout) -> Any:
     table = duckdb().read_parquet([str(path) for path in files])
     _positions(list(table.columns), layout, str(files[0]))
-    return table.select(
-        customer_id=table[layout.customer], date=table[layout.date], amount=table[layout.amount]
-    )
+    return table.select(customer_id=table[layout.customer], date=table[layout.date], amount=table[layout.amount])
 
 
 def _row_numbers(path: Path, layout: Layout) -> Iterator[str]:
@@ -162,9 +158,7 @@ def _text(files: Sequence[Path], layout: Layout) -> Any:
     delimiter = _delimiter(header, layout)
     for path in files[1:]:
         if layout.columns is None and _first_line(path, layout) != header:
-            raise DataError(
-                f"{path}: its header differs from that of {files[0]}. Read such files one by one."
-            )
+            raise DataError(f"{path}: its header differs from that of {files[0]}. Read such files one by one.")
     if layout.columns is not None:
         names = list(layout.columns)
     elif delimiter == " ":
@@ -172,11 +166,7 @@ def _text(files: Sequence[Path], layout: Layout) -> Any:
     else:
         names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
     place = _positions(names, layout, str(files[0]))
-    field = (
-        _blank_separated(files, layout)
-        if delimiter == " "
-        else _delimited(files, layout, delimiter, len(names))
-    )
+    field = _blank_separated(files, layout) if delimiter == " " else _delimited(files, layout, delimiter, len(names))
     return field(place[layout.customer], place[layout.date], place[layout.amount])
 
 
@@ -267,9 +257,7 @@ def _arrow(column: Any, name: str) -> Any:
         elif not isinstance(column, pa.ChunkedArray):
             column = pa.array(column, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(
-            f'column "{name}" holds values of several kinds ({error}). Convert it to one kind.'
-        ) from None
+        raise DataError(f'column "{name}" holds values of several kinds ({error}). Convert it to one kind.') from None
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:

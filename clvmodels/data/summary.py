@@ -114,9 +114,7 @@ def compress_log(log: TransactionLog, window: Window) -> PurchasePatterns:
     rows = customers_until(log, end, current_from=end)
     key = ["frequency", "recency_days", "T_days"]
     patterns = rows.group_by(key).aggregate(n_customers=rows.count()).order_by(key).to_pyarrow()
-    frequency, recency, T, counts = (
-        patterns[name].to_numpy().astype(np.float64) for name in [*key, "n_customers"]
-    )
+    frequency, recency, T, counts = (patterns[name].to_numpy().astype(np.float64) for name in [*key, "n_customers"])
     per_unit = days_per_unit(window.unit)
     return PurchasePatterns.of(frequency, recency / per_unit, T / per_unit, window.unit, counts)
 
@@ -180,11 +178,7 @@ def _won_later(log: TransactionLog, end: dt.date) -> tuple[LedgerLine, ...]:
         first=log.table.date.min(), amount=money(log.table.amount).sum()
     )
     later = by_customer.filter(by_customer["first"] > day(end))
-    counts = (
-        later.aggregate(rows=later.count(), amount=later.amount.sum().cast("float64"))
-        .to_pyarrow()
-        .to_pylist()[0]
-    )
+    counts = later.aggregate(rows=later.count(), amount=later.amount.sum().cast("float64")).to_pyarrow().to_pylist()[0]
     if counts["rows"] == 0:
         return ()
     ids = later.order_by("customer_id").limit(5).to_pyarrow()["customer_id"].to_pylist()

@@ -93,17 +93,13 @@ def _open(source: Any, layout: Layout) -> tuple[Source, Layout]:
         return open_source(source, layout), layout
     dataset = named_dataset(source)
     if layout not in (Layout(), dataset.layout):
-        raise DataError(
-            f'source = "{source}": a named data set brings its own columns and formats; leave them out.'
-        )
+        raise DataError(f'source = "{source}": a named data set brings its own columns and formats; leave them out.')
     return replace(open_source(dataset.path, dataset.layout), name=source), dataset.layout
 
 
 def _log(fates: Any, source: Source, *, rows_read: int, currency: str) -> TransactionLog:
     counted = fates.filter(fates.fate.isin(COUNTED))
-    daily = counted.group_by("customer_id", "date").aggregate(
-        amount=total(counted.amount), lines=counted.count()
-    )
+    daily = counted.group_by("customer_id", "date").aggregate(amount=total(counted.amount), lines=counted.count())
     table = materialise(daily.order_by("customer_id", "date"))
     facts = first_row(
         table.aggregate(
@@ -114,9 +110,7 @@ def _log(fates: Any, source: Source, *, rows_read: int, currency: str) -> Transa
         )
     )
     if facts["occasions"] == 0:
-        raise DataError(
-            f"{source.name}: no purchase is left, the {rows_read} rows are refunds or were set aside."
-        )
+        raise DataError(f"{source.name}: no purchase is left, the {rows_read} rows are refunds or were set aside.")
     return TransactionLog(
         table=table,
         ledger=ledger(fates),

@@ -119,17 +119,13 @@ def _day(column: Any, layout: Layout) -> Any:
         return column.date()
     if layout.date_format is not None:
         text = _id(column)
-        return ibis.ifelse(
-            text.re_search(r"\d"), try_strptime(text, layout.date_format).date(), ibis.null("date")
-        )
+        return ibis.ifelse(text.re_search(r"\d"), try_strptime(text, layout.date_format).date(), ibis.null("date"))
     if not kind.is_string():
         raise DataError(
             f'column "{layout.date}" holds {kind}, which can be read as dates in several ways: '
             'give date_format (such as "%Y%m%d" for 19970131), or convert the column to dates.'
         )
-    return ibis.ifelse(
-        column.re_search(ISO_DATE), column.strip().left(10).try_cast("date"), ibis.null("date")
-    )
+    return ibis.ifelse(column.re_search(ISO_DATE), column.strip().left(10).try_cast("date"), ibis.null("date"))
 
 
 def _amount(column: Any, layout: Layout) -> Any:

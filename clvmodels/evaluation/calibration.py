@@ -89,9 +89,7 @@ def crps_by_customer(forecast: Forecast, outcome: FloatArray) -> FloatArray:
     if forecast.replay is None:
         return np.full(len(forecast), np.nan)
     blocks = forecast.replay("customers")
-    return np.concatenate(
-        [crps_of_draws(np.sort(block.values, axis=1), outcome[block.rows]) for block in blocks]
-    )
+    return np.concatenate([crps_of_draws(np.sort(block.values, axis=1), outcome[block.rows]) for block in blocks])
 
 
 def _checked_replay(forecast: Forecast, outcome: FloatArray, frequency: FloatArray) -> Replay:
@@ -202,9 +200,7 @@ def count_rows(check: PredictiveCheck) -> list[CountRow]:
         If the check is not one of purchases.
     """
     if check.quantity != "purchases":
-        raise DataError(
-            f'a histogram of counts needs a check of "purchases", this one is of "{check.quantity}".'
-        )
+        raise DataError(f'a histogram of counts needs a check of "purchases", this one is of "{check.quantity}".')
     actual = _counted(check.outcome[:, None])[:, 0]
     return [
         CountRow(
@@ -225,9 +221,7 @@ def coverage_rows(checks: Sequence[PredictiveCheck]) -> list[CoverageRow]:
     independent; errors that they share (parameters) widen them.
     """
     return [
-        CoverageRow(
-            check.quantity, probability, float(inside.mean()), *wilson_bounds(inside.mean(), len(inside))
-        )
+        CoverageRow(check.quantity, probability, float(inside.mean()), *wilson_bounds(inside.mean(), len(inside)))
         for check in checks
         for probability, inside in zip(PROBABILITIES, check.inside.T, strict=True)
     ]

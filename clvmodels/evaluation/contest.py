@@ -68,9 +68,7 @@ def contest(
     _check_contest(forecasts, holdout, model=model, replicates=replicates)
     by_id = np.argsort(holdout.customer_id.astype(str), kind="stable")
     entries = [
-        _entry(
-            method, outcome, forecast=forecast, actual=actual, check=_of(checks, method, outcome), rows=by_id
-        )
+        _entry(method, outcome, forecast=forecast, actual=actual, check=_of(checks, method, outcome), rows=by_id)
         for outcome, actual in outcomes.items()
         for method in forecasts
         if (forecast := _forecast_of(outcome, forecasts[method])) is not None
@@ -208,9 +206,7 @@ def _interval(drawn: FloatArray) -> tuple[float, float]:
 
 def _duels(model: str, whole: Mapping[Key, FloatArray], drawn: Mapping[Key, FloatArray]) -> list[Duel]:
     return [
-        _duel(
-            method, SCORES[score], whole=(whole[model, score], value), drawn=(drawn[model, score], drawn[key])
-        )
+        _duel(method, SCORES[score], whole=(whole[model, score], value), drawn=(drawn[model, score], drawn[key]))
         for key, value in whole.items()
         for method, score in [key]
         if method != model and (model, score) in whole and np.isfinite(whole[model, score] + value).all()

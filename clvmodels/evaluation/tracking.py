@@ -45,9 +45,7 @@ def tracking_points(
     expected = np.append(calibration_expected, holdout_draws.mean(axis=0))
     cumulative_expected = np.append(np.cumsum(calibration_expected), cumulative_draws.mean(axis=0))
     low, high = np.hstack([no_band, np.quantile(holdout_draws, [0.05, 0.95], axis=0)])
-    cumulative_low, cumulative_high = np.hstack(
-        [no_band, np.quantile(cumulative_draws, [0.05, 0.95], axis=0)]
-    )
+    cumulative_low, cumulative_high = np.hstack([no_band, np.quantile(cumulative_draws, [0.05, 0.95], axis=0)])
     return [
         TrackingPoint(
             end=end.isoformat(),
@@ -73,9 +71,7 @@ def _check_periods(
     ends: Sequence[dt.date], actual: FloatArray, calibration_expected: FloatArray, holdout_draws: FloatArray
 ) -> None:
     if holdout_draws.ndim != 2 or holdout_draws.shape[0] == 0:
-        raise DataError(
-            f"holdout_draws has shape {holdout_draws.shape}: expected (draws, periods), one draw or more."
-        )
+        raise DataError(f"holdout_draws has shape {holdout_draws.shape}: expected (draws, periods), one draw or more.")
     periods = len(calibration_expected) + holdout_draws.shape[1]
     if not len(ends) == len(actual) == periods:
         raise DataError(

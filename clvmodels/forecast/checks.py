@@ -98,9 +98,7 @@ def joint_draws(
         draws = OUTCOME_DRAWS if outcomes and available == 1 else available
     draws = _require_count(draws)
     if not outcomes and draws > available:
-        raise FitError(
-            f"draws = {draws}: the fit has {available}, and an expectation has no more than its parameters."
-        )
+        raise FitError(f"draws = {draws}: the fit has {available}, and an expectation has no more than its parameters.")
     chosen = np.arange(draws) * available // draws
     shape = (1, draws)
     if draws == available:

@@ -61,9 +61,7 @@ def sample_clv(
         customer with repeat purchases has no monetary_value.
     """
     rate = discount_rate(annual_discount_rate, discount_per_unit, customers.unit)
-    return sample_value(
-        fit, spend, customers, horizon=horizon, seed=seed, rate=rate, margin=margin, draws=draws
-    )
+    return sample_value(fit, spend, customers, horizon=horizon, seed=seed, rate=rate, margin=margin, draws=draws)
 
 
 def expected_clv(
@@ -142,7 +140,5 @@ def discounted_purchases(
     for node, weight in zip(reach * nodes, reach * weights, strict=True):
         time = horizon * np.expm1(node) / CLUSTERING
         step = weight * horizon * np.exp(node) / CLUSTERING  # dt
-        total += (
-            rate * step * np.exp(-rate * time) * expected_purchases(fit, theta, history, horizon=float(time))
-        )
+        total += rate * step * np.exp(-rate * time) * expected_purchases(fit, theta, history, horizon=float(time))
     return total

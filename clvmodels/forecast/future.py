@@ -194,11 +194,7 @@ def purchases_by_period(
     Other parameters and errors are those of `sample_future`, whose purchases these are.
     """
     ends = np.ascontiguousarray(ends, dtype=np.float64)
-    if (
-        ends.ndim != 1
-        or len(ends) == 0
-        or not (np.isfinite(ends).all() and (np.diff(ends, prepend=0.0) > 0).all())
-    ):
+    if ends.ndim != 1 or len(ends) == 0 or not (np.isfinite(ends).all() and (np.diff(ends, prepend=0.0) > 0).all()):
         raise DataError("ends of periods: expected finite times above 0, in increasing order.")
     seed = _require_purchase_arguments(fit, customers, float(ends[-1]), seed)
     (theta,), _ = checks.joint_draws((fit,), draws, outcomes=True)
@@ -235,9 +231,7 @@ def discount_rate(annual_discount_rate: float | None, discount_per_unit: float |
     if annual_discount_rate is not None:
         return rate_per_unit(annual_discount_rate, unit)
     if discount_per_unit is None or not np.isfinite(discount_per_unit):
-        raise DataError(
-            f"discount_per_unit = {discount_per_unit}: expected a finite continuous rate per {unit}."
-        )
+        raise DataError(f"discount_per_unit = {discount_per_unit}: expected a finite continuous rate per {unit}.")
     return float(discount_per_unit)
 
 

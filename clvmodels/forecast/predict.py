@@ -72,9 +72,7 @@ def predict(
     """
     offered = _offered(fit)
     if quantity not in offered:
-        raise FitError(
-            f'{fit.model.name} has no quantity "{quantity}": expected one of {", ".join(offered)}.'
-        )
+        raise FitError(f'{fit.model.name} has no quantity "{quantity}": expected one of {", ".join(offered)}.')
     checks.require_same_units(fit, customers)
     if quantity == "purchases":
         from clvmodels.foundation.streams import require_seed
@@ -92,9 +90,7 @@ def _offered(fit: Fit) -> list[str]:
     return [*offered, "purchases"] if fit.model.family == "purchases" else offered
 
 
-def _expect(
-    fit: Fit, customers: CustomerSummary, quantity: str, horizon: float | None, draws: int | None
-) -> Forecast:
+def _expect(fit: Fit, customers: CustomerSummary, quantity: str, horizon: float | None, draws: int | None) -> Forecast:
     """Posterior of an expectation, worked out once for customers alike."""
     needs = EXPECTATIONS[quantity]
     if needs.looks_ahead:
@@ -141,9 +137,7 @@ def distinct(columns: tuple[FloatArray, ...]) -> tuple[tuple[FloatArray, ...], I
     return tuple(column[first] for column in columns), row_of
 
 
-def expected_purchases(
-    fit: Fit, theta: FloatArray, history: tuple[FloatArray, ...], *, horizon: float
-) -> FloatArray:
+def expected_purchases(fit: Fit, theta: FloatArray, history: tuple[FloatArray, ...], *, horizon: float) -> FloatArray:
     """Expected purchases in (T, T + horizon] at rows and draws, shape (K, S).
 
     Where the model says what to expect of a customer who is alive, in which recency does not enter, that

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from clvmodels.foundation.errors import FitError
-from clvmodels.foundation.ops import Ops
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
@@ -23,7 +22,7 @@ class LogNormal:
             if not (math.isfinite(value) and value > 0):
                 raise FitError(f"LogNormal({name}={value}): expected a finite number above 0.")
 
-    def log_density_of_log(self, eta: Any, ops: Ops) -> Any:
+    def log_density_of_log(self, eta: Any) -> Any:
         """Log density of eta = log(parameter); the unconstrained scale on which every fit works."""
         z = (eta - math.log(self.median)) / self.sd
         return -0.5 * z * z - math.log(self.sd) - HALF_LOG_TWO_PI

@@ -192,10 +192,9 @@ class CustomerSummary:
             bad = ~(np.isfinite(counts) & (counts >= 1) & (counts == np.floor(counts)))
             _refuse_where(bad, ids, "n_customers is not a whole number above 0", "It counts customers alike.")
         elif len(set(ids.tolist())) < len(ids):
-            names, counts = np.unique(ids.astype(str), return_counts=True)
-            raise DataError(
-                f"customer_id {names[np.argmax(counts)]} is in {int(counts.max())} rows: one row a customer is expected."
-            )
+            names, rows = np.unique(ids.astype(str), return_counts=True)
+            most = int(np.argmax(rows))
+            raise DataError(f"customer_id {names[most]} is in {rows[most]} rows: one row a customer is expected.")
 
     def __len__(self) -> int:
         return len(self.customer_id)
@@ -281,9 +280,7 @@ class CustomerSummary:
     def take(self, rows: NDArray[Any]) -> "CustomerSummary":
         """The same summary with some rows: a mask or positions."""
         per_row = {
-            f.name: getattr(self, f.name)[rows]
-            for f in fields(self)
-            if isinstance(getattr(self, f.name), np.ndarray)
+            f.name: getattr(self, f.name)[rows] for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)
         }
         return replace(self, **per_row)
 
@@ -367,5 +364,3 @@ class Forecast:
 
         names = ["customer_id", "mean", "sd", "q05", "q50", "q95"]
         return pd.DataFrame({name: getattr(self, name) for name in names})
-
-

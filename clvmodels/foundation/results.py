@@ -5,7 +5,7 @@ precision; `None` where there is none. Keys of methods, cells, reasons and check
 text catalogues. Seconds, megabytes and machine are not here: they live in manifest.json.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clvmodels.foundation.records import LedgerLine
 
@@ -62,7 +62,7 @@ class DataSection:
     holdout_purchases: int
     holdout_amount: float
     holdout_buyers: int
-    warnings: list[str]
+    notes: list[LedgerLine]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,11 @@ class Period:
 
 @dataclass(frozen=True)
 class ValueSection:
-    """The base on the decision date, looking `horizon` units ahead; predictive, summed over customers."""
+    """The base on the decision date, looking `horizon` units ahead; predictive, summed over customers.
+
+    At risk are customers of high current value whose chance of being active is below `at_risk_below`;
+    lost are those whose chance to buy again within the horizon is below `lost_below`.
+    """
 
     as_of: str
     horizon: float
@@ -96,8 +100,10 @@ class ValueSection:
     new_customer_clv: Estimate
     acquisition_ceiling: float
     acquisition_share: float
+    at_risk_below: float
     at_risk_customers: int
     at_risk_current_value: float
+    lost_below: float
     lost_customers: int
     lorenz: list[tuple[float, float]]
 
@@ -273,12 +279,16 @@ class Duel:
 
 @dataclass(frozen=True)
 class ComparisonSection:
-    """The contest on held-out purchases and spend."""
+    """The contest on held-out purchases and spend.
+
+    `left_out` has the methods of the study that gave no forecast on these data, and what they said.
+    """
 
     model: str
     methods: list[str]
     scores: list[Score]
     duels: list[Duel]
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

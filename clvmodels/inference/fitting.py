@@ -185,9 +185,7 @@ def _patterns(model: Model, customers: CustomerSummary) -> Patterns:
 def _priors(model: Model, scale: DataScale, given: Mapping[str, LogNormal]) -> dict[str, LogNormal]:
     unknown = set(given) - set(model.parameter_names)
     if unknown:
-        raise FitError(
-            f"priors for {', '.join(sorted(unknown))}: {model.name} has {', '.join(model.parameter_names)}."
-        )
+        raise FitError(f"priors for {', '.join(sorted(unknown))}: {model.name} has {', '.join(model.parameter_names)}.")
     return {p.name: given.get(p.name, p.default_prior(scale)) for p in model.parameters}
 
 

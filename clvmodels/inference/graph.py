@@ -47,5 +47,5 @@ def pymc_model(target: Target, mode: Mode) -> pm.Model:
         rows = target.model.log_likelihood(parameters, target.patterns, TENSOR_OPS)
         pm.Potential("log_likelihood", pt.sum(rows * target.patterns.n_customers))
         for i, name in enumerate(names):
-            pm.Potential(f"log_prior_{name}", target.priors[name].log_density_of_log(eta[i], TENSOR_OPS))
+            pm.Potential(f"log_prior_{name}", target.priors[name].log_density_of_log(eta[i]))
     return graph

@@ -78,4 +78,4 @@ def resample(sample: WeightedSample, size: int, rng: np.random.Generator) -> Flo
     ladder = np.cumsum(sample.weights[shuffled])
     rungs = (np.arange(size) + rng.random()) / size
     kept: IntArray = np.minimum(np.searchsorted(ladder, rungs * ladder[-1]), len(ladder) - 1)
-    return sample.eta[shuffled[rng.permutation(kept)]]
+    return np.asarray(sample.eta[shuffled[rng.permutation(kept)]])

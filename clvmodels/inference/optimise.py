@@ -12,6 +12,7 @@ from clvmodels.inference.target import Target, log_density
 
 DECREMENT_LIMIT = 1e-6  # expected gain in log density of one more Newton step
 SCREENED_STARTS = 32
+NEWTON_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,23 @@ def find_mode(target: Target) -> Mode:
         If no start leads to a point with a positive definite curvature.
     """
     eta = _search(target, _best_start(target))
-    for _ in range(20):
-        gradient, precision = _gradient(target, eta), _precision(target, eta)
-        if linalg.eigvalsh(precision)[0] <= 0:
-            raise _not_identified(target, eta, gradient)
-        step = linalg.solve(precision, gradient, assume_a="pos")
-        decrement = float(gradient @ step) / 2
-        if decrement <= DECREMENT_LIMIT / 100:
+    step, mode = _newton_step(target, eta)
+    for _ in range(NEWTON_STEPS):
+        if mode.decrement <= DECREMENT_LIMIT / 100:
             break
         eta = _accept(target, eta, step)
-    return Mode(eta, float(log_density(target, eta[None])[0]), precision, decrement)
+        step, mode = _newton_step(target, eta)
+    return mode
+
+
+def _newton_step(target: Target, eta: FloatArray) -> tuple[FloatArray, Mode]:
+    """The step from eta to where a parabola is highest, and eta as a mode with what that step would gain."""
+    gradient, precision = _gradient(target, eta), _precision(target, eta)
+    if linalg.eigvalsh(precision)[0] <= 0:
+        raise _not_identified(target, eta, gradient)
+    step = np.asarray(linalg.solve(precision, gradient, assume_a="pos"))
+    here = float(log_density(target, eta[None])[0])
+    return step, Mode(eta, here, precision, float(gradient @ step) / 2)
 
 
 def _best_start(target: Target) -> FloatArray:
@@ -79,10 +87,17 @@ def _best_start(target: Target) -> FloatArray:
 def _search(target: Target, start: FloatArray) -> FloatArray:
     """BFGS on the mean log density a customer, so that steps mean the same for any number of customers."""
     customers = target.patterns.n_customers.sum()
+
+    def loss(eta: FloatArray) -> float:
+        return -float(log_density(target, eta[None])[0]) / customers
+
+    def slope(eta: FloatArray) -> FloatArray:
+        return np.asarray(-_gradient(target, eta) / customers)
+
     found = optimize.minimize(
-        lambda eta: -float(log_density(target, eta[None])[0]) / customers,
+        loss,
         start,
-        jac=lambda eta: -_gradient(target, eta) / customers,
+        jac=slope,
         method="BFGS",
         options={"gtol": 1e-6, "maxiter": 200},
     )
@@ -95,7 +110,7 @@ def _accept(target: Target, eta: FloatArray, step: FloatArray) -> FloatArray:
     for halving in range(12):
         there = eta + step / 2**halving
         if log_density(target, there[None])[0] >= here - 1e-9 * abs(here):
-            return there
+            return np.asarray(there)
     return eta
 
 
@@ -103,7 +118,7 @@ def _gradient(target: Target, eta: FloatArray, width: float = 1e-4) -> FloatArra
     """Central differences of the log density, all points in one call; shape (P,)."""
     steps = width * np.eye(len(eta))
     ahead, behind = np.split(log_density(target, np.concatenate([eta + steps, eta - steps])), 2)
-    return (ahead - behind) / (2 * width)
+    return np.asarray((ahead - behind) / (2 * width))
 
 
 def _precision(target: Target, eta: FloatArray, width: float = 2e-3) -> FloatArray:
@@ -111,13 +126,11 @@ def _precision(target: Target, eta: FloatArray, width: float = 2e-3) -> FloatArr
     size = len(eta)
     steps = width * np.eye(size)
     rows, columns = np.triu_indices(size)
-    corners = [
-        eta + i * steps[rows] + j * steps[columns] for i, j in ((1, 1), (1, -1), (-1, 1), (-1, -1))
-    ]
+    corners = [eta + i * steps[rows] + j * steps[columns] for i, j in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
     both, first, second, neither = np.split(log_density(target, np.concatenate(corners)), 4)
     hessian = np.empty((size, size))
     hessian[rows, columns] = hessian[columns, rows] = (both - first - second + neither) / (4 * width**2)
-    return -hessian
+    return np.asarray(-hessian)
 
 
 def _not_identified(target: Target, eta: FloatArray, gradient: FloatArray) -> FitError:

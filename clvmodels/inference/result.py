@@ -120,7 +120,9 @@ def require_positive(values: dict[str, float], model: Model) -> dict[str, float]
     expected = set(model.parameter_names)
     if set(values) != expected:
         odd = ", ".join(sorted(set(values) ^ expected))
-        raise FitError(f"{model.name} has the parameters {', '.join(model.parameter_names)}; missing or unknown: {odd}.")
+        raise FitError(
+            f"{model.name} has the parameters {', '.join(model.parameter_names)}; missing or unknown: {odd}."
+        )
     for name, value in values.items():
         if not (np.isfinite(value) and value > 0):
             raise FitError(f"{model.name}: {name} = {value}: expected a finite number above 0.")

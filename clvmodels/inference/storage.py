@@ -41,7 +41,7 @@ def save_fit(fit: Fit, path: Path) -> None:
     compression = {name: {"zlib": True, "complevel": 1} for name in fit.model.parameter_names}
     try:
         stored.to_netcdf(partial, engine="h5netcdf", encoding=compression)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -60,9 +60,7 @@ def total_log_likelihood(model: Model, patterns: Patterns, parameters: Draws) ->
 def log_prior(target: Target, eta: FloatArray) -> FloatArray:
     """Log prior density of eta, shape (S,); 0 for a target without priors."""
     names = target.model.parameter_names
-    terms = [
-        prior.log_density_of_log(eta[:, names.index(name)], NUMPY_OPS) for name, prior in target.priors.items()
-    ]
+    terms = [prior.log_density_of_log(eta[:, names.index(name)]) for name, prior in target.priors.items()]
     return np.sum(terms, axis=0) if terms else np.zeros(len(eta))
 
 

@@ -60,7 +60,7 @@ def p_alive(parameters: Draws, frequency: FloatArray, recency: FloatArray, T: Fl
     silence = np.log1p((T - recency) / (alpha + recency))  # log((alpha + T) / (alpha + t_x))
     odds_of_leaving = np.where(x > 0, a / (b + np.maximum(x, 1.0) - 1), 0.0)
     with np.errstate(divide="ignore"):  # log 0 = -inf at x = 0: surely alive
-        return special.expit(-(np.log(odds_of_leaving) + (r + x) * silence))
+        return np.asarray(special.expit(-(np.log(odds_of_leaving) + (r + x) * silence)))
 
 
 def expected_purchases(
@@ -108,7 +108,7 @@ def purchase_pmf(parameters: Draws, purchases: IntArray, horizon: Any) -> FloatA
     last = np.maximum(k, 1.0)
     left = np.exp(special.betaln(a + 1, b + last - 1) - special.betaln(a, b))
     left = left * special.betainc(last, r, horizon / (alpha + horizon))
-    return stayed + np.where(k > 0, left, 0.0)
+    return np.asarray(stayed + np.where(k > 0, left, 0.0))
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -150,6 +150,7 @@ BG_NBD = Model(
     quantities={
         "p_alive": p_alive,
         "expected_purchases": expected_purchases,
+        "purchases_if_alive": purchases_if_alive,
         "expected_purchases_new": expected_purchases_new,
         "purchase_pmf": purchase_pmf,
     },

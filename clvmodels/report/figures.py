@@ -96,9 +96,7 @@ def sizes(panels: int, *, height: float, narrow_height: float) -> tuple[Size, Si
     """Panels side by side in pairs on a desk, one below the other on a phone; heights are a panel row's."""
     columns = min(panels, 2)
     rows = -(-panels // columns)
-    return Size("wide", 720, height * rows, rows, columns), Size(
-        "narrow", 346, narrow_height * panels, panels, 1
-    )
+    return Size("wide", 720, height * rows, rows, columns), Size("narrow", 346, narrow_height * panels, panels, 1)
 
 
 def draw(key: str, description: str, plot: Plot, both: tuple[Size, Size]) -> tuple[str, str]:
@@ -293,19 +291,13 @@ def _corner_names(axes: Axes, names: Mapping[str, str]) -> None:
         )
 
 
-def history(
-    periods: Sequence[Period], labels: Sequence[str], words: Mapping[str, str], numbers: Numbers
-) -> Plot:
+def history(periods: Sequence[Period], labels: Sequence[str], words: Mapping[str, str], numbers: Numbers) -> Plot:
     """New customers a period, and beside them repeat purchases."""
 
     def plot(panels: Panels, _size: Size) -> None:
         place = np.arange(len(periods))
-        for axes, field, colour in zip(
-            panels, ("new_customers", "repeat_purchases"), (ACTUAL, MODEL), strict=True
-        ):
-            axes.bar(
-                place, [getattr(period, field) for period in periods], width=0.72, color=colour, linewidth=0
-            )
+        for axes, field, colour in zip(panels, ("new_customers", "repeat_purchases"), (ACTUAL, MODEL), strict=True):
+            axes.bar(place, [getattr(period, field) for period in periods], width=0.72, color=colour, linewidth=0)
             axes.set_title(words[field])
             _count_axis(axes, numbers, ticks=4)
             _dates_axis(axes, labels, most=4)
@@ -376,9 +368,7 @@ def calibration(
         ):
             place = np.arange(len(rows))
             low, high = np.array([row.low for row in rows]), np.array([row.high for row in rows])
-            axes.bar(
-                place, high - low, 0.62, bottom=low, color=MODEL, alpha=0.25, linewidth=0, label=words["band"]
-            )
+            axes.bar(place, high - low, 0.62, bottom=low, color=MODEL, alpha=0.25, linewidth=0, label=words["band"])
             axes.plot(
                 place,
                 [row.expected for row in rows],
@@ -388,9 +378,7 @@ def calibration(
                 markeredgewidth=2.2,
                 label=words["expected"],
             )
-            axes.plot(
-                place, [row.actual for row in rows], "o", color=ACTUAL, markersize=5.5, label=words["actual"]
-            )
+            axes.plot(place, [row.actual for row in rows], "o", color=ACTUAL, markersize=5.5, label=words["actual"])
             axes.set_xticks(place, names)
             axes.set_xlabel(below)
             _count_axis(axes, numbers)
@@ -407,9 +395,7 @@ def pit(shares: Mapping[str, Sequence[float]], words: Mapping[str, str], numbers
     def plot(panels: Panels, _size: Size) -> None:
         for axes, (outcome, bars) in zip(panels, shares.items(), strict=True):
             edges = np.linspace(0, 1, len(bars) + 1)
-            axes.bar(
-                edges[:-1], bars, width=0.9 / len(bars), align="edge", color=MODEL, alpha=0.75, linewidth=0
-            )
+            axes.bar(edges[:-1], bars, width=0.9 / len(bars), align="edge", color=MODEL, alpha=0.75, linewidth=0)
             axes.axhline(1 / len(bars), color=ACTUAL, linewidth=1.4)
             axes.set_xlim(0, 1)
             axes.set_ylim(0, max(1.25 * max(bars), 2 / len(bars)))
@@ -446,9 +432,7 @@ def contest(
                         alpha=0.35,
                         solid_capstyle="round",
                     )
-                axes.plot(
-                    [np.nan if row.value is None else row.value], [y], "o", color=colour, markersize=6.5
-                )
+                axes.plot([np.nan if row.value is None else row.value], [y], "o", color=colour, markersize=6.5)
             axes.set_yticks(place, [names[row.method] for row in rows])
             for label, row in zip(axes.get_yticklabels(), rows, strict=True):
                 label.set_color(MODEL if row.method == model else INK)

@@ -28,12 +28,8 @@ def woff2_subset(family: str, characters: Iterable[str]) -> bytes:
     from fontTools.ttLib import TTFont
 
     with TTFont(io.BytesIO(font_file(family).read_bytes()), recalcTimestamp=False, lazy=True) as font:
-        subsetter = Subsetter(
-            Options(layout_features=["kern", "pwid"], hinting=False, recalc_timestamp=False)
-        )
-        subsetter.populate(
-            unicodes=sorted({ord(character) for character in characters} | set(map(ord, TYPED)))
-        )
+        subsetter = Subsetter(Options(layout_features=["kern", "pwid"], hinting=False, recalc_timestamp=False))
+        subsetter.populate(unicodes=sorted({ord(character) for character in characters} | set(map(ord, TYPED))))
         subsetter.subset(font)
         font.flavor = "woff2"
         target = io.BytesIO()

@@ -34,9 +34,7 @@ def read_results(path: str | Path) -> StudyResults:
     path = Path(path)
     source = path / "results.json" if path.is_dir() else path
     if not source.is_file():
-        raise StudyError(
-            f"{source}: no such file. Run the study first: it leaves results.json in its folder."
-        )
+        raise StudyError(f"{source}: no such file. Run the study first: it leaves results.json in its folder.")
     try:
         return msgspec.json.decode(source.read_bytes(), type=StudyResults)
     except msgspec.DecodeError as error:

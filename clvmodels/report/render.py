@@ -76,9 +76,7 @@ def render_page(source: Source, language: str) -> str:
     parts = [
         (
             section.key,
-            environment.get_template(f"{section.key}.html.j2").render(
-                _context(section.build(source, voice), voice)
-            ),
+            environment.get_template(f"{section.key}.html.j2").render(_context(section.build(source, voice), voice)),
         )
         for section in SECTIONS
     ]
@@ -89,9 +87,7 @@ def render_page(source: Source, language: str) -> str:
 @cache
 def _environment() -> Environment:
     loader = PackageLoader("clvmodels.report", "templates")
-    return Environment(
-        loader=loader, undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    return Environment(loader=loader, undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 def _context(section: dict[str, Any], voice: Voice) -> dict[str, Any]:
@@ -106,9 +102,7 @@ def _page_context(source: Source, voice: Voice, parts: list[tuple[str, str]]) ->
     return {
         "language": {"en": "en", "zh": "zh-Hans"}.get(language, language),
         "others": [
-            (code, page_name(code), read_words(code).at("page.name"))
-            for code in languages()
-            if code != language
+            (code, page_name(code), read_words(code).at("page.name")) for code in languages() if code != language
         ],
         "title": study.title.get(language, study.name),
         "background": study.background.get(language, ""),
@@ -117,9 +111,7 @@ def _page_context(source: Source, voice: Voice, parts: list[tuple[str, str]]) ->
             voice.say("page.looking", horizon=voice.length(value.horizon)),
             voice.say("page.money_note", currency=voice.words.name("currency", study.currency)),
         ],
-        "parts": [
-            (key, voice.text(f"sections.{key}"), Markup(html)) for key, html in parts
-        ],  # escaped when rendered
+        "parts": [(key, voice.text(f"sections.{key}"), Markup(html)) for key, html in parts],  # escaped when rendered
         "made_by": voice.say(
             "page.made_by",
             version=study.version,

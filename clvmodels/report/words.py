@@ -63,9 +63,7 @@ class Words:
 def languages() -> tuple[str, ...]:
     """Codes of the languages that have a catalogue."""
     texts = files("clvmodels.report") / "text"
-    return tuple(
-        sorted(item.name.removesuffix(".toml") for item in texts.iterdir() if item.name.endswith(".toml"))
-    )
+    return tuple(sorted(item.name.removesuffix(".toml") for item in texts.iterdir() if item.name.endswith(".toml")))
 
 
 @cache

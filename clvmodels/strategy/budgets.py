@@ -147,9 +147,7 @@ def require_same_customers(matrix: ValueMatrix, value: Forecast) -> None:
         If the ids differ, or their order.
     """
     if not np.array_equal(matrix.customer_id, value.customer_id):
-        raise DataError(
-            f"the matrix and the forecast of {value.quantity} list different customers, or another order."
-        )
+        raise DataError(f"the matrix and the forecast of {value.quantity} list different customers, or another order.")
 
 
 def _mean(values: FloatArray) -> float:

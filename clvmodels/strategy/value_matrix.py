@@ -134,9 +134,7 @@ def value_matrix(
         }
         counts += _count_cells(_high(of_current, at["current"]), _high(of_future, at["future"]))
         for dimension, values in at.items():
-            thresholds[dimension].append(
-                np.broadcast_to(values, max(of_current.shape[1], of_future.shape[1]))
-            )
+            thresholds[dimension].append(np.broadcast_to(values, max(of_current.shape[1], of_future.shape[1])))
 
     n_draws = counts[0].sum()
     chosen = np.argmin(counts @ losses, axis=1)  # on whole counts, so that a tie is a tie: the first cell
@@ -236,13 +234,9 @@ def _column(value: Forecast | ArrayLike, name: str) -> FloatArray:
 
 def _shared_ids(current: Forecast | ArrayLike, future: Forecast | ArrayLike) -> IdArray:
     """The customers of both, row numbers where neither knows ids."""
-    sizes = [
-        len(value) if isinstance(value, Forecast) else len(np.asarray(value)) for value in (current, future)
-    ]
+    sizes = [len(value) if isinstance(value, Forecast) else len(np.asarray(value)) for value in (current, future)]
     if sizes[0] != sizes[1]:
-        raise DataError(
-            f"current has {sizes[0]} customers and future {sizes[1]}: give both for the same customers."
-        )
+        raise DataError(f"current has {sizes[0]} customers and future {sizes[1]}: give both for the same customers.")
     ids = [value.customer_id for value in (current, future) if isinstance(value, Forecast)]
     if len(ids) == 2 and not np.array_equal(ids[0], ids[1]):
         raise DataError("current and future list different customers, or the same in another order.")
@@ -285,7 +279,5 @@ def _vocabulary(names: str | Mapping[str, str]) -> Mapping[str, str]:
     text = resources.files("clvmodels.strategy").joinpath("vocabularies.toml").read_text(encoding="utf-8")
     vocabularies: dict[str, dict[str, str]] = tomllib.loads(text)
     if names not in vocabularies:
-        raise DataError(
-            f'names = "{names}": expected one of {", ".join(vocabularies)}, or a name for each cell.'
-        )
+        raise DataError(f'names = "{names}": expected one of {", ".join(vocabularies)}, or a name for each cell.')
     return vocabularies[names]

@@ -24,7 +24,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """A table of a study file."""
 
 
-class DataTable(Table):
+class DataTable(Table, frozen=True):
     """[data]: where the log is and how to read it; see `clvmodels.read_transactions`."""
 
     source: str
@@ -37,7 +37,7 @@ class DataTable(Table):
     refunds: Literal["net", "drop", "keep"] = "net"
 
 
-class WindowTable(Table):
+class WindowTable(Table, frozen=True):
     """[window]: the last day that the models see, and the last day of the check."""
 
     calibration_end: dt.date
@@ -45,14 +45,14 @@ class WindowTable(Table):
     unit: TimeUnit = "week"
 
 
-class ModelsTable(Table):
+class ModelsTable(Table, frozen=True):
     """[models]: registry names."""
 
     purchases: str = "bg_nbd"
     spend: str = "gamma_gamma"
 
 
-class FitTable(Table):
+class FitTable(Table, frozen=True):
     """[fit]: the method that forecasts rest on, and those shown beside it."""
 
     method: Literal["laplace", "nuts"] = "laplace"
@@ -60,7 +60,7 @@ class FitTable(Table):
     compare: tuple[Literal["mle", "laplace", "nuts"], ...] = ()
 
 
-class KeepShares(Table):
+class KeepShares(Table, frozen=True):
     """[value.keep_share]: by cell of the matrix, most to spend on keeping a customer, of expected future value."""
 
     high_high: Share = 0.2
@@ -69,7 +69,7 @@ class KeepShares(Table):
     low_low: Share = 0.05
 
 
-class ValueTable(Table):
+class ValueTable(Table, frozen=True):
     """[value]: the decision. `as_of` defaults to the last day of the log; `horizon` is in the window's unit."""
 
     horizon: Positive
@@ -81,7 +81,7 @@ class ValueTable(Table):
     win_share: Share = 0.4
 
 
-class CutTable(Table):
+class CutTable(Table, frozen=True):
     """A threshold of the matrix: quantile = 0.8, amount = 100.0 or share_of_value = 0.8; exactly one."""
 
     quantile: Share | None = None
@@ -89,7 +89,7 @@ class CutTable(Table):
     share_of_value: Share | None = None
 
 
-class MatrixTable(Table):
+class MatrixTable(Table, frozen=True):
     """[matrix]: the vocabulary, the two cuts, and the probability below which a label is in doubt."""
 
     names: Literal["treatment", "metal"] = "treatment"
@@ -98,14 +98,14 @@ class MatrixTable(Table):
     future: CutTable = CutTable(quantile=0.8)
 
 
-class ContestTable(Table):
+class ContestTable(Table, frozen=True):
     """[contest]: baselines of the comparison, and bootstrap replicates over customers."""
 
     baselines: tuple[str, ...] = ("abc", "rfm", "same_rate", "lifetimes")
     replicates: Annotated[int, msgspec.Meta(ge=100)] = 400
 
 
-class Study(Table):
+class Study(Table, frozen=True):
     """A study file as a record. `title` and `background` are by language code."""
 
     name: str
@@ -174,10 +174,10 @@ def _refuse_contradictions(path: Path, study: Study) -> None:
             f"{path}, name = {study.name!r}: expected letters, digits, - and _, since reports/<name> is named so."
         )
     if not study.languages:
-        raise StudyError(f"{path}, languages = []: expected at least one of \"en\", \"zh\".")
+        raise StudyError(f'{path}, languages = []: expected at least one of "en", "zh".')
     for language in study.languages:
         if language not in study.title:
-            raise StudyError(f"{path}, [title]: there is no title for the language \"{language}\".")
+            raise StudyError(f'{path}, [title]: there is no title for the language "{language}".')
     for name in ("current", "future"):
         table = getattr(study.matrix, name)
         if sum(value is not None for value in (table.quantile, table.amount, table.share_of_value)) != 1:
@@ -203,7 +203,7 @@ def _explain(path: Path, content: dict[str, Any], problem: str) -> str:
     missing = re.search(r"missing required field `(.+)`", message)
     if missing:
         return f'{path}{_table(keys)}: the key "{missing[1]}" is missing.'
-    seen = content
+    seen: Any = content
     for key in keys:
         name = re.sub(r"\[\.\.\.\]|\[\d+\]", "", key)
         seen = seen.get(name, {}) if isinstance(seen, dict) else seen

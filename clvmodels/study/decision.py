@@ -11,6 +11,7 @@ from clvmodels.baselines import BASELINES
 from clvmodels.data import customer_summary
 from clvmodels.forecast import expected_clv, predict, sample_future
 from clvmodels.forecast.future import Future
+from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
 from clvmodels.foundation.results import ActOn, Estimate, MatrixPoint, MatrixSection, ValueSection
@@ -76,7 +77,7 @@ class Decision:
 def decide(study: Study, log: TransactionLog, steps: Steps) -> Decision:
     """Fit on all data, forecast every customer, and set out who needs what."""
     outlook = _outlook(study, log, steps)
-    with steps.step("customers, segments and strategy"):
+    with steps.step("strategy", "customers, segments and strategy"):
         table = _customer_table(study, outlook)
         return Decision(
             outlook=outlook,
@@ -90,11 +91,12 @@ def decide(study: Study, log: TransactionLog, steps: Steps) -> Decision:
 
 def _outlook(study: Study, log: TransactionLog, steps: Steps) -> Outlook:
     as_of = study.value.as_of or log.last_date
-    with steps.step(f"fit on all data until {as_of}"):
+    with steps.step("fit_all", f"fit on all data until {as_of}"):
         window = Window(as_of, unit=study.window.unit)
         customers = customer_summary(log, window, current_days=study.value.current_days)
         fits = fit_pair(study, customers, study.fit.method, "decision")
-    with steps.step(f"forecast the next {study.value.horizon:g} {study.window.unit}s of each customer"):
+    ahead = f"{study.value.horizon:g} {study.window.unit}s"
+    with steps.step("forecast", f"forecast the next {ahead} of each customer"):
         future = sample_future(
             *fits,
             customers,
@@ -105,7 +107,7 @@ def _outlook(study: Study, log: TransactionLog, steps: Steps) -> Outlook:
         )
         alive = predict(fits[0], customers, quantity="p_alive")
         p_buy, buyers = _buyers(future.purchases)
-    with steps.step("value matrix"):
+    with steps.step("matrix", "value matrix"):
         matrix = value_matrix(
             customers.current_value * study.value.margin,
             future.clv,
@@ -175,8 +177,10 @@ def _value_section(study: Study, outlook: Outlook) -> ValueSection:
         new_customer_clv=new_customer,
         acquisition_ceiling=acquisition_ceiling(new_customer.mean, share=value.win_share),
         acquisition_share=value.win_share,
+        at_risk_below=ALIVE_LIMIT,
         at_risk_customers=int(at_risk.sum()),
         at_risk_current_value=float(current[at_risk].sum()),
+        lost_below=BUY_LIMIT,
         lost_customers=int((outlook.p_buy < BUY_LIMIT).sum()),
         lorenz=_lorenz(future.clv.mean[order]),
     )
@@ -266,7 +270,7 @@ def _act_on(outlook: Outlook) -> list[ActOn]:
     lists = {
         "protect": ((cell == "high_high") & ~doubtful & ~silent, clv),
         "grow": ((cell == "low_high") & ~silent, clv),
-        "win_back": (silent, current * (1 - outlook.alive.mean)),
+        "win_back": (silent, outlook.ceiling),
         "undecided": (doubtful & (cell != "low_high") & ~silent, clv),
     }
     rows: list[ActOn] = []
@@ -313,10 +317,17 @@ def _customer_table(study: Study, outlook: Outlook) -> pd.DataFrame:
     frame["tier"] = tiers(outlook.future.clv.mean, customers.customer_id)
     frame["stage"] = stages(customers.frequency, outlook.alive.mean, outlook.p_buy)
     for name in study.contest.baselines:
-        forecasts = BASELINES[name].forecasts(customers, study.value.horizon)
-        scored = next(forecasts[key] for key in ("score", "spend", "purchases") if key in forecasts)
-        frame[f"{name}_score"] = scored.mean
+        frame[f"{name}_score"] = _baseline_score(name, customers, study.value.horizon)
     return frame
+
+
+def _baseline_score(name: str, customers: CustomerSummary, horizon: float) -> FloatArray:
+    """What a baseline ranks customers by, shape (N,); NaN where it gives no forecast on these data."""
+    try:
+        forecasts = BASELINES[name].forecasts(customers, horizon)
+    except FitError:  # another package's fit; the contest names it
+        return np.full(len(customers), np.nan)
+    return next(forecasts[key].mean for key in ("score", "spend", "purchases") if key in forecasts)
 
 
 def _segments(table: pd.DataFrame, clv: Forecast) -> pd.DataFrame:

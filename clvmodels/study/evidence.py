@@ -1,6 +1,6 @@
 """The first half of a study: a forecast made on calibration_end, held against the days after it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from clvmodels.evaluation.tracking import tracking_points
 from clvmodels.forecast import purchases_by_period as predicted_by_period
 from clvmodels.forecast import sample_future
 from clvmodels.forecast.future import Future
+from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog
 from clvmodels.foundation.results import ComparisonSection, EvidenceSection, TrackingPoint
@@ -45,16 +46,17 @@ class Evidence:
 def gather_evidence(study: Study, log: TransactionLog, steps: Steps) -> Evidence:
     """Fit on the calibration, forecast the holdout, and score every method on it."""
     window = study.contest_window
-    with steps.step("summarise the calibration and the holdout"):
+    with steps.step("summarise", "summarise the calibration and the holdout"):
         customers = customer_summary(log, window, current_days=study.value.current_days)
         holdout = holdout_summary(log, window)
-    with steps.step(f"fit {study.models.purchases} and {study.models.spend} on the calibration"):
+    models = f"{study.models.purchases} and {study.models.spend}"
+    with steps.step("fit_calibration", f"fit {models} on the calibration"):
         main = fit_pair(study, customers, study.fit.method, "calibration")
     beside: tuple[Fit, ...] = ()
     for method in study.fit.compare:
-        with steps.step(f"the same by {method}"):
+        with steps.step(f"compare_{method}", f"the same by {method}"):
             beside += fit_pair(study, customers, method, "calibration")
-    with steps.step("forecast the holdout"):
+    with steps.step("forecast_holdout", "forecast the holdout and check it"):
         future = sample_future(
             *main,
             customers,
@@ -64,7 +66,7 @@ def gather_evidence(study: Study, log: TransactionLog, steps: Steps) -> Evidence
         )
         checks = _predictive_checks(study, future, customers, holdout)
         section = _section(study, log, customers, main[0], future, checks)
-    with steps.step("contest with " + ", ".join(study.contest.baselines)):
+    with steps.step("contest", "contest with " + ", ".join(study.contest.baselines)):
         comparison = _contest(study, customers, holdout, future, checks)
     return Evidence(customers, holdout, main + beside, future, section, comparison)
 
@@ -151,9 +153,13 @@ def _contest(
     model = study.models.purchases
     horizon = study.contest_window.holdout_length
     forecasts = {model: {"purchases": future.purchases, "spend": future.spend}}
+    left_out = {}
     for name in study.contest.baselines:
-        forecasts[name] = BASELINES[name].forecasts(customers, horizon)
-    return contest(
+        try:
+            forecasts[name] = BASELINES[name].forecasts(customers, horizon)
+        except FitError as problem:  # another package's fit; the study goes on without it and says so
+            left_out[name] = str(problem)
+    comparison = contest(
         forecasts,
         holdout,
         model=model,
@@ -161,3 +167,4 @@ def _contest(
         replicates=study.contest.replicates,
         checks={model: checks},
     )
+    return replace(comparison, left_out=left_out)

@@ -46,7 +46,7 @@ def whole(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as problem:
         raise StudyError(f"{path} could not be written ({problem.strerror}).") from problem
     finally:
@@ -62,7 +62,9 @@ def write_table(frame: Any, path: Path) -> None:
         if path.suffix == ".parquet":
             frame.to_parquet(partial, index=False)
         else:
-            texts = [name for name in frame.columns if frame[name].dtype.kind in "OSTU" or str(frame[name].dtype) == "str"]
+            texts = [
+                name for name in frame.columns if frame[name].dtype.kind in "OSTU" or str(frame[name].dtype) == "str"
+            ]
             safe = frame.assign(**{name: frame[name].map(_not_a_formula) for name in texts})
             safe.to_csv(partial, index=False, lineterminator="\n")
 

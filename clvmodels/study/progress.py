@@ -41,9 +41,9 @@ class Steps:
     done: list[Step] = field(default_factory=list)
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Announce a step, run it, and note what it cost."""
-        self.tell(f"[{len(self.done) + 1}/{self.total}] {name} ...")
+    def step(self, name: str, text: str) -> Iterator[None]:
+        """Announce a step by its text, run it, and note what it cost under its name."""
+        self.tell(f"[{len(self.done) + 1}/{self.total}] {text} ...")
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start

@@ -14,7 +14,6 @@ from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.patterns import IntArray
 from clvmodels.foundation.records import TransactionLog
 from clvmodels.foundation.results import DataSection, Estimate, ModelSection, StudyInfo, StudyResults
-from clvmodels.inference import Fit
 from clvmodels.models import MODELS
 from clvmodels.strategy import estimate
 from clvmodels.study import outputs
@@ -54,12 +53,12 @@ def run_study(
     folder = Path(output) / study.name
     outputs.require_writable(folder)
     steps = Steps(STEPS_BESIDE_COMPARED + len(study.fit.compare), tell)
-    with steps.step("read the log"):
+    with steps.step("read", "read the log"):
         log = _read_log(study)
     evidence = gather_evidence(study, log, steps)
     decision = decide(study, log, steps)
     results = _results(file, study, log, evidence, decision)
-    with steps.step("write results and tables"):
+    with steps.step("write", "write results and tables"):
         files = _write(results, evidence, decision, folder)
     digests = {"study_digest": file.digest, "data_digest": log.digest}
     outputs.write_manifest(folder, outputs.manifest(file.path, digests, study.seed, steps.done, files))
@@ -160,7 +159,7 @@ def _data_section(log: TransactionLog, evidence: Evidence) -> DataSection:
         holdout_purchases=int(holdout.purchases.sum()),
         holdout_amount=float(holdout.amount.sum()),
         holdout_buyers=int((holdout.purchases > 0).sum()),
-        warnings=[],
+        notes=list(log.notes),
     )
 
 

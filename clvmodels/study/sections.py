@@ -8,7 +8,7 @@ from clvmodels.inference import Fit
 
 def fit_row(fit: Fit, window: str) -> FitRow:
     """A fit as the report shows it."""
-    rows = fit.summary().to_dict(orient="index")
+    summary = fit.summary()
     return FitRow(
         model=fit.model.name,
         method=fit.method,
@@ -17,7 +17,7 @@ def fit_row(fit: Fit, window: str) -> FitRow:
         patterns=fit.n_patterns,
         draws=fit.n_draws,
         log_likelihood=fit.log_likelihood,
-        parameters=[_parameter_row(str(name), row, fit) for name, row in rows.items()],
+        parameters=[_parameter_row(str(name), summary.loc[name].to_dict(), fit) for name in summary.index],
         priors={name: (prior.median, prior.sd) for name, prior in fit.priors.items()},
         checks=list(fit.checks),
     )

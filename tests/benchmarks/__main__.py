@@ -1,6 +1,6 @@
 """Each task in fresh processes, one at a time: wall and CPU seconds, and the process's peak memory.
 
-    python -m tests.benchmarks [TASK ...] [--runs 3]
+python -m tests.benchmarks [TASK ...] [--runs 3]
 """
 
 import argparse

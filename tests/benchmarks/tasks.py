@@ -58,9 +58,7 @@ def clv_full() -> Work:
 def clv_million() -> Work:
     fit = clv.fit_at("bg_nbd", {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426})
     spend = clv.fit_at("gamma_gamma", {"p": 6.25, "q": 3.74, "v": 15.44})
-    customers, _ = clv.simulate(
-        "bg_nbd", fit.point, T=39.0, size=1_000_000, seed=1, spend=spend.point
-    )
+    customers, _ = clv.simulate("bg_nbd", fit.point, T=39.0, size=1_000_000, seed=1, spend=spend.point)
     return lambda: clv.sample_clv(fit, spend, customers, horizon=52, annual_discount_rate=0.1, seed=1, draws=100)
 
 

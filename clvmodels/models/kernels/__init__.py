@@ -23,7 +23,5 @@ def kernel_of(model: Model) -> ModuleType:
     """
     name = model.kernel or model.name
     if name not in KERNELS:
-        raise FitError(
-            f"{model.name} has no kernel to draw a customer's future with: use one of {', '.join(KERNELS)}."
-        )
+        raise FitError(f"{model.name} has no kernel to draw a customer's future with: use one of {', '.join(KERNELS)}.")
     return importlib.import_module(f"clvmodels.models.kernels.{name}")

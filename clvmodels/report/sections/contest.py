@@ -29,6 +29,10 @@ def contest(source: Source, voice: Voice) -> dict[str, Any]:
         ),
         "tally": _tally(section, voice),
         "advice": _advice(section, voice),
+        "left_out": [
+            voice.say("contest.left_out", method=_method(key, voice), message=message)
+            for key, message in section.left_out.items()
+        ],
         "lost": _lost(section, voice),
         "won": _won(section, voice),
         "open": _open(section, voice),
@@ -56,10 +60,7 @@ def _value(score: str, value: float | None, voice: Voice) -> str:
 def _tally(section: ComparisonSection, voice: Voice) -> Markup:
     if not section.duels:
         return voice.say("contest.none")
-    count = {
-        verdict: sum(duel.verdict == verdict for duel in section.duels)
-        for verdict in ("model", "method", "open")
-    }
+    count = {verdict: sum(duel.verdict == verdict for duel in section.duels) for verdict in ("model", "method", "open")}
     return voice.say(
         "contest.tally",
         total=voice.count(len(section.duels)),
@@ -112,10 +113,7 @@ def _range(duel: Duel, voice: Voice) -> str:
 def _by_score(duels: Sequence[Duel], verdict: str) -> dict[str, list[Duel]]:
     """Duels of one verdict, score by score."""
     found = [duel for duel in duels if duel.verdict == verdict]
-    return {
-        score: [duel for duel in found if duel.score == score]
-        for score in dict.fromkeys(d.score for d in found)
-    }
+    return {score: [duel for duel in found if duel.score == score] for score in dict.fromkeys(d.score for d in found)}
 
 
 def _won(section: ComparisonSection, voice: Voice) -> list[Markup]:
@@ -129,9 +127,7 @@ def _open(section: ComparisonSection, voice: Voice) -> list[Markup]:
     """One sentence a score: the methods that nothing settles against, and which of them are ahead."""
     return [
         voice.say(
-            "contest.open_ahead"
-            if (ahead := [duel for duel in duels if _is_ahead(duel, voice)])
-            else "contest.open",
+            "contest.open_ahead" if (ahead := [duel for duel in duels if _is_ahead(duel, voice)]) else "contest.open",
             score=_score(score, voice),
             model_value=_value(score, duels[0].model_value, voice),
             methods=_with_values(duels, voice),
@@ -204,8 +200,7 @@ def _figure(section: ComparisonSection, voice: Voice) -> Figure | None:
 
 def _scores_table(rows: Sequence[Score], voice: Voice) -> Table:
     texts = [
-        str(voice.say(f"contest.head_{head}", level=voice.level))
-        for head in ("score", "method", "value", "range")
+        str(voice.say(f"contest.head_{head}", level=voice.level)) for head in ("score", "method", "value", "range")
     ]
     body = tuple(
         (
@@ -230,9 +225,7 @@ def _league(section: ComparisonSection, voice: Voice) -> dict[str, Any]:
         shown = [_value(score, values.get((score, method)), voice) for method in section.methods]
         better = _better(score, voice)
         note = str(voice.say(f"contest.{better}", level=voice.level)) if better else ""
-        rows.append(
-            {"name": _score(score, voice), "note": note, "cells": [(text, text == best) for text in shown]}
-        )
+        rows.append({"name": _score(score, voice), "note": note, "cells": [(text, text == best) for text in shown]})
     heads = [(_method(method, voice), method == section.model) for method in section.methods]
     return {"heads": heads, "rows": rows}
 

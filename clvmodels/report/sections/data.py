@@ -30,7 +30,7 @@ def data(source: Source, voice: Voice) -> dict[str, Any]:
         "windows": _windows(section, voice),
         "ledger": _ledger(section.ledger, "table_ledger", voice),
         "set_aside": _ledger(section.set_aside, "table_set_aside", voice) if section.set_aside else None,
-        "warnings": section.warnings,
+        "notes": _ledger(section.notes, "table_notes", voice) if section.notes else None,
     }
 
 

@@ -20,9 +20,7 @@ def downloads(source: Source, voice: Voice) -> dict[str, Any]:
     """The files that are there, and the costs of the run."""
     return {
         "files": [
-            (name, voice.text(f"downloads.{name.replace('.', '_')}"))
-            for name in FILES
-            if name in source.downloads
+            (name, voice.text(f"downloads.{name.replace('.', '_')}")) for name in FILES if name in source.downloads
         ],
         "costs": _costs(source.costs, voice) if source.costs else None,
     }
@@ -31,6 +29,7 @@ def downloads(source: Source, voice: Voice) -> dict[str, Any]:
 def _costs(costs: list[Cost], voice: Voice) -> Table:
     texts = [voice.text(f"downloads.head_{head}") for head in ("step", "seconds", "megabytes")]
     rows = tuple(
-        (cost.step, voice.numbers.decimal(cost.seconds, 1), voice.count(cost.megabytes)) for cost in costs
+        (voice.words.name("steps", cost.step), voice.numbers.decimal(cost.seconds, 1), voice.count(cost.megabytes))
+        for cost in costs
     )
     return Table(voice.text("downloads.costs"), columns(*texts), rows)

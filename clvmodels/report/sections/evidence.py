@@ -251,9 +251,7 @@ def _coverage(rows: Sequence[CoverageRow], voice: Voice) -> dict[str, Any]:
     heads = ("outcome", "stated", "covered", "covered_range")
     texts = [str(voice.say(f"evidence.head_{head}", level=voice.level)) for head in heads]
     return {
-        "text": voice.say("evidence.coverage_text", level=voice.level, **at_level)
-        if len(at_level) == 2
-        else "",
+        "text": voice.say("evidence.coverage_text", level=voice.level, **at_level) if len(at_level) == 2 else "",
         "short": voice.say("evidence.coverage_short", rows=voice.numbers.listed(short)) if short else "",
         "table": Table(voice.text("evidence.table_coverage"), columns(*texts), body) if body else None,
     }
@@ -279,9 +277,7 @@ def _pit_figure(section: EvidenceSection, voice: Voice) -> Figure:
     wide, narrow = figures.draw("pit", voice.text("evidence.alt_pit"), plot, both)
     rows = [
         Bin(position / len(section.pit_purchases), purchases, spend)
-        for position, (purchases, spend) in enumerate(
-            zip(section.pit_purchases, section.pit_spend, strict=False)
-        )
+        for position, (purchases, spend) in enumerate(zip(section.pit_purchases, section.pit_spend, strict=False))
     ]
     body = tuple((form(row.start), form(row.purchases, 1), form(row.spend, 1)) for row in rows)
     texts = (voice.text("evidence.head_bin"), words["purchases"], words["spend"])

@@ -28,9 +28,7 @@ def explorer(source: Source, voice: Voice) -> dict[str, Any]:
     shown = _largest(table, "clv_mean", SHOWN)
     fields = [field for field in _fields(voice) if field.name in table.column_names]
     return {
-        "intro": voice.say(
-            "explorer.intro", count=voice.count(len(shown)), customers=voice.count(table.num_rows)
-        ),
+        "intro": voice.say("explorer.intro", count=voice.count(len(shown)), customers=voice.count(table.num_rows)),
         "heads": [voice.text(f"act_on.head_{field.head}") for field in fields],
         "rows": [_row(row, fields, names, voice) for row in shown],
         "types": [(key, names[key]) for key in CELL_ORDER if key in names],

@@ -91,9 +91,7 @@ def _development(results: StudyResults, voice: Voice) -> Markup:
 
 def _keeping(results: StudyResults, voice: Voice) -> Markup:
     alive = results.value.alive
-    return voice.say(
-        "lifecycle.keeping_text", alive=voice.count(alive.mean), range=voice.counts_between(alive)
-    )
+    return voice.say("lifecycle.keeping_text", alive=voice.count(alive.mean), range=voice.counts_between(alive))
 
 
 def _losing(results: StudyResults, voice: Voice) -> Markup:
@@ -102,7 +100,10 @@ def _losing(results: StudyResults, voice: Voice) -> Markup:
         "lifecycle.losing_text",
         at_risk=voice.count(value.at_risk_customers),
         value=voice.numbers.compact(value.at_risk_current_value),
+        at_risk_below=voice.numbers.share(value.at_risk_below),
         lost=voice.count(value.lost_customers),
+        lost_below=voice.numbers.share(value.lost_below),
+        horizon=voice.length(value.horizon),
     )
 
 
@@ -161,9 +162,7 @@ def _concentration_figure(results: StudyResults, voice: Voice) -> Figure:
     curve, share = results.value.lorenz, voice.numbers.share
     customers, value = np.array([(0.0, 0.0), *curve]).T
     held = [Share(part, float(np.interp(part, customers, value))) for part in SHOWN_SHARES]
-    caption = voice.say(
-        "lifecycle.caption_concentration", half=share(float(np.interp(HALF, value, customers)), 1)
-    )
+    caption = voice.say("lifecycle.caption_concentration", half=share(float(np.interp(HALF, value, customers)), 1))
     by_share = {point.customers: point.value for point in held}
     alt = voice.say(
         "lifecycle.alt_concentration",

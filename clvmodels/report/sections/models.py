@@ -98,8 +98,7 @@ def _parameters(fits: Sequence[FitRow], label: str, voice: Voice) -> Table:
     names = [parameter.name for parameter in fits[0].parameters]
     by_fit = [{parameter.name: parameter for parameter in fit.parameters} for fit in fits]
     body = [
-        (name, *(_parameter(rows.get(name), voice) for rows in by_fit), *_prior(priors, name, voice))
-        for name in names
+        (name, *(_parameter(rows.get(name), voice) for rows in by_fit), *_prior(priors, name, voice)) for name in names
     ]
     blank = ("",) if priors else ()
     extra = [
@@ -147,9 +146,7 @@ def _agreement(fits: Sequence[FitRow], voice: Voice) -> Markup | str:
     if not {"laplace", "nuts"} <= by_method.keys():
         return ""
     fast, reference = by_method["laplace"], by_method["nuts"]
-    gaps = [
-        abs(fast[name].mean - row.mean) / row.sd for name, row in reference.items() if row.sd and name in fast
-    ]
+    gaps = [abs(fast[name].mean - row.mean) / row.sd for name, row in reference.items() if row.sd and name in fast]
     return voice.say("models.agreement", gap=voice.numbers.decimal(max(gaps), 2)) if gaps else ""
 
 

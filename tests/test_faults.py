@@ -1,0 +1,97 @@
+"""Faults put into a copy of the code, each of which a named test must notice (make test-faults)."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODELS = "tests/test_models_bg_nbd.py tests/test_models_gamma_gamma.py"
+
+# file, what is right, what is put in its place, the tests that must fail
+FAULTS = {
+    "a constant of the likelihood is missing": (
+        "models/bg_nbd.py", "- ops.gammaln(r) + ops.betaln", "+ ops.betaln", MODELS,
+    ),
+    "x - 1 purchases in place of x": (
+        "models/bg_nbd.py", "- x.rows * T.spread(log_age)", "- (x.rows - 1) * T.spread(log_age)", MODELS,
+    ),
+    "recency is off by a thousandth of a week": (
+        "models/bg_nbd.py", "ops.log(alpha + t_x.values)", "ops.log(alpha + t_x.values + 1e-3)", MODELS,
+    ),
+    "the drop-out after the first purchase is off by one": (
+        "models/bg_nbd.py",
+        "a / (b + np.maximum(x, 1.0) - 1), 0.0)", "a / (b + x), 0.0)", MODELS,
+    ),
+    "the simulator forgets to drop customers out": (
+        "models/bg_nbd.py", ">= drop_out[active]", ">= 0.9 * drop_out[active]", MODELS,
+    ),
+    "expected spend is the plain mean": (
+        "models/gamma_gamma.py", "excess = p * x + q - 1", "excess = p * x + q", MODELS,
+    ),
+    "the quadrature is too coarse": (
+        "foundation/quadrature.py", "NODES = 96", "NODES = 30", MODELS,
+    ),
+    "weights of the importance sample are turned over": (
+        "inference/laplace.py", "array_stats.psislw(-log_ratio)", "array_stats.psislw(log_ratio)",
+        "tests/test_inference.py -k one_posterior",
+    ),
+    "the plain normal approximation is the posterior": (
+        "inference/laplace.py", "special.softmax(log_weights)", "np.full(len(eta), 1 / len(eta))",
+        "tests/test_inference.py -k one_posterior",
+    ),
+    "counts of patterns are left out": (
+        "inference/target.py", "@ patterns.n_customers", ".sum(axis=1)", "tests/test_inference.py -k published",
+    ),
+    "the cut of the matrix sorts the caller's column": (
+        "strategy/value_matrix.py", 'np.array(values.T, order="C")', "np.ascontiguousarray(values.T)",
+        "tests/test_value_matrix.py tests/test_study.py",
+    ),
+    "a discount rate a year is taken for one a week": (
+        "foundation/units.py", "* days_per_unit(unit) / DAYS_PER_YEAR", "",
+        "tests/test_forecast_future.py tests/test_forecast_predict.py",
+    ),
+    "the day of the calibration's end belongs to the holdout": (
+        "data/summary.py", "held = table.date > day(start)", "held = table.date >= day(start)",
+        "tests/test_data_summary.py",
+    ),
+}  # fmt: skip
+
+
+def run_in_copy(folder, tests):
+    """pytest on the copy of the project in the folder."""
+    environment = {**os.environ, "PYTHONPATH": str(folder), "NUMBA_CACHE_DIR": str(folder / "numba")}
+    command = [sys.executable, "-m", "pytest", *tests.split(), "-x", "-q"]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+@pytest.fixture
+def copy(tmp_path):
+    for name in ("clvmodels", "tests", "studies"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "benchmarks"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_noticed(fault, copy):
+    file, right, wrong, tests = FAULTS[fault]
+    source = copy / "clvmodels" / file
+    text = source.read_text(encoding="utf-8")
+    assert text.count(right) == 1, f"{right!r} is not once in {file}: bring this list up to date"
+    source.write_text(text.replace(right, wrong), encoding="utf-8")
+    done = run_in_copy(copy, tests)
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-500:]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("tests", sorted({fault[3] for fault in FAULTS.values()}))
+def test_the_copy_without_a_fault_passes(tests, copy):
+    done = run_in_copy(copy, tests)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-500:]
