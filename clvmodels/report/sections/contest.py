@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from clvmodels.foundation.results import ComparisonSection, Duel, Score
 from clvmodels.report import figures
-from clvmodels.report.sections.headline import lost_duels
+from clvmodels.report.sections.headline import lost_duels, method_names, top_wins
 from clvmodels.report.tables import Figure, Table, columns, csv_link
 from clvmodels.report.voice import LEVEL, Source, Voice
 
@@ -74,15 +74,13 @@ def _advice(section: ComparisonSection, voice: Voice) -> list[Markup]:
     """What the verdict means for a decision."""
     if not section.duels:
         return []
-    rank, error = (_names(lost_duels(section, kind, voice), voice) for kind in ("rank", "error"))
-    advice = [voice.say("contest.advice_rank", methods=rank) if rank else voice.say("contest.advice_model")]
+    rank, error = (method_names(lost_duels(section, kind, voice), voice) for kind in ("rank", "error"))
+    beaten = method_names(top_wins(section), voice)
+    key = ("advice_rank_but_top" if beaten else "advice_rank") if rank else "advice_model"
+    advice = [voice.say(f"contest.{key}", methods=rank, beaten=beaten)]
     if error:
         advice.append(voice.say("contest.advice_error", methods=error))
     return advice
-
-
-def _names(duels: Sequence[Duel], voice: Voice) -> str:
-    return voice.numbers.listed(list(dict.fromkeys(_method(duel.method, voice) for duel in duels)))
 
 
 def _lost(section: ComparisonSection, voice: Voice) -> list[Markup]:
@@ -118,7 +116,7 @@ def _by_score(duels: Sequence[Duel], verdict: str) -> dict[str, list[Duel]]:
 
 def _won(section: ComparisonSection, voice: Voice) -> list[Markup]:
     return [
-        voice.say("contest.won", score=_score(score, voice), methods=_names(duels, voice))
+        voice.say("contest.won", score=_score(score, voice), methods=method_names(duels, voice))
         for score, duels in _by_score(section.duels, "model").items()
     ]
 
@@ -131,7 +129,7 @@ def _open(section: ComparisonSection, voice: Voice) -> list[Markup]:
             score=_score(score, voice),
             model_value=_value(score, duels[0].model_value, voice),
             methods=_with_values(duels, voice),
-            ahead=_names(ahead, voice),
+            ahead=method_names(ahead, voice),
         )
         for score, duels in _by_score(section.duels, "open").items()
     ]

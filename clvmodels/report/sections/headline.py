@@ -1,5 +1,6 @@
 """The first screen: what the base is worth, how sure that is, who needs what, what to read first."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -159,15 +160,26 @@ def lost_duels(comparison: ComparisonSection, kind: str, voice: Voice) -> list[D
     ]
 
 
+def top_wins(comparison: ComparisonSection) -> list[Duel]:
+    """Duels that the model won on how much the best customers of an order hold."""
+    return [duel for duel in comparison.duels if duel.verdict == "model" and "capture" in duel.score]
+
+
+def method_names(duels: Sequence[Duel], voice: Voice) -> str:
+    """The methods of some duels as a list in words, each once."""
+    return voice.numbers.listed(list(dict.fromkeys(voice.words.name("methods", duel.method) for duel in duels)))
+
+
 def _simpler_wins(results: StudyResults, voice: Voice) -> list[Markup]:
     lost = lost_duels(results.comparison, "rank", voice)
     if not lost:
         return []
-    methods = list(dict.fromkeys(voice.words.name("methods", duel.method) for duel in lost))
+    beaten = top_wins(results.comparison)
     return [
         voice.say(
-            "headline.simple_wins",
-            methods=voice.numbers.listed(methods),
+            "headline.simple_wins_but_top" if beaten else "headline.simple_wins",
+            methods=method_names(lost, voice),
+            beaten=method_names(beaten, voice),
             section=voice.text("sections.contest"),
         )
     ]
