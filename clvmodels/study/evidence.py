@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from clvmodels.baselines import BASELINES
 from clvmodels.data import (
@@ -33,14 +34,20 @@ PIT_BINS = 20
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the holdout says. `fits` are those forecasts rest on first, then those shown beside them."""
+    """What the holdout says; the draws of the forecast are not held on to.
+
+    Attributes
+    ----------
+    fits : those that the forecast rests on first, then those shown beside them
+    table : a row a customer: history, forecast of the holdout, and what happened
+    """
 
     customers: CustomerSummary
     holdout: HoldoutSummary
     fits: tuple[Fit, ...]
-    future: Future
     section: EvidenceSection
     comparison: ComparisonSection
+    table: pd.DataFrame
 
 
 def gather_evidence(study: Study, log: TransactionLog, steps: Steps) -> Evidence:
@@ -68,7 +75,8 @@ def gather_evidence(study: Study, log: TransactionLog, steps: Steps) -> Evidence
         section = _section(study, log, customers, main[0], future, checks)
     with steps.step("contest", "contest with " + ", ".join(study.contest.baselines)):
         comparison = _contest(study, customers, holdout, future, checks)
-    return Evidence(customers, holdout, main + beside, future, section, comparison)
+    table = _holdout_table(customers, holdout, future)
+    return Evidence(customers, holdout, main + beside, section, comparison, table)
 
 
 def fit_pair(study: Study, customers: CustomerSummary, method: str, window: str) -> tuple[Fit, Fit]:
@@ -168,3 +176,14 @@ def _contest(
         checks={model: checks},
     )
     return replace(comparison, left_out=left_out)
+
+
+def _holdout_table(customers: CustomerSummary, holdout: HoldoutSummary, future: Future) -> pd.DataFrame:
+    frame = customers.to_pandas()
+    for name in ("purchases", "spend"):
+        forecast: Forecast = getattr(future, name)
+        for column in ("mean", "sd", "q05", "q50", "q95"):
+            frame[f"{name}_{column}"] = getattr(forecast, column)
+    frame["actual_purchases"] = holdout.purchases.astype(np.int64)
+    frame["actual_spend"] = holdout.amount
+    return frame

@@ -185,8 +185,8 @@ def _write(results: StudyResults, evidence: Evidence, decision: Decision, folder
         "customers.csv": decision.table,
         "comparison.csv": comparison,
         "segments.csv": decision.segments,
-        "holdout.csv": _holdout_table(evidence),
-        "holdout.parquet": _holdout_table(evidence),
+        "holdout.csv": evidence.table,
+        "holdout.parquet": evidence.table,
     }
     for name, table in tables.items():
         outputs.write_table(table, folder / name)
@@ -197,15 +197,3 @@ def _write(results: StudyResults, evidence: Evidence, decision: Decision, folder
     for name, fit in saved.items():
         fit.save(draws / name)
     return [folder / name for name in ("results.json", *tables)]
-
-
-def _holdout_table(evidence: Evidence) -> pd.DataFrame:
-    """A row a customer of the calibration: history, forecast of the holdout, and what happened."""
-    frame = evidence.customers.to_pandas()
-    for name in ("purchases", "spend"):
-        forecast = getattr(evidence.future, name)
-        for column in ("mean", "sd", "q05", "q50", "q95"):
-            frame[f"{name}_{column}"] = getattr(forecast, column)
-    frame["actual_purchases"] = evidence.holdout.purchases.astype(np.int64)
-    frame["actual_spend"] = evidence.holdout.amount
-    return frame
