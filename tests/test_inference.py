@@ -64,9 +64,8 @@ def test_the_graph_and_numpy_have_the_same_target(name, cdnow):
     target = target_of(name, cdnow)
     mode = find_mode(target)
     graph = pymc_model(target, mode).compile_logp()
-    root = np.linalg.cholesky(mode.covariance)
     z = np.random.default_rng(0).normal(size=(5, len(mode.eta))) * 3
-    ours = log_density(target, mode.eta + z @ root.T)
+    ours = log_density(target, mode.eta + z @ mode.root.T)
     assert np.array([graph({"z": row}) for row in z]) == pytest.approx(ours, rel=1e-10)
 
 

@@ -35,9 +35,10 @@ def sample_nuts(target: Target, mode: Mode, draws: int, seed: int) -> NutsSample
         progress_bar=False,
         cores=2,
     )
-    posterior, stats = tree["posterior"], tree["sample_stats"]
+    stats = tree["sample_stats"]
+    eta = mode.eta + np.asarray(tree["posterior"]["z"].values) @ mode.root.T
     return NutsSample(
-        {name: np.asarray(posterior[name].values) for name in target.model.parameter_names},
+        {name: np.exp(eta[..., i]) for i, name in enumerate(target.model.parameter_names)},
         int(stats["diverging"].values.sum()),
         np.asarray(stats["energy"].values),
     )

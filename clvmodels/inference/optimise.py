@@ -39,6 +39,11 @@ class Mode:
         return (inverse + inverse.T) / 2
 
     @property
+    def root(self) -> FloatArray:
+        """L with L L' the covariance, lower triangular."""
+        return np.asarray(linalg.cholesky(self.covariance, lower=True))
+
+    @property
     def checks(self) -> tuple[Check, ...]:
         """The certificate as diagnostics."""
         smallest = float(linalg.eigvalsh(self.precision)[0])
