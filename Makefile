@@ -17,7 +17,6 @@ UPGRADE = --upgrade
 
 PY = .venv/bin/python
 CLV = .venv/bin/clvmodels
-NAME = "$$(basename "$(STUDY)" .toml)"
 
 # Compiled kernels and font lists stay in the project; the quotes are for a folder with a blank or a comma in its name.
 export PYTENSOR_FLAGS := base_compiledir="$(CURDIR)/.cache/pytensor"
@@ -42,7 +41,7 @@ studies: setup ## run every study that needs no file from outside
 	@files=$$(grep -lE '^ *source *= *"(dataset|simulated):' studies/*.toml) && $(CLV) study $$files $(ARGS)
 
 report: setup ## make the pages of STUDY anew from its results
-	@$(CLV) report "reports/"$(NAME) $(ARGS)
+	@$(CLV) report "$(STUDY)" $(ARGS)
 
 test: setup ## the fast tests
 	@$(PY) -m pytest $(ARGS)

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"clvmodels: {problem}\n")
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        sys.stderr.write("\nclvmodels: interrupted; reports/ is as it was before. Run the same command again.\n")
+        sys.stderr.write("\nclvmodels: interrupted. Each file is whole, new or as before; run it again.\n")
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         sys.stderr.close()
@@ -61,7 +61,7 @@ def _add_study(commands: Any) -> None:
 
 def _add_report(commands: Any) -> None:
     report = commands.add_parser("report", help="make the pages again from a study's results")
-    report.add_argument("folder", help="a study's folder, such as reports/cdnow")
+    report.add_argument("folder", help="a study's folder, or its study file")
     report.add_argument("--language", action="append", choices=("en", "zh"), help="only this language; can be repeated")
     report.set_defaults(run=_report)
 
@@ -75,6 +75,12 @@ def _add_summarize(commands: Any) -> None:
     summarize.add_argument("--date", default="date", help="column of dates")
     summarize.add_argument("--amount", default="amount", help="column of amounts")
     summarize.add_argument("--date-format", help="such as %%d/%%m/%%Y, where it cannot be told")
+    summarize.add_argument("--delimiter", help="of CSV files, where it is not found by itself")
+    summarize.add_argument("--encoding", default="utf-8", help="of CSV files (utf-8)")
+    summarize.add_argument(
+        "--missing-ids", default="refuse", choices=("refuse", "drop"), help="rows without a customer"
+    )
+    summarize.add_argument("--refunds", default="net", choices=("net", "match", "drop", "keep"), help="amounts below 0")
     summarize.add_argument("--currency", default="USD")
     _add_output(summarize)
     summarize.set_defaults(run=_summarize)
@@ -125,8 +131,12 @@ def _study(arguments: argparse.Namespace) -> None:
 
 
 def _pages(folder: Path, languages: Sequence[str]) -> None:
-    from clvmodels.report import render_report
+    from clvmodels.report import read_results, render_report
+    from clvmodels.report.render import page_name
 
+    for page in folder.glob("index*.html"):  # of a language that the study no longer has: its numbers are old
+        if page.name not in {page_name(language) for language in read_results(folder).study.languages}:
+            page.unlink()
     for language in languages:
         sys.stdout.write(f"{render_report(folder, language=language)}\n")
 
@@ -135,6 +145,10 @@ def _report(arguments: argparse.Namespace) -> None:
     from clvmodels.report import read_results
 
     folder = Path(arguments.folder)
+    if folder.suffix == ".toml":
+        from clvmodels.study import read_study
+
+        folder = Path("reports") / read_study(folder).study.name
     _pages(folder, arguments.language or read_results(folder).study.languages)
 
 
@@ -144,18 +158,20 @@ def _summarize(arguments: argparse.Namespace) -> None:
 
     window = Window(arguments.calibration_end, unit=arguments.unit)
     columns = {} if arguments.source.startswith("dataset:") else _columns(arguments)
-    log = read_transactions(arguments.source, currency=arguments.currency, **columns)
+    log = read_transactions(arguments.source, currency=arguments.currency, refunds=arguments.refunds, **columns)
     _write(customer_summary(log, window).to_pandas(), arguments.output)
 
 
 def _columns(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("customer", "date", "amount", "date_format")
+    names = ("customer", "date", "amount", "date_format", "delimiter", "encoding", "missing_ids")
     return {name: getattr(arguments, name) for name in names}
 
 
 def _fit(arguments: argparse.Namespace) -> None:
     from clvmodels.inference import fit
 
+    if arguments.output and not Path(arguments.output).resolve().parent.is_dir():
+        raise FitError(f"--output {arguments.output}: there is no such folder.")
     fitted = fit(
         arguments.model,
         _read_summary(arguments),
@@ -216,7 +232,7 @@ def _list(_: argparse.Namespace) -> None:
     from clvmodels.models import MODELS
 
     models = [f"  {m.name:14} {', '.join(m.parameter_names):18} {m.reference}" for m in MODELS.values()]
-    baselines = [f"  {b.name:14} reads {', '.join(b.inputs)}" for b in BASELINES.values()]
+    baselines = [f"  {b.name:14} reads {', '.join(b.inputs)}; {b.choices} choices" for b in BASELINES.values()]
     datasets = [f"  dataset:{name}" for name in DATASETS]
     sys.stdout.write("\n".join(["models", *models, "baselines", *baselines, "data sets", *datasets]) + "\n")
 

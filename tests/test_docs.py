@@ -24,3 +24,10 @@ def test_links_to_files_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_the_reference_is_what_the_docstrings_say():
+    import runpy
+
+    page = runpy.run_path(str(ROOT / "scripts" / "reference.py"))["page"]
+    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == page(), "run python scripts/reference.py"

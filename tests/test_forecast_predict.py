@@ -83,12 +83,12 @@ def test_row_order_and_subsets_do_not_move_an_expectation(fit):
 
 def with_if_alive(fit):
     """The fit of a model that says what to expect of a customer who is alive."""
-    quantities = {**fit.model.quantities, "purchases_if_alive": bg_nbd.purchases_if_alive}
+    quantities = {**fit.model.formulas, "purchases_if_alive": bg_nbd.purchases_if_alive}
     return dataclasses.replace(fit, model=dataclasses.replace(fit.model, quantities=quantities))
 
 
 def without_if_alive(fit):
-    quantities = {name: of for name, of in fit.model.quantities.items() if name != "purchases_if_alive"}
+    quantities = {name: of for name, of in fit.model.formulas.items() if name != "purchases_if_alive"}
     return dataclasses.replace(fit, model=dataclasses.replace(fit.model, quantities=quantities))
 
 
@@ -263,7 +263,7 @@ def test_fits_that_do_not_belong_together_are_refused(fit, spend):
         clv.sample_clv(spend, fit, CUSTOMERS, **YEAR, seed=1)
     with pytest.raises(clv.FitError, match="different numbers of draws"):
         clv.sample_clv(fit, posterior(SPEND, 30), CUSTOMERS, **YEAR, seed=1)
-    with pytest.raises(clv.FitError, match="unit of time 'week', the customers have 'day'"):
+    with pytest.raises(clv.FitError, match='in units of a "week", the customers in units of a "day"'):
         clv.predict(fit, dataclasses.replace(CUSTOMERS, unit="day"), quantity="p_alive")
     with pytest.raises(clv.FitError, match="currency 'USD', the customers have 'EUR'"):
         clv.expected_clv(fit, spend, dataclasses.replace(CUSTOMERS, currency="EUR"), **YEAR)

@@ -29,7 +29,7 @@ def test_maximum_likelihood_of_bg_nbd_is_the_published_one(cdnow, golden):
         assert fit.point[name] == pytest.approx(value, abs=6e-4)
     assert fit.log_likelihood == pytest.approx(golden["bg_nbd"]["log_likelihood"], abs=0.05)
     assert fit.passed
-    new = fit.model.quantities["expected_purchases_new"](fit.point, np.float64(39.0))
+    new = fit.model.formulas["expected_purchases_new"](fit.point, np.float64(39.0))
     assert float(new) == pytest.approx(golden["bg_nbd_customer"]["expected_purchases_new"], abs=5e-5)
 
 

@@ -62,6 +62,24 @@ def test_small_shares_are_not_shown_as_none(value: float | None, text: str) -> N
 @pytest.mark.parametrize(
     ("value", "text"),
     [
+        (0.075, "7.5%"),
+        (0.1, "10%"),
+        (0.07, "7%"),
+        (0.2125, "21.25%"),
+        (0.0004, "0.04%"),
+        (1.0, "100%"),
+        (0.0, "0%"),
+        (-0.005, "−0.5%"),
+        (math.nan, "–"),
+    ],
+)
+def test_a_setting_has_the_digits_that_it_was_given(value: float, text: str) -> None:
+    assert numbers("en").setting(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
         (0.0123456, "0.0123"),
         (0.7, "0.700"),
         (1812.4, "1,812"),
@@ -84,6 +102,8 @@ def test_dates_and_lengths_are_written_as_each_language_does() -> None:
     assert numbers("zh").short_date("1998-06-03") == "1998-06-03"
     assert numbers("en").length(1.0, "week") == "1 week"
     assert numbers("en").length(2.5, "month") == "2.5 months"
+    assert numbers("en").length(0.25, "year") == "0.25 years"
+    assert numbers("en").length(1095.5, "day") == "1,095.5 days"
     assert numbers("zh").length(52.0, "week") == "52 周"
 
 

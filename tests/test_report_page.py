@@ -14,12 +14,14 @@ import msgspec
 import pytest
 
 from clvmodels.foundation.errors import StudyError
-from clvmodels.foundation.results import Check, Estimate, StudyResults
+from clvmodels.foundation.records import LedgerLine
+from clvmodels.foundation.results import Check, Cut, Duel, Estimate, StudyResults
 from clvmodels.report import read_results, render_report
 from clvmodels.report.render import render_page, write_atomically
 from clvmodels.report.sections import SECTIONS
 from clvmodels.report.sections.contest import contest
 from clvmodels.report.sections.headline import headline
+from clvmodels.report.sections.lifecycle import lifecycle
 from clvmodels.report.sections.models import models
 from clvmodels.report.voice import Source, voice_for
 from tests.report_fixture import HOSTILE_ID, fixture_results, write_fixture_customers
@@ -219,6 +221,177 @@ def test_a_method_ahead_within_chance_is_called_ahead_and_not_better() -> None:
     assert section["lost"] == section["won"] == []
 
 
+def duel(score: str, method: str, verdict: str) -> Duel:
+    return Duel(method, score, 0.6, 0.7, -0.1, -0.2, -0.05, verdict)
+
+
+def verdicts(*duels: Duel) -> tuple[list[str], list[str]]:
+    """The caveats on order and the contest's advice for a contest of these duels alone."""
+    results = fixture_results()
+    results = replace(results, comparison=replace(results.comparison, duels=list(duels)))
+    voice = voice_for(results, "en")
+    said = headline(source(results), voice)["caveats"]
+    return [str(text) for text in said if "does better" in text], [
+        str(text) for text in contest(source(results), voice)["advice"]
+    ]
+
+
+def test_the_top_excuses_a_lost_order_only_by_methods_that_were_beaten_there() -> None:
+    lost = duel("spend_gini", "abc", "method")
+    caveat, advice = verdicts(lost, duel("spend_capture_10", "rfm", "model"), duel("spend_capture_20", "abc", "open"))
+    assert caveat == [
+        (
+            "For ordering the whole base, a simpler method does better on this data: ABC. For picking the best "
+            "customers, the model holds more than RFM. See “Against simpler methods”."
+        )
+    ]
+    assert "holds more of what came than that of RFM." in advice[0]
+    assert len(advice) == 1
+    caveat, advice = verdicts(lost, duel("spend_capture_10", "rfm", "model"), duel("spend_capture_20", "abc", "method"))
+    assert [text.split(",")[0] for text in caveat] == ["For ranking customers", "For picking the best customers"]
+    assert [text.split(",")[0] for text in advice] == [
+        "To choose whom to serve first",
+        "For picking the best customers",
+    ]
+    assert not any("holds more" in text for text in caveat + advice)
+
+
+def test_a_loss_at_the_top_alone_is_said_and_not_called_a_better_order() -> None:
+    caveat, advice = verdicts(duel("spend_capture_20", "abc", "method"), duel("spend_gini", "abc", "open"))
+    assert caveat == [
+        "For picking the best customers, a simpler method does better on this data: ABC. See “Against simpler methods”."
+    ]
+    assert len(advice) == 1
+    assert advice[0].startswith("For picking the best customers, where budgets go, a simpler order does better")
+
+
+def test_the_same_models_from_another_package_are_no_simpler_method() -> None:
+    lost = [duel(score, "lifetimes", "method") for score in ("spend_gini", "spend_capture_20", "spend_mae")]
+    caveat, advice = verdicts(*lost)
+    assert caveat == []
+    assert [text.split(",")[0] for text in advice] == ["For the size of single forecasts"]
+    assert "(lifetimes)" in advice[0]
+    caveat, advice = verdicts(duel("spend_gini", "abc", "method"), duel("spend_capture_20", "lifetimes", "model"))
+    assert caveat[0].startswith("For ranking customers")
+    assert not any("lifetimes" in text for text in caveat + advice)
+
+
+def test_no_method_is_said_to_win_only_where_none_is_settled_to() -> None:
+    results = fixture_results()
+    still = replace(results.comparison, duels=[duel("spend_gini", "abc", "open")])
+    page = render_page(source(replace(results, comparison=still)), "en")
+    assert "No other method is settled as better than the model on any score here." in page
+
+
+NO_ESTIMATE = Estimate(None, None, None, None, None)
+NO_MEAN = Estimate(None, None, 10.0, 41.5, None)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_estimates_without_a_mean_are_said_in_words_or_dashes(language: str) -> None:
+    results = fixture_results()
+    value = dict.fromkeys(("equity", "spend", "new_customer_clv"), NO_MEAN)
+    value |= dict.fromkeys(("purchases", "alive", "buyers", "top_10_share", "top_20_share"), NO_ESTIMATE)
+    cut = Cut("future", "amount", 40.0, NO_ESTIMATE)
+    matrix = replace(results.matrix, cuts=[cut], cells=[replace(cell, clv=NO_MEAN) for cell in results.matrix.cells])
+    bare = replace(
+        results,
+        value=replace(results.value, **value),
+        matrix=matrix,
+        evidence=replace(results.evidence, purchases=NO_ESTIMATE, spend=Estimate(None, None, 1.0, 2.0, 3.0)),
+        models=replace(results.models, spend_frequency_correlation=NO_ESTIMATE),
+    )
+    page = render_page(source(bare), language)
+    assert "None" not in re.sub(r"<(script|style)>.*?</\1>", "", page, flags=re.DOTALL)
+    voice = voice_for(bare, language)
+    correlation = models(source(bare), voice)["correlation"]
+    assert correlation == [voice.say("models.correlation_none")]
+    winning = lifecycle(source(bare), voice)["parts"][0][1][-1]
+    assert voice.numbers.money(41.5) in winning
+    assert voice.numbers.compact(41.5) == headline(source(bare), voice)["equity"]
+
+
+def test_a_correlation_that_is_known_is_judged() -> None:
+    results = fixture_results()
+    for mean, word in ((0.06, "small enough"), (-0.31, "beyond")):
+        changed = replace(
+            results, models=replace(results.models, spend_frequency_correlation=Estimate(mean, 0.1, -0.5, mean, 0.3))
+        )
+        assert word in models(source(changed), voice_for(changed, "en"))["correlation"][1]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_assumptions_are_shown_with_the_digits_that_they_have(language: str) -> None:
+    results = fixture_results()
+    cells = [replace(cell, ceiling_share=0.2025) for cell in results.matrix.cells]
+    cuts = [replace(cut, setting=0.825) for cut in results.matrix.cuts]
+    changed = replace(
+        results,
+        study=replace(results.study, annual_discount_rate=0.075, margin=0.3125),
+        value=replace(results.value, acquisition_share=0.335, at_risk_below=0.455, lost_below=0.0475),
+        matrix=replace(results.matrix, cells=cells, cuts=cuts, undecided_below=0.605),
+    )
+    page = re.sub(r"<svg.*?</svg>", "", render_page(source(changed), language), flags=re.DOTALL)
+    for text, times in (("7.5%", 2), ("31.25%", 2), ("33.5%", 1), ("20.25%", 4), ("82.5%", 2), ("60.5%", 1)):
+        assert len(re.findall(rf"(?<![\d.]){re.escape(text)}", page)) >= times, text
+    assert "45.5%" in page
+    assert "4.75%" in page
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_few_data_are_a_caveat_with_their_count(language: str) -> None:
+    results = fixture_results()
+    notes = [LedgerLine("few_customers", 87, 0.0), LedgerLine("few_repeat_buyers", 19, 0.0)]
+    changed = replace(results, data=replace(results.data, notes=[*notes, LedgerLine("repeated_line", 3, 41.0)]))
+    voice = voice_for(changed, language)
+    known = headline(source(results), voice)["caveats"]
+    said = headline(source(changed), voice)["caveats"]
+    assert said[2:] == known
+    assert "87" in said[0]
+    assert "19" in said[1]
+    assert "few_" not in render_page(source(changed), language)
+
+
+def test_what_a_fit_has_to_say_stands_with_it_and_fits_left_out_are_named() -> None:
+    results = fixture_results()
+    note = "The tail of the weights is heavy, so NUTS took over <here>."
+    fits = [replace(results.models.fits[0], notes=[note]), *results.models.fits[1:]]
+    changed = replace(results, models=replace(results.models, fits=fits, left_out={"mle": "beta grew without end."}))
+    section = models(source(changed), voice_for(changed, "en"))
+    assert [str(text) for text in section["groups"][0]["notes"]] == [
+        "Laplace: The tail of the weights is heavy, so NUTS took over &lt;here&gt;."
+    ]
+    assert [group["notes"] for group in section["groups"][1:]] == [[]] * (len(section["groups"]) - 1)
+    page = render_page(source(changed), "en")
+    assert "so NUTS took over &lt;here&gt;." in page
+    assert "maximum likelihood found no fit on this data" in page
+    assert "beta grew without end." in page
+
+
+def test_a_page_links_to_the_languages_of_its_study_alone() -> None:
+    results = fixture_results()
+    alone = replace(results, study=replace(results.study, languages=["en"]))
+    assert 'hreflang="zh"' in render_page(source(results), "en")
+    assert "hreflang" not in render_page(source(alone), "en")
+
+
+def test_a_page_never_mixes_its_results_with_the_tables_of_another_run(folder: Path, tmp_path: Path) -> None:
+    """A second study run into the same folder left its table and its costs there."""
+    for name in ("results.json", "customers.parquet", "comparison.csv", "manifest.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    results = fixture_results()
+    other = replace(results, study=replace(results.study, seed=results.study.seed + 1))
+    page = tmp_path / "page.html"
+    for own, of_run in ((True, results), (False, other)):
+        text = render_report(of_run, output=page).read_text(encoding="utf-8")
+        assert ('id="explorer-table"' in text) is own
+        assert ("What the run cost" in text) is own
+        assert ('href="comparison.csv"' in text) is own
+    assert 'id="explorer-table"' in render_report(folder, output=page).read_text(encoding="utf-8")
+    (tmp_path / "results.json").write_text('{"study": {}}')
+    assert 'id="explorer-table"' not in render_report(results, output=page).read_text(encoding="utf-8")
+
+
 def test_a_study_with_little_to_show_still_has_a_page() -> None:
     results = fixture_results()
     bare = replace(
@@ -241,7 +414,7 @@ def test_a_study_with_little_to_show_still_has_a_page() -> None:
     )
     page = render_page(source(bare), "en")
     assert "<figure" not in page
-    assert "The study’s folder has no customers table." in page
+    assert "The study’s folder has no customers table of these results." in page
 
 
 def test_results_that_are_missing_or_of_another_version_are_refused(tmp_path: Path) -> None:

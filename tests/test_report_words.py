@@ -11,13 +11,14 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from clvmodels.baselines import BASELINES
+from clvmodels.data.refunds import COUNTED, SET_ASIDE
 from clvmodels.evaluation.scores import SCORES
 from clvmodels.foundation.errors import StudyError
 from clvmodels.models import MODELS
 from clvmodels.report.fonts import SANS, font_file
 from clvmodels.report.words import languages, read_words
 
-INFERENCE = Path(__file__).parent.parent / "clvmodels" / "inference"
+PACKAGE = Path(__file__).parent.parent / "clvmodels"
 
 # References are citations and formats are patterns; elsewhere a digit would be a result that nobody computed.
 MAY_HOLD_DIGITS = ("format.", "method.references")
@@ -37,6 +38,11 @@ def texts(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 def placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def code(floor: str) -> str:
+    """All Python of a floor."""
+    return "".join(path.read_text(encoding="utf-8") for path in sorted((PACKAGE / floor).glob("*.py")))
 
 
 @pytest.fixture(params=languages())
@@ -88,10 +94,19 @@ def test_every_score_baseline_and_model_of_the_registries_has_a_name(language: s
 
 
 def test_every_check_of_a_fit_is_explained(language: str) -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in INFERENCE.glob("*.py"))
-    keys = set(re.findall(r'Check\(\s*"(\w+)"', source))
+    keys = set(re.findall(r'Check\(\s*"(\w+)"', code("inference")))
     assert len(keys) >= 5
-    assert keys <= set(read_words(language).at("checks"))
+    assert keys | {"infinite_mean"} <= set(read_words(language).at("checks"))
+
+
+def test_every_reason_of_a_ledger_has_a_text(language: str) -> None:
+    """Fates of rows by the data floor's own lists, other reasons as its code and the study's write them."""
+    written = re.findall(r'(?:LedgerLine|_counted)\(\s*"(\w+)"', code("data") + code("foundation") + code("study"))
+    assert {"zero_amount", "mixed_id", "no_positive_spend", "after_calibration"} <= set(written)
+    few = {"few_customers", "few_repeat_buyers"}
+    reasons = read_words(language).at("reasons")
+    assert {*COUNTED, *SET_ASIDE, *written, *few} - set(reasons) == set()
+    assert all(reasons.values())
 
 
 def test_the_catalogue_knows_which_way_each_score_is_better() -> None:
@@ -99,6 +114,12 @@ def test_the_catalogue_knows_which_way_each_score_is_better() -> None:
     words = read_words("en")
     wrong = [name for name, rule in SCORES.items() if words.detail("scores", name, "better") not in said[rule.better]]
     assert wrong == []
+
+
+def test_only_scores_of_the_best_customers_are_of_the_kind_top(language: str) -> None:
+    kinds = {name: read_words(language).detail("scores", name, "kind") for name in SCORES}
+    assert {name for name, kind in kinds.items() if kind == "top"} == {"spend_capture_10", "spend_capture_20"}
+    assert {name.split("_")[1] for name, kind in kinds.items() if kind == "rank"} == {"spearman", "gini"}
 
 
 def test_values_are_escaped_and_sentences_are_not() -> None:

@@ -41,25 +41,6 @@ def require_family(fit: Fit, family: str, place: str) -> None:
         )
 
 
-def require_same_units(fit: Fit, customers: CustomerSummary) -> None:
-    """Refuse to forecast in other units than the fit's.
-
-    Raises
-    ------
-    FitError
-        If a purchase model's unit of time, or a spend model's currency, is not the customers'.
-    """
-    if fit.model.family == "purchases":
-        name, of_fit, of_customers = "unit of time", fit.unit, customers.unit
-    else:
-        name, of_fit, of_customers = "currency", fit.currency, customers.currency
-    if of_fit != of_customers:
-        raise FitError(
-            f"the fit of {fit.model.name} has {name} {of_fit!r}, the customers have {of_customers!r}: "
-            "summarise the customers in the fit's, or fit again."
-        )
-
-
 def require_single_customers(customers: CustomerSummary) -> None:
     """Refuse counted rows where outcomes are drawn.
 

@@ -91,13 +91,13 @@ def expected_clv(
     require_value_arguments(fit, spend, customers, margin)
     checks.require_horizon(horizon, "expected_clv")
     for of, quantity in ((fit, "expected_purchases"), (spend, "expected_spend")):
-        if quantity not in of.model.quantities:
+        if quantity not in of.model.formulas:
             raise FitError(f'{of.model.name} has no quantity "{quantity}", which expected_clv needs.')
     (theta, spend_theta), chains = checks.joint_draws((fit, spend), draws, outcomes=False)
     history = history_of(customers, (*SPEND_HISTORY, *PURCHASE_HISTORY))
     columns, row_of = distinct(history)
     counts = np.bincount(row_of, weights=customers.n_customers).astype(np.float64)
-    expected_spend = spend.model.quantities["expected_spend"]
+    expected_spend = spend.model.formulas["expected_spend"]
 
     def make(rows: IntArray, at: slice) -> FloatArray:
         x_spend, m_x, x, t_x, T = (column[rows] for column in columns)

@@ -19,6 +19,7 @@ from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
 from clvmodels.foundation.units import discount_per_unit as rate_per_unit
+from clvmodels.inference.fitting import require_same_units
 from clvmodels.inference.result import Fit
 from clvmodels.models.kernels import kernel_of
 
@@ -290,7 +291,7 @@ def _require_purchase_arguments(fit: Fit, customers: CustomerSummary, horizon: f
     from clvmodels.foundation.streams import require_seed
 
     checks.require_family(fit, "purchases", "the first argument")
-    checks.require_same_units(fit, customers)
+    require_same_units(fit, customers)
     checks.require_single_customers(customers)
     checks.require_horizon(horizon, "a predictive forecast")
     return require_seed(seed)
@@ -308,7 +309,7 @@ def require_value_arguments(fit: Fit, spend: Fit, customers: CustomerSummary, ma
     """
     checks.require_family(fit, "purchases", "the first argument")
     checks.require_family(spend, "spend", "the second argument")
-    checks.require_same_units(fit, customers)
-    checks.require_same_units(spend, customers)
+    require_same_units(fit, customers)
+    require_same_units(spend, customers)
     if not np.isfinite(margin) or margin < 0:
         raise DataError(f"margin = {margin}: expected a share of spend, 0 or above (0.3 means 30 %).")

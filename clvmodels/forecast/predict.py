@@ -9,9 +9,10 @@ from clvmodels.forecast import checks
 from clvmodels.forecast.draws import DrawTable, forecasts_of
 from clvmodels.forecast.future import sample_purchases
 from clvmodels.foundation.errors import DataError, FitError
-from clvmodels.foundation.model import Quantity
+from clvmodels.foundation.model import Formula
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
+from clvmodels.inference.fitting import require_same_units
 from clvmodels.inference.result import Fit
 
 SLICE_CELLS = 2**14  # customers x draws that a formula sees at once: some 15 MB with 111 quadrature nodes
@@ -70,10 +71,10 @@ def predict(
     -----
     A fit with one draw ("mle", "known") gives expectations without sd and quantiles.
     """
-    offered = _offered(fit)
+    offered = fit.model.quantities
     if quantity not in offered:
         raise FitError(f'{fit.model.name} has no quantity "{quantity}": expected one of {", ".join(offered)}.')
-    checks.require_same_units(fit, customers)
+    require_same_units(fit, customers)
     if quantity == "purchases":
         from clvmodels.foundation.streams import require_seed
 
@@ -82,12 +83,6 @@ def predict(
     if seed is not None:
         raise DataError(f"{quantity} is an expectation, without random numbers: leave out seed.")
     return _expect(fit, customers, quantity, horizon, draws)
-
-
-def _offered(fit: Fit) -> list[str]:
-    """Quantities of a customer that the model has."""
-    offered = [name for name in EXPECTATIONS if name in fit.model.quantities]
-    return [*offered, "purchases"] if fit.model.family == "purchases" else offered
 
 
 def _expect(fit: Fit, customers: CustomerSummary, quantity: str, horizon: float | None, draws: int | None) -> Forecast:
@@ -105,7 +100,7 @@ def _expect(fit: Fit, customers: CustomerSummary, quantity: str, horizon: float 
         history = tuple(column[rows] for column in columns)
         if horizon is not None:
             return expected_purchases(fit, theta[at], history, horizon=horizon)[None]
-        return evaluate(fit.model.quantities[quantity], fit, theta[at], history)[None]
+        return evaluate(fit.model.formulas[quantity], fit, theta[at], history)[None]
 
     forecast = forecasts_of(
         DrawTable(make, row_of, counts, chains),
@@ -148,7 +143,7 @@ def expected_purchases(fit: Fit, theta: FloatArray, history: tuple[FloatArray, .
     theta : ndarray, shape (S, P)
     history : frequency, recency, T, each shape (K,)
     """
-    formulas = fit.model.quantities
+    formulas = fit.model.formulas
     if "purchases_if_alive" not in formulas:
         return evaluate(formulas["expected_purchases"], fit, theta, history, horizon)
     x, _, T = history
@@ -158,7 +153,7 @@ def expected_purchases(fit: Fit, theta: FloatArray, history: tuple[FloatArray, .
 
 
 def evaluate(
-    formula: Quantity, fit: Fit, theta: FloatArray, columns: tuple[FloatArray, ...], *after: float
+    formula: Formula, fit: Fit, theta: FloatArray, columns: tuple[FloatArray, ...], *after: float
 ) -> FloatArray:
     """A formula of the model at rows and draws, a slice of rows at a time. Shape (K, S).
 

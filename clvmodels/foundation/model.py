@@ -13,7 +13,7 @@ from clvmodels.foundation.priors import LogNormal
 Dimension = Literal["number", "time", "money"]
 Draws = Mapping[str, Any]  # parameter name -> float, (S, 1) array or graph variable
 LogLikelihood = Callable[[Draws, Any, Ops], Any]
-Quantity = Callable[..., FloatArray]
+Formula = Callable[..., FloatArray]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Model:
     parameters : in the paper's order
     log_likelihood : (parameters, patterns, ops) -> log likelihood of each pattern, shape (..., K);
         parameters broadcast against rows: floats, or (S, 1) draws
-    quantities : name -> formula; purchases: f(parameters, frequency, recency, T, ...), see the model's file
+    quantities : what `predict` offers
+    formulas : name -> formula; purchases: f(parameters, frequency, recency, T, ...), see the model's file
     simulate : (rng, parameters, ...) -> the story of the model, customer by customer
     kernel : name of the module in `clvmodels.models.kernels` that draws a customer's future, or None
     reference : paper
@@ -67,7 +68,8 @@ class Model:
     family: Literal["purchases", "spend"]
     parameters: tuple[Parameter, ...]
     log_likelihood: LogLikelihood
-    quantities: Mapping[str, Quantity] = field(default_factory=dict)
+    quantities: tuple[str, ...] = ()
+    formulas: Mapping[str, Formula] = field(default_factory=dict)
     simulate: Callable[..., Any] | None = None
     kernel: str | None = None
     reference: str = ""

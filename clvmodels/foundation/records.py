@@ -204,7 +204,8 @@ class CustomerSummary:
         """A summary from a frame with customer_id (or the index), frequency, recency, T, and optional columns.
 
         Optional are monetary_value, first_amount, current_value and n_customers. The input is not
-        changed. A monetary_value of 0 at frequency 0 is read as not known.
+        changed. A monetary_value of 0 is read as not known; customers with
+        repeats that have it are listed in `set_aside`.
 
         Raises
         ------
@@ -229,7 +230,9 @@ class CustomerSummary:
             raise DataError(f"customer_id is missing in row {int(np.argmax(ids.isna()))}.")
         frequency = column("frequency")
         monetary_value = column("monetary_value")
-        monetary_value = np.where((frequency == 0) & (monetary_value == 0), np.nan, monetary_value)
+        free = (frequency > 0) & (monetary_value == 0)
+        monetary_value = np.where(monetary_value == 0, np.nan, monetary_value)
+        sample = tuple(str(value) for value in ids[free][:5])
         return cls(
             customer_id=np.array([str(value) for value in ids], dtype=object),
             frequency=frequency,
@@ -241,6 +244,7 @@ class CustomerSummary:
             n_customers=column("n_customers") if "n_customers" in frame.columns else None,
             unit=unit,
             currency=currency,
+            set_aside=(LedgerLine("no_positive_spend", int(free.sum()), 0.0, sample),) if free.any() else (),
         )
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -357,6 +361,19 @@ class Forecast:
 
     def __len__(self) -> int:
         return len(self.customer_id)
+
+    @property
+    def total_draws(self) -> FloatArray:
+        """Totals of all chains one after the other, shape (S,).
+
+        Raises
+        ------
+        DataError
+            If the method has no distribution.
+        """
+        if self.totals is None:
+            raise DataError(f"the forecast of {self.quantity} by {self.method} has no draws.")
+        return np.asarray(self.totals.values).ravel()
 
     def to_pandas(self) -> "pd.DataFrame":
         """A frame with columns customer_id, mean, sd, q05, q50, q95."""

@@ -12,9 +12,12 @@ from clvmodels.foundation.records import LedgerLine
 
 @dataclass(frozen=True)
 class Estimate:
-    """A posterior or predictive distribution in five numbers; the interval q05 to q95 holds 90 %."""
+    """A posterior or predictive distribution in five numbers; the interval q05 to q95 holds 90 %.
 
-    mean: float
+    `mean` is None where there is none: an infinite expectation, or nothing to estimate from.
+    """
+
+    mean: float | None
     sd: float | None
     q05: float | None
     q50: float | None
@@ -331,14 +334,19 @@ class FitRow:
     parameters: list[ParameterRow]
     priors: dict[str, tuple[float, float]]
     checks: list[Check]
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class ModelSection:
-    """Fits side by side, and the checks of what the models assume."""
+    """Fits side by side, and the checks of what the models assume.
+
+    `left_out` has the methods of fitting shown beside that found no fit on these data, and what they said.
+    """
 
     fits: list[FitRow]
     spend_frequency_correlation: Estimate
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

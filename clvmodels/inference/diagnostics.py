@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from arviz_stats.base import array_stats
 
+from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.results import Check
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # the record imports this module when asked for a summary
 R_HAT_LIMIT = 1.01
 EFFECTIVE_DRAWS_LIMIT = 400.0
 BFMI_LIMIT = 0.3
+INFINITE_MEAN_LIMIT = 0.01
 
 
 def parameter_summary(fit: "Fit") -> pd.DataFrame:
@@ -62,6 +64,16 @@ def nuts_checks(draws: dict[str, FloatArray], divergences: int, energy: FloatArr
         Check("divergences", float(divergences), 0.0, divergences == 0),
         Check("energy", bfmi, BFMI_LIMIT, bfmi >= BFMI_LIMIT),
     )
+
+
+def model_checks(model: Model, draws: dict[str, FloatArray]) -> tuple[Check, ...]:
+    """Share of draws in which the mean spend of the base is infinite, for a spend model."""
+    if "expected_spend" not in model.formulas:
+        return ()
+    columns = {name: values.reshape(-1, 1) for name, values in draws.items()}
+    of_base = model.formulas["expected_spend"](columns, np.zeros(1), np.full(1, np.nan))
+    share = float(np.isinf(of_base).mean())
+    return (Check("infinite_mean", share, INFINITE_MEAN_LIMIT, share <= INFINITE_MEAN_LIMIT),)
 
 
 def laplace_checks(pareto_k: float, pareto_k_limit: float, effective_draws: float, draws: int) -> tuple[Check, ...]:

@@ -13,7 +13,7 @@ from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.foundation.patterns import FloatArray, PurchasePatterns, SpendPatterns
 from clvmodels.foundation.priors import LogNormal
 from clvmodels.foundation.records import CustomerSummary
-from clvmodels.inference.diagnostics import laplace_checks, nuts_checks
+from clvmodels.inference.diagnostics import laplace_checks, model_checks, nuts_checks
 from clvmodels.inference.laplace import PARETO_K_LIMIT, POOL, importance_sample, resample
 from clvmodels.inference.optimise import Mode, find_mode
 from clvmodels.inference.result import Fit, dataset_of, require_positive, single_draw
@@ -152,13 +152,20 @@ def data_scale(patterns: Patterns) -> DataScale:
     return DataScale(money=float(np.average(patterns.monetary_value, weights=n)))
 
 
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number, True and False aside."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
     if method not in get_args(Method):
         raise FitError(f'method = "{method}": expected one of "mle", "laplace", "nuts".')
     if method != "mle" and seed is None:
         raise FitError(f'method = "{method}" draws random numbers: give seed=... .')
-    if draws < 1:
-        raise FitError(f"draws = {draws}: expected a whole number above 0.")
+    if seed is not None and not (is_whole(seed) and 0 <= seed < 2**64):
+        raise FitError(f"seed = {seed!r}: expected a whole number from 0 to 2^64 - 1.")
+    if not (is_whole(draws) and draws >= 1):
+        raise FitError(f"draws = {draws!r}: expected a whole number above 0.")
 
 
 def _patterns(model: Model, customers: CustomerSummary) -> Patterns:
@@ -248,7 +255,11 @@ def _laplace_fit(target: Target, mode: Mode, customers: CustomerSummary, draws: 
         point=point,
         log_likelihood=_at_point(target, point),
         covariance=_natural_covariance(mode),
-        checks=(*mode.checks, *laplace_checks(sample.pareto_k, PARETO_K_LIMIT, effective, draws)),
+        checks=(
+            *mode.checks,
+            *laplace_checks(sample.pareto_k, PARETO_K_LIMIT, effective, draws),
+            *model_checks(target.model, natural),
+        ),
         pareto_k=sample.pareto_k,
         effective_draws=effective,
     )
@@ -267,5 +278,8 @@ def _nuts_fit(target: Target, mode: Mode, customers: CustomerSummary, draws: int
         point=point,
         log_likelihood=_at_point(target, point),
         covariance=np.cov(stacked),
-        checks=nuts_checks(sample.draws, sample.divergences, sample.energy),
+        checks=(
+            *nuts_checks(sample.draws, sample.divergences, sample.energy),
+            *model_checks(target.model, sample.draws),
+        ),
     )

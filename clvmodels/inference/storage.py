@@ -42,6 +42,8 @@ def save_fit(fit: Fit, path: Path) -> None:
     try:
         stored.to_netcdf(partial, engine="h5netcdf", encoding=compression)
         partial.replace(path)
+    except OSError as problem:
+        raise FitError(f"{path}: the fit cannot be written there ({problem}).") from None
     finally:
         partial.unlink(missing_ok=True)
 

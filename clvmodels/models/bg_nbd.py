@@ -147,7 +147,8 @@ BG_NBD = Model(
         Parameter("b", "number", prior_median=2.0, prior_sd=1.5),
     ),
     log_likelihood=log_likelihood,
-    quantities={
+    quantities=("p_alive", "expected_purchases", "purchases"),
+    formulas={
         "p_alive": p_alive,
         "expected_purchases": expected_purchases,
         "purchases_if_alive": purchases_if_alive,

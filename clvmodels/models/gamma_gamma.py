@@ -66,7 +66,8 @@ GAMMA_GAMMA = Model(
         Parameter("v", "money", prior_median=0.5, prior_sd=1.5),
     ),
     log_likelihood=log_likelihood,
-    quantities={"expected_spend": expected_spend},
+    quantities=("expected_spend",),
+    formulas={"expected_spend": expected_spend},
     simulate=simulate,
     reference="Fader and Hardie (2013), note 025",
 )

@@ -265,7 +265,8 @@ def _money_axis(axes: Axes, axis: str, values: np.ndarray, numbers: Numbers) -> 
 
 def _cut(axes: Axes, cut: Cut) -> None:
     line, span = (axes.axvline, axes.axvspan) if cut.dimension == "current" else (axes.axhline, axes.axhspan)
-    line(cut.value.mean, color=INK, linewidth=1.2, zorder=2)
+    if cut.value.mean is not None:
+        line(cut.value.mean, color=INK, linewidth=1.2, zorder=2)
     if cut.value.q05 is not None and cut.value.q95 is not None and cut.value.q95 > cut.value.q05:
         span(cut.value.q05, cut.value.q95, color=MUTED, alpha=0.2, linewidth=0, zorder=1)
 

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from clvmodels.foundation.results import Estimate
@@ -74,6 +75,13 @@ class Numbers:
         number = "<0.1" if small and 0 < value < 0.0005 else self.decimal(100 * value, 1 if small else digits)
         return str(self.formats["percent"]).format(number=number)
 
+    def setting(self, value: float) -> str:
+        """A proportion that somebody set, as a percentage with the digits that it was given."""
+        if not math.isfinite(value):
+            return NOTHING
+        number = Decimal(repr(float(value))).scaleb(2).normalize()
+        return str(self.formats["percent"]).format(number=f"{number:f}".replace("-", MINUS))
+
     def money(self, value: float | None) -> str:
         """An amount in full: cents below a hundred, whole units above."""
         return self._amount(value, self.money_pattern)
@@ -131,8 +139,8 @@ class Numbers:
         return pattern.format(day=day.day, month=month, short_month=short, year=day.year)
 
     def length(self, value: float, unit: str) -> str:
-        """A length of time: 52 weeks, 1 month, 2.5 years."""
-        number = self._trimmed(round(value, 1)) if value < 1000 else self.decimal(value)
+        """A length of time: 52 weeks, 1 month, 2.25 years."""
+        number = self.decimal(value, 2).rstrip("0").rstrip(".")
         return self.units[unit]["one" if value == 1 else "many"].format(number=number)
 
     def interval(self, estimate: Estimate, form: Callable[[float | None], str]) -> str:

@@ -43,6 +43,14 @@ def read_results(path: str | Path) -> StudyResults:
         ) from None
 
 
+def holds(folder: Path, results: StudyResults) -> bool:
+    """Whether a folder's results.json has these results, so that the tables beside it are theirs."""
+    try:
+        return read_results(folder) == msgspec.json.decode(msgspec.json.encode(results), type=StudyResults)
+    except (StudyError, msgspec.DecodeError):
+        return False
+
+
 def read_customers(folder: Path) -> "pa.Table | None":
     """The study's customers table, from Parquet or else CSV; None where the folder has neither."""
     if (folder / "customers.parquet").is_file():

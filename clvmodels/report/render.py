@@ -15,7 +15,7 @@ from markupsafe import Markup
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.results import StudyResults
 from clvmodels.report.fonts import SANS, SERIF, font_face
-from clvmodels.report.reading import read_costs, read_customers, read_results
+from clvmodels.report.reading import holds, read_costs, read_customers, read_results
 from clvmodels.report.sections import SECTIONS
 from clvmodels.report.sections.downloads import FILES
 from clvmodels.report.voice import Source, Voice, voice_for
@@ -32,7 +32,8 @@ def render_report(
     results : StudyResults, or the folder of a study (or its results.json)
     language : code of a text catalogue, "en" or "zh"
     output : file to write, or None for the page's own name in the study's folder (`reports/<name>` for
-        StudyResults). The customers table, the costs and the downloads are looked for beside it.
+        StudyResults). The customers table, the costs and the downloads are looked for beside it and in
+        the study's folder, and taken from where results.json has these very results: two runs never mix.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def render_report(
     read_words(language)
     folder, record = _located(results)
     target = folder / page_name(language) if output is None else Path(output)
-    page = render_page(_source(record, folder if output is None else _beside(target, folder)), language)
+    page = render_page(_source(record, (target.parent, folder)), language)
     return write_atomically(target, page)
 
 
@@ -59,12 +60,11 @@ def _located(results: StudyResults | str | Path) -> tuple[Path, StudyResults]:
     return (path if path.is_dir() else path.parent), read_results(path)
 
 
-def _beside(target: Path, folder: Path) -> Path:
-    """The folder that the tables are read from: the page's own if it has them, else the study's."""
-    return target.parent if (target.parent / "results.json").is_file() else folder
-
-
-def _source(results: StudyResults, folder: Path) -> Source:
+def _source(results: StudyResults, folders: tuple[Path, ...]) -> Source:
+    """The results with the tables of the first folder that holds these results."""
+    folder = next((folder for folder in folders if holds(folder, results)), None)
+    if folder is None:
+        return Source(results, None, [], frozenset())
     there = frozenset(name for name in FILES if (folder / name).is_file())
     return Source(results, read_customers(folder), read_costs(folder), there)
 
@@ -102,7 +102,9 @@ def _page_context(source: Source, voice: Voice, parts: list[tuple[str, str]]) ->
     return {
         "language": {"en": "en", "zh": "zh-Hans"}.get(language, language),
         "others": [
-            (code, page_name(code), read_words(code).at("page.name")) for code in languages() if code != language
+            (code, page_name(code), read_words(code).at("page.name"))
+            for code in study.languages
+            if code != language and code in languages()
         ],
         "title": study.title.get(language, study.name),
         "background": study.background.get(language, ""),

@@ -45,7 +45,7 @@ class Voice:
     @property
     def level(self) -> str:
         """The probability of every interval on the page."""
-        return self.numbers.share(LEVEL)
+        return self.numbers.setting(LEVEL)
 
     def say(self, key: str, **values: object) -> Markup:
         """A sentence of the catalogue with its placeholders filled."""

@@ -20,13 +20,17 @@ ACQUISITION_SHARE = 0.40
 def estimate(draws: FloatArray) -> Estimate:
     """A distribution in five numbers from its draws, shape (S,); one draw has a mean alone.
 
+    The mean is None where it is not finite.
     A quantile is the least draw with that share of the draws at or below it, as in a forecast.
     """
     if len(draws) == 1:
         return Estimate(float(draws[0]), None, None, None, None)
+    mean = float(np.mean(draws))
     ordered = np.sort(draws)
     q05, q50, q95 = (float(ordered[-(-len(draws) * twentieths // 20) - 1]) for twentieths in (1, 10, 19))
-    return Estimate(float(np.mean(draws)), float(np.std(draws, ddof=1)), q05, q50, q95)
+    if not np.isfinite(mean):
+        return Estimate(None, None, *(value if np.isfinite(value) else None for value in (q05, q50, q95)))
+    return Estimate(mean, float(np.std(draws, ddof=1)), q05, q50, q95)
 
 
 def acquisition_ceiling(new_customer_clv: float, *, share: float = ACQUISITION_SHARE) -> float:
@@ -94,7 +98,7 @@ def cells(
         _cell(
             key,
             matrix,
-            estimate(totals[key]),
+            totals[key],
             everything,
             (current_value, p_alive, purchases, ceilings),
             shares[key],
@@ -106,13 +110,14 @@ def cells(
 def _cell(
     key: str,
     matrix: ValueMatrix,
-    clv: Estimate,
+    totals: FloatArray,
     everything: float,
     columns: tuple[FloatArray, ...],
     share: float,
 ) -> Cell:
     """One cell; `columns` are current value, P(alive), purchases and ceiling of every customer."""
     members = matrix.cell == key
+    held = float(totals.mean())
     probability = matrix.probabilities[:, CELLS.index(key)]
     current_value, p_alive, purchases, ceilings = (column[members] for column in columns)
     return Cell(
@@ -123,8 +128,8 @@ def _cell(
         expected_customers=float(probability.sum()),
         mean_probability=_mean(probability[members]),
         current_value=float(current_value.sum()),
-        clv=clv,
-        clv_share=clv.mean / everything if everything > 0 else 0.0,
+        clv=estimate(totals),
+        clv_share=held / everything if everything > 0 else 0.0,
         p_alive=_mean(p_alive),
         purchases=_mean(purchases),
         ceiling_share=share,

@@ -198,10 +198,10 @@ def _joint_draws(
     if not any(drawn):
         yield _column(current, "current")[:, None], _column(future, "future")[:, None]
     elif all(drawn):
-        for now, later in zip(_replayed(current), _replayed(future), strict=False):
-            if now.shape != later.shape:
-                raise DataError("current and future have different numbers of draws: use the same draws=.")
-            yield now, later
+        sizes = {v.totals.size for v in (current, future) if isinstance(v, Forecast) and v.totals is not None}
+        if len(sizes) > 1:
+            raise DataError("current and future have different numbers of draws: use the same draws=.")
+        yield from zip(_replayed(current), _replayed(future), strict=True)
     elif drawn[0]:
         certain = _column(future, "future")[:, None]
         yield from ((values, certain) for values in _replayed(current))
@@ -247,7 +247,10 @@ def _require_cut(cuts: Mapping[str, tuple[str, float]], dimension: str) -> tuple
     """Kind and setting of a dimension's cut, checked."""
     if dimension not in cuts or set(cuts) - {"current", "future"}:
         raise DataError(f'cuts has {", ".join(cuts) or "nothing"}: expected "current" and "future".')
-    kind, setting = cuts[dimension]
+    cut: Any = cuts[dimension]
+    if isinstance(cut, str) or len(cut) != 2:
+        raise DataError(f'cuts["{dimension}"] = {cut!r}: expected a kind and a setting, such as ("quantile", 0.8).')
+    kind, setting = cut
     if kind not in CUT_KINDS:
         words = ", ".join(f'"{word}"' for word in CUT_KINDS)
         raise DataError(f'cuts["{dimension}"] = ("{kind}", {setting}): expected one of {words}.')

@@ -16,6 +16,7 @@ from clvmodels.foundation.records import Window
 from clvmodels.foundation.units import TimeUnit
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Fraction = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -34,7 +35,11 @@ class DataTable(Table, frozen=True):
     amount: str = "amount"
     date_format: str | None = None
     delimiter: str | None = None
-    refunds: Literal["net", "drop", "keep"] = "net"
+    encoding: str = "utf-8"
+    columns: tuple[str, ...] | None = None
+    refunds: Literal["net", "match", "drop", "keep"] = "net"
+    zero_amounts: Literal["keep", "drop"] = "keep"
+    missing_ids: Literal["refuse", "drop"] = "refuse"
 
 
 class WindowTable(Table, frozen=True):
@@ -84,9 +89,9 @@ class ValueTable(Table, frozen=True):
 class CutTable(Table, frozen=True):
     """A threshold of the matrix: quantile = 0.8, amount = 100.0 or share_of_value = 0.8; exactly one."""
 
-    quantile: Share | None = None
+    quantile: Fraction | None = None
     amount: Positive | None = None
-    share_of_value: Share | None = None
+    share_of_value: Fraction | None = None
 
 
 class MatrixTable(Table, frozen=True):
@@ -163,8 +168,8 @@ def read_study(path: str | Path) -> StudyFile:
 
 def cut_of(table: CutTable) -> tuple[str, float]:
     """The kind and the setting of a cut, such as ("quantile", 0.8)."""
-    given = {kind: value for kind in ("quantile", "amount", "share_of_value") if (value := getattr(table, kind))}
-    ((kind, setting),) = given.items()
+    settings = {kind: getattr(table, kind) for kind in ("quantile", "amount", "share_of_value")}
+    ((kind, setting),) = ((kind, setting) for kind, setting in settings.items() if setting is not None)
     return kind, setting
 
 
@@ -188,6 +193,8 @@ def _refuse_contradictions(path: Path, study: Study) -> None:
         raise StudyError(f"{path}, [window]: {problem}") from None
     if study.value.as_of is not None and study.value.as_of < window.calibration_end:
         raise StudyError(f"{path}, [value] as_of = {study.value.as_of}: it is before the calibration ends.")
+    if len(set(study.contest.baselines)) < len(study.contest.baselines):
+        raise StudyError(f"{path}, [contest] baselines names one of them twice.")
 
 
 def _explain(path: Path, content: dict[str, Any], problem: str) -> str:
@@ -219,9 +226,13 @@ def _table(keys: list[str]) -> str:
 def _struct_at(keys: list[str]) -> Any:
     struct: Any = Study
     for key in keys:
-        found = {field.name: field.type for field in msgspec.structs.fields(struct)}[key]
-        struct = found
+        known = {field.name: field.type for field in msgspec.structs.fields(struct)} if _is_table(struct) else {}
+        struct = known.get(key)
     return struct
+
+
+def _is_table(struct: Any) -> bool:
+    return isinstance(struct, type) and issubclass(struct, Table)
 
 
 def _fields(keys: list[str]) -> list[str]:
@@ -231,7 +242,7 @@ def _fields(keys: list[str]) -> list[str]:
 def _words(keys: list[str]) -> str:
     """The words that a key may have, or nothing if it is not a choice."""
     name = re.sub(r"\[\.\.\.\]|\[\d+\]", "", keys[-1])
-    info = msgspec.inspect.type_info(_struct_at([*keys[:-1], name]))
+    info = msgspec.inspect.type_info(_struct_at([*keys[:-1], name]) or Any)
     if isinstance(info, msgspec.inspect.VarTupleType):
         info = info.item_type
     return ", ".join(f'"{word}"' for word in info.values) if isinstance(info, msgspec.inspect.LiteralType) else ""

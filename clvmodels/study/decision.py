@@ -1,6 +1,7 @@
 """The second half of a study: models fitted to all data, and what they say of each customer from `as_of` on."""
 
 import datetime as dt
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,8 @@ import pandas as pd
 from scipy import sparse
 
 from clvmodels.baselines import BASELINES
+from clvmodels.baselines.abc import abc_classes
+from clvmodels.baselines.rfm import rfm_scores
 from clvmodels.data import customer_summary
 from clvmodels.forecast import expected_clv, predict, sample_future
 from clvmodels.forecast.future import Future
@@ -33,6 +36,7 @@ from clvmodels.study.config import Study, cut_of
 from clvmodels.study.evidence import fit_pair
 from clvmodels.study.progress import Steps, seed_for
 
+SEGMENTATIONS = ("cell", "tier", "stage", "abc_class", "rfm_group")
 LIST_LENGTH = 12
 LORENZ_POINTS = 101
 GRID = 24  # cells of the matrix picture along each axis
@@ -44,6 +48,7 @@ class Outlook:
 
     Attributes
     ----------
+    active : ndarray, shape (S,), customers still active, draw by draw
     p_buy : probability of at least one purchase within the horizon
     buyers : ndarray, shape (S,), customers who buy within the horizon, draw by draw
     ceiling : most to spend on keeping each customer
@@ -55,6 +60,7 @@ class Outlook:
     fits: tuple[Fit, Fit]
     future: Future
     alive: Forecast
+    active: FloatArray
     p_buy: FloatArray
     buyers: FloatArray
     matrix: ValueMatrix
@@ -94,6 +100,7 @@ def _outlook(study: Study, log: TransactionLog, steps: Steps) -> Outlook:
     with steps.step("fit_all", f"fit on all data until {as_of}"):
         window = Window(as_of, unit=study.window.unit)
         customers = customer_summary(log, window, current_days=study.value.current_days)
+        customers = replace(customers, current_value=customers.current_value * study.value.margin)  # contribution
         fits = fit_pair(study, customers, study.fit.method, "decision")
     ahead = f"{study.value.horizon:g} {study.window.unit}s"
     with steps.step("forecast", f"forecast the next {ahead} of each customer"):
@@ -106,10 +113,11 @@ def _outlook(study: Study, log: TransactionLog, steps: Steps) -> Outlook:
             seed=seed_for(study.seed, "decision forecast"),
         )
         alive = predict(fits[0], customers, quantity="p_alive")
+        active = _active(alive, np.random.default_rng(seed_for(study.seed, "active customers")))
         p_buy, buyers = _buyers(future.purchases)
     with steps.step("matrix", "value matrix"):
         matrix = value_matrix(
-            customers.current_value * study.value.margin,
+            customers.current_value,
             future.clv,
             cuts={"current": cut_of(study.matrix.current), "future": cut_of(study.matrix.future)},
             names=study.matrix.names,
@@ -123,6 +131,7 @@ def _outlook(study: Study, log: TransactionLog, steps: Steps) -> Outlook:
         fits=fits,
         future=future,
         alive=alive,
+        active=active,
         p_buy=p_buy,
         buyers=buyers,
         matrix=matrix,
@@ -133,6 +142,14 @@ def _outlook(study: Study, log: TransactionLog, steps: Steps) -> Outlook:
 
 def _keep_shares(study: Study) -> dict[str, float]:
     return {key: getattr(study.value.keep_share, key) for key in CELLS}
+
+
+def _active(alive: Forecast, rng: np.random.Generator) -> FloatArray:
+    """Customers still active in each draw, shape (S,): a coin for each customer with that draw's P(alive)."""
+    assert alive.replay is not None  # a posterior of more than one draw
+    blocks = alive.replay("draws")
+    counts = [(rng.random(block.values.shape) < block.values).sum(axis=0) for block in blocks]
+    return np.concatenate(counts).astype(np.float64)
 
 
 def _buyers(purchases: Forecast) -> tuple[FloatArray, FloatArray]:
@@ -148,15 +165,10 @@ def _buyers(purchases: Forecast) -> tuple[FloatArray, FloatArray]:
     return bought / len(buyers), buyers
 
 
-def _totals(forecast: Forecast) -> FloatArray:
-    assert forecast.totals is not None  # predictive forecasts have totals
-    return np.asarray(forecast.totals.values).ravel()
-
-
 def _value_section(study: Study, outlook: Outlook) -> ValueSection:
     customers, future, value = outlook.customers, outlook.future, study.value
-    current = customers.current_value * value.margin
-    equity = estimate(_totals(future.clv))
+    current = customers.current_value
+    equity = estimate(future.clv.total_draws)
     order = np.lexsort((customers.customer_id.astype(str), -future.clv.mean))
     top_10, top_20 = _top_shares(future.clv, order, (0.10, 0.20))
     new_customer = _new_customer_clv(study, outlook.fits)
@@ -167,15 +179,15 @@ def _value_section(study: Study, outlook: Outlook) -> ValueSection:
         customers=len(customers),
         current_value_total=float(current.sum()),
         equity=equity,
-        purchases=estimate(_totals(future.purchases)),
-        spend=estimate(_totals(future.spend)),
-        alive=estimate(_totals(outlook.alive)),
+        purchases=estimate(future.purchases.total_draws),
+        spend=estimate(future.spend.total_draws),
+        alive=estimate(outlook.active),
         buyers=estimate(outlook.buyers),
-        equity_per_customer=equity.mean / len(customers),
+        equity_per_customer=float(future.clv.mean.mean()),
         top_10_share=top_10,
         top_20_share=top_20,
         new_customer_clv=new_customer,
-        acquisition_ceiling=acquisition_ceiling(new_customer.mean, share=value.win_share),
+        acquisition_ceiling=acquisition_ceiling(_middle(new_customer), share=value.win_share),
         acquisition_share=value.win_share,
         at_risk_below=ALIVE_LIMIT,
         at_risk_customers=int(at_risk.sum()),
@@ -186,12 +198,19 @@ def _value_section(study: Study, outlook: Outlook) -> ValueSection:
     )
 
 
+def _middle(value: Estimate) -> float:
+    """The mean, or the median where the mean is not finite."""
+    middle = value.q50 if value.mean is None else value.mean
+    assert middle is not None  # an estimate from draws has a median
+    return middle
+
+
 def _top_shares(clv: Forecast, order: np.ndarray, shares: tuple[float, ...]) -> list[Estimate]:
     """Share of the value that comes from the best customers by expectation, draw by draw."""
     assert clv.replay is not None  # predictive forecasts can be drawn again
     tops = [order[: max(1, round(share * len(order)))] for share in shares]
     sums = [[block.values[top].sum(axis=0) for top in tops] for block in clv.replay("draws")]
-    totals = np.maximum(_totals(clv), np.finfo(float).tiny)
+    totals = np.maximum(clv.total_draws, np.finfo(float).tiny)
     return [estimate(np.concatenate([block[i] for block in sums]) / totals) for i in range(len(shares))]
 
 
@@ -207,20 +226,22 @@ def _new_customer_clv(study: Study, fits: tuple[Fit, Fit]) -> Estimate:
     """Expected value of a customer who makes the first purchase now, that purchase included; its posterior."""
     frame = pd.DataFrame({"customer_id": ["new"], "frequency": [0], "recency": [0.0], "T": [0.0]})
     new = CustomerSummary.from_frame(frame, unit=study.window.unit, currency=study.data.currency)
-    later = expected_clv(
-        *fits,
-        new,
-        horizon=study.value.horizon,
-        annual_discount_rate=study.value.annual_discount_rate,
-        margin=study.value.margin,
-    )
-    first = predict(fits[1], new, quantity="expected_spend")
-    return estimate(_totals(later) + study.value.margin * _totals(first))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of an infinite mean: the fit's check and the page say so
+        later = expected_clv(
+            *fits,
+            new,
+            horizon=study.value.horizon,
+            annual_discount_rate=study.value.annual_discount_rate,
+            margin=study.value.margin,
+        )
+        first = predict(fits[1], new, quantity="expected_spend")
+    return estimate(later.total_draws + study.value.margin * first.total_draws)
 
 
 def _matrix_section(study: Study, outlook: Outlook) -> MatrixSection:
     matrix, customers = outlook.matrix, outlook.customers
-    current = customers.current_value * study.value.margin
+    current = customers.current_value
     return MatrixSection(
         vocabulary=study.matrix.names,
         undecided_below=matrix.undecided_below,
@@ -270,7 +291,7 @@ def _act_on(outlook: Outlook) -> list[ActOn]:
     lists = {
         "protect": ((cell == "high_high") & ~doubtful & ~silent, clv),
         "grow": ((cell == "low_high") & ~silent, clv),
-        "win_back": (silent, outlook.ceiling),
+        "win_back": (silent & np.isin(cell, ("high_high", "high_low")), outlook.ceiling),
         "undecided": (doubtful & (cell != "low_high") & ~silent, clv),
     }
     rows: list[ActOn] = []
@@ -316,6 +337,8 @@ def _customer_table(study: Study, outlook: Outlook) -> pd.DataFrame:
     frame["ceiling"] = outlook.ceiling
     frame["tier"] = tiers(outlook.future.clv.mean, customers.customer_id)
     frame["stage"] = stages(customers.frequency, outlook.alive.mean, outlook.p_buy)
+    frame["abc_class"] = abc_classes(customers)
+    frame["rfm_group"] = rfm_scores(customers).group
     for name in study.contest.baselines:
         frame[f"{name}_score"] = _baseline_score(name, customers, study.value.horizon)
     return frame
@@ -331,8 +354,8 @@ def _baseline_score(name: str, customers: CustomerSummary, horizon: float) -> Fl
 
 
 def _segments(table: pd.DataFrame, clv: Forecast) -> pd.DataFrame:
-    """Customers and value by cell, tier and stage; the interval is of the mean future value a customer."""
-    frames = [_segmentation(table, name, clv) for name in ("cell", "tier", "stage")]
+    """Customers and value by each segmentation; the interval is of the mean future value a customer."""
+    frames = [_segmentation(table, name, clv) for name in SEGMENTATIONS]
     return pd.concat(frames, ignore_index=True)
 
 

@@ -20,7 +20,6 @@ from clvmodels.forecast import purchases_by_period as predicted_by_period
 from clvmodels.forecast import sample_future
 from clvmodels.forecast.future import Future
 from clvmodels.foundation.errors import FitError
-from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog
 from clvmodels.foundation.results import ComparisonSection, EvidenceSection, TrackingPoint
 from clvmodels.foundation.units import days_per_unit
@@ -38,13 +37,17 @@ class Evidence:
 
     Attributes
     ----------
-    fits : those that the forecast rests on first, then those shown beside them
+    fits : of purchases and of spend; the forecast rests on them
+    beside : the same by other methods, for comparison
+    not_fitted : methods that found no fit, and what they said
     table : a row a customer: history, forecast of the holdout, and what happened
     """
 
     customers: CustomerSummary
     holdout: HoldoutSummary
-    fits: tuple[Fit, ...]
+    fits: tuple[Fit, Fit]
+    beside: dict[str, tuple[Fit, Fit]]
+    not_fitted: dict[str, str]
     section: EvidenceSection
     comparison: ComparisonSection
     table: pd.DataFrame
@@ -59,10 +62,14 @@ def gather_evidence(study: Study, log: TransactionLog, steps: Steps) -> Evidence
     models = f"{study.models.purchases} and {study.models.spend}"
     with steps.step("fit_calibration", f"fit {models} on the calibration"):
         main = fit_pair(study, customers, study.fit.method, "calibration")
-    beside: tuple[Fit, ...] = ()
+    beside: dict[str, tuple[Fit, Fit]] = {}
+    not_fitted: dict[str, str] = {}
     for method in study.fit.compare:
         with steps.step(f"compare_{method}", f"the same by {method}"):
-            beside += fit_pair(study, customers, method, "calibration")
+            try:
+                beside[method] = fit_pair(study, customers, method, "calibration")
+            except FitError as problem:  # no forecast rests on it; the study goes on and says so
+                not_fitted[method] = str(problem)
     with steps.step("forecast_holdout", "forecast the holdout and check it"):
         future = sample_future(
             *main,
@@ -76,7 +83,7 @@ def gather_evidence(study: Study, log: TransactionLog, steps: Steps) -> Evidence
     with steps.step("contest", "contest with " + ", ".join(study.contest.baselines)):
         comparison = _contest(study, customers, holdout, future, checks)
     table = _holdout_table(customers, holdout, future)
-    return Evidence(customers, holdout, main + beside, section, comparison, table)
+    return Evidence(customers, holdout, main, beside, not_fitted, section, comparison, table)
 
 
 def fit_pair(study: Study, customers: CustomerSummary, method: str, window: str) -> tuple[Fit, Fit]:
@@ -113,8 +120,8 @@ def _section(
     checks: dict[str, calibration.PredictiveCheck],
 ) -> EvidenceSection:
     return EvidenceSection(
-        purchases=estimate(_totals(future.purchases)),
-        spend=estimate(_totals(future.spend)),
+        purchases=estimate(future.purchases.total_draws),
+        spend=estimate(future.spend.total_draws),
         actual_purchases=int(checks["purchases"].outcome.sum()),
         actual_spend=float(checks["spend"].outcome.sum()),
         tracking=_tracking(study, log, customers, purchases),
@@ -126,11 +133,6 @@ def _section(
     )
 
 
-def _totals(forecast: Forecast) -> FloatArray:
-    assert forecast.totals is not None  # predictive forecasts have totals
-    return np.asarray(forecast.totals.values).ravel()
-
-
 def _tracking(study: Study, log: TransactionLog, customers: CustomerSummary, fitted: Fit) -> list[TrackingPoint]:
     """Purchases a period: the cohort's expectation through the calibration, predictive draws after it."""
     window = study.contest_window
@@ -140,8 +142,9 @@ def _tracking(study: Study, log: TransactionLog, customers: CustomerSummary, fit
     after = np.array([(end - window.calibration_end).days / per_unit for end in ends[len(in_calibration) :]])
     day, won = first_purchase_days(log, window)
     age = np.array([(end - log.first_date).days for end in in_calibration])[:, None] - day  # (periods, days)
-    expected_new = fitted.model.quantities["expected_purchases_new"]
-    by_age = expected_new(fitted.point, np.maximum(age, 0) / per_unit) @ won.astype(np.float64)
+    ages, place = np.unique(np.maximum(age, 0), return_inverse=True)
+    expected_new = fitted.model.formulas["expected_purchases_new"](fitted.point, ages / per_unit)
+    by_age = expected_new[place] @ won.astype(np.float64)
     draws = predicted_by_period(fitted, customers, ends=after, seed=seed_for(study.seed, "holdout forecast"))
     return tracking_points(
         ends,

@@ -29,10 +29,13 @@ def require_writable(folder: Path) -> None:
         If the folder cannot be made or written.
     """
     probe = folder / f".probe.{os.getpid()}"
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")
         probe.unlink()
+        if is_new:
+            folder.rmdir()  # a study that is refused leaves no folder
     except OSError as problem:
         raise StudyError(
             f"the report folder {folder} cannot be written ({problem.strerror}). "
@@ -48,7 +51,7 @@ def whole(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as problem:
-        raise StudyError(f"{path} could not be written ({problem.strerror}).") from problem
+        raise StudyError(f"{path} could not be written ({problem.strerror or problem}).") from problem
     finally:
         partial.unlink(missing_ok=True)
 

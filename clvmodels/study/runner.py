@@ -12,7 +12,7 @@ from clvmodels.baselines import BASELINES
 from clvmodels.data import calendar_history, read_transactions
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.patterns import IntArray
-from clvmodels.foundation.records import TransactionLog
+from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog
 from clvmodels.foundation.results import DataSection, Estimate, ModelSection, StudyInfo, StudyResults
 from clvmodels.models import MODELS
 from clvmodels.strategy import estimate
@@ -24,6 +24,9 @@ from clvmodels.study.progress import Steps, Tell, seed_for, silent
 from clvmodels.study.sections import fit_row
 
 STEPS_BESIDE_COMPARED = 10
+FEW_CUSTOMERS = 100
+FEW_REPEAT_BUYERS = 30
+FEW_CORRELATED = 3
 
 
 def run_study(
@@ -55,6 +58,7 @@ def run_study(
     steps = Steps(STEPS_BESIDE_COMPARED + len(study.fit.compare), tell)
     with steps.step("read", "read the log"):
         log = _read_log(study)
+        _require_inside(file, study, log)
     evidence = gather_evidence(study, log, steps)
     decision = decide(study, log, steps)
     results = _results(file, study, log, evidence, decision)
@@ -85,6 +89,15 @@ def _require_registered(file: StudyFile) -> None:
             raise StudyError(f'{file.path}, [contest] baselines has "{name}": expected some of {words}.')
 
 
+def _require_inside(file: StudyFile, study: Study, log: TransactionLog) -> None:
+    """Refuse a decision date that the log does not reach, before any fit."""
+    if study.value.as_of is not None and study.value.as_of > log.last_date:
+        raise StudyError(
+            f"{file.path}, [value] as_of = {study.value.as_of}: the log ends on {log.last_date}. "
+            "Leave it out to decide on that day."
+        )
+
+
 def _read_log(study: Study) -> TransactionLog:
     data = study.data
     if data.source.startswith("dataset:"):
@@ -97,25 +110,32 @@ def _read_log(study: Study) -> TransactionLog:
         currency=data.currency,
         date_format=data.date_format,
         delimiter=data.delimiter,
+        columns=data.columns,
+        encoding=data.encoding,
         refunds=data.refunds,
+        zero_amounts=data.zero_amounts,
+        missing_ids=data.missing_ids,
     )
 
 
 def _results(
     file: StudyFile, study: Study, log: TransactionLog, evidence: Evidence, decision: Decision
 ) -> StudyResults:
-    fits = [fit_row(fit, "calibration") for fit in evidence.fits]
+    beside = [fit for pair in evidence.beside.values() for fit in pair]
+    fits = [fit_row(fit, "calibration") for fit in (*evidence.fits, *beside)]
     fits += [fit_row(fit, "decision") for fit in decision.outlook.fits]
+    history = calendar_history(log)
+    revenue = sum(period.first_amount + period.repeat_amount for period in history)
     return StudyResults(
         study=_info(file, study, log),
-        data=_data_section(log, evidence),
-        history=calendar_history(log),
+        data=_data_section(log, evidence, revenue),
+        history=history,
         value=decision.value,
         matrix=decision.matrix,
         act_on=decision.act_on,
         evidence=evidence.section,
         comparison=evidence.comparison,
-        models=ModelSection(fits=fits, spend_frequency_correlation=_correlation(study, evidence)),
+        models=ModelSection(fits, _correlation(study, evidence), evidence.not_fitted),
     )
 
 
@@ -138,14 +158,14 @@ def _info(file: StudyFile, study: Study, log: TransactionLog) -> StudyInfo:
     )
 
 
-def _data_section(log: TransactionLog, evidence: Evidence) -> DataSection:
+def _data_section(log: TransactionLog, evidence: Evidence, revenue: float) -> DataSection:
     customers, holdout = evidence.customers, evidence.holdout
     window = holdout.window
     return DataSection(
         rows_read=log.rows_read,
         occasions=log.occasions,
         customers=log.n_customers,
-        revenue=sum(line.amount for line in log.ledger if line.reason == "used"),
+        revenue=revenue,
         first_date=log.first_date.isoformat(),
         last_date=log.last_date.isoformat(),
         ledger=list(log.ledger),
@@ -159,8 +179,15 @@ def _data_section(log: TransactionLog, evidence: Evidence) -> DataSection:
         holdout_purchases=int(holdout.purchases.sum()),
         holdout_amount=float(holdout.amount.sum()),
         holdout_buyers=int((holdout.purchases > 0).sum()),
-        notes=list(log.notes),
+        notes=[*log.notes, *_few(customers)],
     )
+
+
+def _few(customers: CustomerSummary) -> list[LedgerLine]:
+    """Notes where a base is small: intervals then lean on the priors."""
+    buyers = int((customers.frequency > 0).sum())
+    counts = {"few_customers": (len(customers), FEW_CUSTOMERS), "few_repeat_buyers": (buyers, FEW_REPEAT_BUYERS)}
+    return [LedgerLine(reason, count, 0.0) for reason, (count, few) in counts.items() if count < few]
 
 
 def _correlation(study: Study, evidence: Evidence) -> Estimate:
@@ -168,16 +195,20 @@ def _correlation(study: Study, evidence: Evidence) -> Estimate:
     customers = evidence.customers
     known = (customers.frequency > 0) & ~np.isnan(customers.monetary_value)
     x, m = customers.frequency[known], customers.monetary_value[known]
+    if len(x) < FEW_CORRELATED or np.ptp(x) == 0 or np.ptp(m) == 0:
+        return Estimate(None, None, None, None, None)
     rng = np.random.default_rng(seed_for(study.seed, "correlation"))
 
     def correlation(rows: IntArray) -> float:
-        return float(np.corrcoef(x[rows], m[rows])[0, 1])
+        with np.errstate(invalid="ignore", divide="ignore"):  # a resample of customers alike has none
+            return float(np.corrcoef(x[rows], m[rows])[0, 1])
 
     drawn = np.array([correlation(rng.integers(0, len(x), len(x))) for _ in range(study.contest.replicates)])
-    return replace(estimate(drawn), mean=correlation(np.arange(len(x))))
+    return replace(estimate(drawn[np.isfinite(drawn)]), mean=correlation(np.arange(len(x))))
 
 
 def _write(results: StudyResults, evidence: Evidence, decision: Decision, folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
     outputs.write_results(results, folder / "results.json")
     comparison = pd.DataFrame([asdict(score) for score in results.comparison.scores])
     tables = {
@@ -190,10 +221,18 @@ def _write(results: StudyResults, evidence: Evidence, decision: Decision, folder
     }
     for name, table in tables.items():
         outputs.write_table(table, folder / name)
-    draws = folder / "draws"
-    draws.mkdir(exist_ok=True)
-    saved = {f"{fit.model.name}.nc": fit for fit in decision.outlook.fits}
-    saved |= {f"{fit.model.name}.calibration.{fit.method}.nc": fit for fit in evidence.fits}
-    for name, fit in saved.items():
-        fit.save(draws / name)
+    _save_fits(evidence, decision, folder / "draws")
     return [folder / name for name in ("results.json", *tables)]
+
+
+def _save_fits(evidence: Evidence, decision: Decision, folder: Path) -> None:
+    """Draws of the decision as <model>.nc, of the evidence as <model>.calibration.<method asked for>.nc."""
+    saved = {f"{fit.model.name}.nc": fit for fit in decision.outlook.fits}
+    saved |= {f"{fit.model.name}.calibration.nc": fit for fit in evidence.fits}
+    for method, pair in evidence.beside.items():
+        saved |= {f"{fit.model.name}.calibration.{method}.nc": fit for fit in pair}
+    folder.mkdir(exist_ok=True)
+    for old in set(folder.glob("*.nc")) - {folder / name for name in saved}:
+        old.unlink()  # of a fit that the study no longer has
+    for name, fit in saved.items():
+        fit.save(folder / name)

@@ -20,6 +20,7 @@ def fit_row(fit: Fit, window: str) -> FitRow:
         parameters=[_parameter_row(str(name), summary.loc[name].to_dict(), fit) for name in summary.index],
         priors={name: (prior.median, prior.sd) for name, prior in fit.priors.items()},
         checks=list(fit.checks),
+        notes=list(fit.notes),
     )
 
 

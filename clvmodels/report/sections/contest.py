@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from clvmodels.foundation.results import ComparisonSection, Duel, Score
 from clvmodels.report import figures
-from clvmodels.report.sections.headline import lost_duels, method_names, top_wins
+from clvmodels.report.sections.headline import PEERS, duels_of, method_names, orders
 from clvmodels.report.tables import Figure, Table, columns, csv_link
 from clvmodels.report.voice import LEVEL, Source, Voice
 
@@ -72,15 +72,19 @@ def _tally(section: ComparisonSection, voice: Voice) -> Markup:
 
 def _advice(section: ComparisonSection, voice: Voice) -> list[Markup]:
     """What the verdict means for a decision."""
-    if not section.duels:
-        return []
-    rank, error = (method_names(lost_duels(section, kind, voice), voice) for kind in ("rank", "error"))
-    beaten = method_names(top_wins(section), voice)
-    key = ("advice_rank_but_top" if beaten else "advice_rank") if rank else "advice_model"
-    advice = [voice.say(f"contest.{key}", methods=rank, beaten=beaten)]
-    if error:
-        advice.append(voice.say("contest.advice_error", methods=error))
-    return advice
+    found = orders(section, voice)
+    simpler = [duel for duel in section.duels if duel.method not in PEERS]
+    by_key = {
+        "advice_rank_but_top" if found.beaten else "advice_rank": found.rank,
+        "advice_top": found.top,
+        "advice_model": [] if found.rank or found.top else simpler,
+        "advice_error": duels_of(section, "error", "method", voice),  # a peer may be the better one here
+    }
+    return [
+        voice.say(f"contest.{key}", methods=method_names(duels, voice), beaten=method_names(found.beaten, voice))
+        for key, duels in by_key.items()
+        if duels
+    ]
 
 
 def _lost(section: ComparisonSection, voice: Voice) -> list[Markup]:

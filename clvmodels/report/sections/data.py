@@ -10,6 +10,9 @@ from clvmodels.foundation.results import DataSection, StudyResults
 from clvmodels.report.tables import Column, Table, columns
 from clvmodels.report.voice import Source, Voice
 
+# Notes that count customers and have no amount.
+OF_CUSTOMERS = frozenset({"similar_id", "mixed_id", "few_customers", "few_repeat_buyers"})
+
 
 def data(source: Source, voice: Voice) -> dict[str, Any]:
     """Ledger, windows and the meaning of money."""
@@ -39,8 +42,8 @@ def _money(results: StudyResults, voice: Voice) -> Markup:
     return voice.say(
         "data.money",
         currency=voice.words.name("currency", study.currency),
-        margin=voice.numbers.share(study.margin),
-        rate=voice.numbers.share(study.annual_discount_rate, 1),
+        margin=voice.numbers.setting(study.margin),
+        rate=voice.numbers.setting(study.annual_discount_rate),
         date=voice.numbers.date(results.value.as_of),
     )
 
@@ -77,7 +80,7 @@ def _ledger(lines: Sequence[LedgerLine], label: str, voice: Voice) -> Table:
         (
             voice.words.name("reasons", line.reason),
             voice.count(line.rows),
-            voice.numbers.cell(line.amount),
+            voice.numbers.cell(None if line.reason in OF_CUSTOMERS else line.amount),
             voice.numbers.formats["comma"].join(line.sample),
         )
         for line in lines

@@ -60,16 +60,19 @@ def evidence(source: Source, voice: Voice) -> dict[str, Any]:
     }
 
 
+def _gap(forecast: float | None, actual: float) -> float | None:
+    """By what share of its forecast an actual lies above or below it; None where there is no such share."""
+    return abs(actual / forecast - 1) if forecast else None
+
+
 def _miss(forecast: float, actual: float, voice: Voice) -> dict[str, str]:
     """By how much an actual lies above or below its forecast, in words."""
     side = "above" if actual >= forecast else "below"
-    gap = abs(actual / forecast - 1) if forecast else None
-    return {"miss": voice.numbers.share(gap, 1), "side": voice.text(f"evidence.{side}")}
+    return {"miss": voice.numbers.share(_gap(forecast, actual), 1), "side": voice.text(f"evidence.{side}")}
 
 
 def _total(outcome: str, forecast: Estimate, actual: float, form: Form, voice: Voice) -> dict[str, Any]:
     outside = missed(forecast, actual)
-    key = "evidence.outside" if outside else "evidence.inside"
     return {
         "name": voice.text(f"evidence.{outcome}"),
         "actual": form(actual),
@@ -79,18 +82,26 @@ def _total(outcome: str, forecast: Estimate, actual: float, form: Form, voice: V
             level=voice.level,
             range=voice.numbers.interval(forecast, form),
         ),
-        "verdict": voice.say(key, **_miss(forecast.mean, actual, voice)),
+        "verdict": _place(forecast, actual, voice),
         "outside": outside,
     }
+
+
+def _place(forecast: Estimate, actual: float, voice: Voice) -> Markup:
+    """Whether an actual lies in its interval, and how far from the mean where there is one."""
+    key = "evidence.outside" if missed(forecast, actual) else "evidence.inside"
+    if not forecast.mean:
+        return voice.say(f"{key}_alone")
+    return voice.say(key, **_miss(forecast.mean, actual, voice))
 
 
 def _verdict(totals: Sequence[tuple[str, Estimate, float, Form]], voice: Voice) -> Markup:
     out = [(outcome, forecast, actual) for outcome, forecast, actual, _ in totals if missed(forecast, actual)]
     if not out:
         return voice.say("evidence.inside_text")
-    largest = max(abs(actual / forecast.mean - 1) for _, forecast, actual in out)
+    gaps = [gap for _, forecast, actual in out if (gap := _gap(forecast.mean, actual)) is not None]
     names = voice.numbers.listed([voice.text(f"evidence.{outcome}") for outcome, _, _ in out])
-    return voice.say("evidence.outside_text", outcome=names, miss=voice.numbers.share(largest))
+    return voice.say("evidence.outside_text", outcome=names, miss=voice.numbers.share(max(gaps, default=None)))
 
 
 def _each(voice: Voice) -> str:
@@ -232,7 +243,7 @@ def _coverage(rows: Sequence[CoverageRow], voice: Voice) -> dict[str, Any]:
             voice.say(
                 "evidence.coverage_row",
                 outcome=voice.text(f"evidence.{row.outcome}"),
-                stated=share(row.probability),
+                stated=voice.numbers.setting(row.probability),
                 covered=share(row.covered, 1),
             )
         )
@@ -242,7 +253,7 @@ def _coverage(rows: Sequence[CoverageRow], voice: Voice) -> dict[str, Any]:
     body = tuple(
         (
             voice.text(f"evidence.{row.outcome}"),
-            share(row.probability),
+            voice.numbers.setting(row.probability),
             share(row.covered, 1),
             voice.numbers.span(row.low, row.high, lambda value: share(value, 1)),
         )

@@ -1,6 +1,7 @@
 """The first screen: what the base is worth, how sure that is, who needs what, what to read first."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -10,15 +11,18 @@ from clvmodels.report.voice import Source, Voice, cell_names
 
 CELL_ORDER = ("high_high", "low_high", "high_low", "low_low")
 TENTH = 0.1
+PEERS = frozenset({"lifetimes"})  # the same models fitted by another package: no simpler method
+FEW = ("few_customers", "few_repeat_buyers")  # notes of the data that leave much to the priors
 
 
 def headline(source: Source, voice: Voice) -> dict[str, Any]:
     """The answer, its interval, four figures, the types, the caveats."""
     results = source.results
     value, numbers = results.value, voice.numbers
+    kind = "" if value.equity.mean is not None else "_median"
     return {
-        "equity": numbers.compact(value.equity.mean),
-        "label": voice.say("headline.label", horizon=voice.length(value.horizon)),
+        "equity": numbers.compact(_middle(value.equity)),
+        "label": voice.say(f"headline.label{kind}", horizon=voice.length(value.horizon)),
         "meaning": _meaning(results, voice),
         "sure": voice.say(
             "headline.sure",
@@ -34,18 +38,27 @@ def headline(source: Source, voice: Voice) -> dict[str, Any]:
     }
 
 
+def _middle(estimate: Estimate) -> float | None:
+    """The mean, or the median where there is no mean."""
+    return estimate.q50 if estimate.mean is None else estimate.mean
+
+
+def _part(value: float | None, whole: float) -> float | None:
+    return value / whole if value is not None and whole else None
+
+
 def _meaning(results: StudyResults, voice: Voice) -> Markup:
     value, study, numbers = results.value, results.study, voice.numbers
     whole = study.margin == 1
-    margin = voice.text("headline.whole_margin") if whole else numbers.share(study.margin)
+    margin = voice.text("headline.whole_margin") if whole else numbers.setting(study.margin)
     return voice.say(
-        "headline.meaning",
+        "headline.meaning" if value.equity.mean is not None else "headline.meaning_median",
         customers=voice.count(value.customers),
         as_of=numbers.date(value.as_of),
-        equity=numbers.compact(value.equity.mean),
+        equity=numbers.compact(_middle(value.equity)),
         horizon=voice.length(value.horizon),
         margin=margin,
-        rate=numbers.share(study.annual_discount_rate),
+        rate=numbers.setting(study.annual_discount_rate),
     )
 
 
@@ -56,7 +69,7 @@ def _figures(results: StudyResults, voice: Voice) -> list[dict[str, Any]]:
         "purchases": {"range": voice.counts_between(value.purchases)},
         "buyers": {
             "range": voice.counts_between(value.buyers),
-            "share": numbers.share(value.buyers.mean / value.customers),
+            "share": numbers.share(_part(value.buyers.mean, value.customers)),
         },
         "each": {"tenth": numbers.share(TENTH), "share": numbers.share(value.top_10_share.mean)},
     }
@@ -104,8 +117,13 @@ def _total(results: StudyResults, voice: Voice) -> dict[str, str]:
 
 
 def caveats(results: StudyResults, voice: Voice) -> list[Markup]:
-    """What a reader must know first: failed checks, missed totals, a simpler method that ranks better."""
-    return [*_failed_checks(results, voice), *_missed_totals(results, voice), *_simpler_wins(results, voice)]
+    """What a reader must know first: failed checks, few data, missed totals, a simpler order that is better."""
+    return [
+        *_failed_checks(results, voice),
+        *_few_data(results, voice),
+        *_missed_totals(results, voice),
+        *_simpler_wins(results, voice),
+    ]
 
 
 def _failed_checks(results: StudyResults, voice: Voice) -> list[Markup]:
@@ -122,6 +140,14 @@ def _failed_checks(results: StudyResults, voice: Voice) -> list[Markup]:
         for fit in results.models.fits
         for check in fit.checks
         if not check.passed
+    ]
+
+
+def _few_data(results: StudyResults, voice: Voice) -> list[Markup]:
+    return [
+        voice.say(f"headline.{line.reason}", count=voice.count(line.rows))
+        for line in results.data.notes
+        if line.reason in FEW
     ]
 
 
@@ -144,25 +170,46 @@ def _missed_totals(results: StudyResults, voice: Voice) -> list[Markup]:
             range=numbers.interval(forecast, form),
             level=voice.level,
             actual=form(actual),
-            miss=numbers.share(abs(forecast.mean / actual - 1)) if actual else numbers.decimal(None),
+            miss=numbers.share(None if (part := _part(forecast.mean, actual)) is None else abs(part - 1)),
         )
         for outcome, forecast, actual, form in totals
         if missed(forecast, actual)
     ]
 
 
-def lost_duels(comparison: ComparisonSection, kind: str, voice: Voice) -> list[Duel]:
-    """Duels that another method won on scores of one kind, such as "rank"."""
+def duels_of(comparison: ComparisonSection, kind: str, verdict: str, voice: Voice) -> list[Duel]:
+    """Duels of one verdict on scores of one kind: "rank", "top", "error", "total" or "distribution"."""
     return [
         duel
         for duel in comparison.duels
-        if duel.verdict == "method" and voice.words.detail("scores", duel.score, "kind") == kind
+        if duel.verdict == verdict and voice.words.detail("scores", duel.score, "kind") == kind
     ]
 
 
-def top_wins(comparison: ComparisonSection) -> list[Duel]:
-    """Duels that the model won on how much the best customers of an order hold."""
-    return [duel for duel in comparison.duels if duel.verdict == "model" and "capture" in duel.score]
+@dataclass(frozen=True)
+class Orders:
+    """Settled duels with simpler methods, peers left out, on how customers are ordered.
+
+    Attributes
+    ----------
+    rank : lost on the order of the whole base
+    top : lost on what the best customers of an order hold
+    beaten : won there, where none is lost there
+    """
+
+    rank: list[Duel]
+    top: list[Duel]
+    beaten: list[Duel]
+
+
+def orders(comparison: ComparisonSection, voice: Voice) -> Orders:
+    """Where simpler methods order customers better than the model, and where it holds out."""
+
+    def found(kind: str, verdict: str) -> list[Duel]:
+        return [duel for duel in duels_of(comparison, kind, verdict, voice) if duel.method not in PEERS]
+
+    top = found("top", "method")
+    return Orders(found("rank", "method"), top, [] if top else found("top", "model"))
 
 
 def method_names(duels: Sequence[Duel], voice: Voice) -> str:
@@ -171,15 +218,18 @@ def method_names(duels: Sequence[Duel], voice: Voice) -> str:
 
 
 def _simpler_wins(results: StudyResults, voice: Voice) -> list[Markup]:
-    lost = lost_duels(results.comparison, "rank", voice)
-    if not lost:
-        return []
-    beaten = top_wins(results.comparison)
+    found = orders(results.comparison, voice)
+    by_key = {
+        "simple_wins_but_top" if found.beaten else "simple_wins": found.rank,
+        "simple_wins_top": found.top,
+    }
     return [
         voice.say(
-            "headline.simple_wins_but_top" if beaten else "headline.simple_wins",
+            f"headline.{key}",
             methods=method_names(lost, voice),
-            beaten=method_names(beaten, voice),
+            beaten=method_names(found.beaten, voice),
             section=voice.text("sections.contest"),
         )
+        for key, lost in by_key.items()
+        if lost
     ]

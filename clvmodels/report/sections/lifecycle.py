@@ -47,15 +47,8 @@ def _period_name(results: StudyResults, voice: Voice) -> Callable[[str], str]:
 
 
 def _acquisition(results: StudyResults, voice: Voice) -> list[Markup]:
-    value, numbers = results.value, voice.numbers
-    ceiling = voice.say(
-        "lifecycle.acquisition_ceiling",
-        clv=numbers.money(value.new_customer_clv.mean),
-        range=numbers.interval(value.new_customer_clv, numbers.money),
-        horizon=voice.length(value.horizon),
-        share=numbers.share(value.acquisition_share),
-        ceiling=numbers.money(value.acquisition_ceiling),
-    )
+    numbers = voice.numbers
+    ceiling = _acquisition_ceiling(results, voice)
     won = [period for period in results.history if period.new_customers]
     if not won:
         return [ceiling]
@@ -72,6 +65,21 @@ def _acquisition(results: StudyResults, voice: Voice) -> list[Markup]:
         amount=numbers.money(sum(period.first_amount for period in won) / count),
     )
     return [text, ceiling]
+
+
+def _acquisition_ceiling(results: StudyResults, voice: Voice) -> Markup:
+    """What a new customer is worth and may cost, by the median where the mean is not finite."""
+    value, numbers = results.value, voice.numbers
+    clv = value.new_customer_clv
+    return voice.say(
+        "lifecycle.acquisition_no_mean" if clv.mean is None else "lifecycle.acquisition_ceiling",
+        clv=numbers.money(clv.mean),
+        median=numbers.money(clv.q50),
+        range=numbers.interval(clv, numbers.money),
+        horizon=voice.length(value.horizon),
+        share=numbers.setting(value.acquisition_share),
+        ceiling=numbers.money(value.acquisition_ceiling),
+    )
 
 
 def _development(results: StudyResults, voice: Voice) -> Markup:
@@ -100,9 +108,9 @@ def _losing(results: StudyResults, voice: Voice) -> Markup:
         "lifecycle.losing_text",
         at_risk=voice.count(value.at_risk_customers),
         value=voice.numbers.compact(value.at_risk_current_value),
-        at_risk_below=voice.numbers.share(value.at_risk_below),
+        at_risk_below=voice.numbers.setting(value.at_risk_below),
         lost=voice.count(value.lost_customers),
-        lost_below=voice.numbers.share(value.lost_below),
+        lost_below=voice.numbers.setting(value.lost_below),
         horizon=voice.length(value.horizon),
     )
 

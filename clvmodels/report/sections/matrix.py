@@ -26,7 +26,7 @@ def matrix(source: Source, voice: Voice) -> dict[str, Any]:
             "matrix.doubt",
             count=voice.count(section.undecided),
             share=voice.numbers.share(section.undecided / results.value.customers),
-            limit=voice.numbers.share(section.undecided_below),
+            limit=voice.numbers.setting(section.undecided_below),
         ),
         "figure": _figure(results, voice) if section.points else None,
     }
@@ -58,7 +58,7 @@ def _cut(cut: Cut, voice: Voice) -> Markup:
         f"matrix.cut_{cut.dimension}_{cut.kind}",
         value=money(cut.value.mean),
         range=voice.numbers.interval(cut.value, money),
-        setting=voice.numbers.share(cut.setting),
+        setting=voice.numbers.setting(cut.setting),
     )
 
 

@@ -1,5 +1,6 @@
 """Fits side by side, the checks that they passed or failed, and what the models assume."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,9 +17,14 @@ def models(source: Source, voice: Voice) -> dict[str, Any]:
     """Checks, parameters by method side by side, the correlation."""
     section = source.results.models
     if not section.fits:
-        return {"none": voice.text("models.no_fits"), "correlation": _correlation(section, voice)}
+        return {
+            "none": voice.text("models.no_fits"),
+            "left_out": _left_out(section, voice),
+            "correlation": _correlation(section, voice),
+        }
     return {
         "none": None,
+        "left_out": _left_out(section, voice),
         "verdict": _verdict(section, voice),
         "failed": _checks(source.results, voice, passed=False),
         "passed": _checks(source.results, voice, passed=True),
@@ -26,6 +32,13 @@ def models(source: Source, voice: Voice) -> dict[str, Any]:
         "groups": [_group(fits, source.results, voice) for fits in _side_by_side(section.fits)],
         "correlation": _correlation(section, voice),
     }
+
+
+def _left_out(section: ModelSection, voice: Voice) -> list[Markup]:
+    return [
+        voice.say("models.left_out", method=voice.words.name("methods", key), message=message)
+        for key, message in section.left_out.items()
+    ]
 
 
 def _verdict(section: ModelSection, voice: Voice) -> Markup:
@@ -88,6 +101,11 @@ def _group(fits: Sequence[FitRow], results: StudyResults, voice: Voice) -> dict[
             customers=voice.count(first.customers),
             patterns=voice.count(first.patterns),
         ),
+        "notes": [
+            voice.say("models.note", method=voice.words.name("methods", fit.method), note=note)
+            for fit in fits
+            for note in fit.notes
+        ],
         "agreement": _agreement(fits, voice),
         "table": _parameters(fits, str(title), voice),
     }
@@ -156,6 +174,8 @@ def _correlation(section: ModelSection, voice: Voice) -> list[Markup]:
     def form(value: float | None) -> str:
         return voice.numbers.decimal(value, 2)
 
+    if correlation.mean is None or not math.isfinite(correlation.mean):
+        return [voice.say("models.correlation_none")]
     text = voice.say(
         "models.correlation", value=form(correlation.mean), range=voice.numbers.interval(correlation, form)
     )

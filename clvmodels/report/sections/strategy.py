@@ -23,7 +23,7 @@ def _treatment(cell: Cell, name: str, voice: Voice) -> dict[str, Any]:
         "name": name,
         "phrase": voice.text(f"{texts}.phrase"),
         "ceiling": voice.say("strategy.ceiling", amount=voice.numbers.money(cell.ceiling_per_customer)),
-        "basis": voice.say("strategy.basis", share=voice.numbers.share(cell.ceiling_share)),
+        "basis": voice.say("strategy.basis", share=voice.numbers.setting(cell.ceiling_share)),
         "budget": voice.say(
             "strategy.budget", amount=voice.numbers.money(cell.budget), count=voice.count(cell.customers)
         ),
