@@ -265,7 +265,7 @@ def test_fits_that_do_not_belong_together_are_refused(fit, spend):
         clv.sample_clv(fit, posterior(SPEND, 30), CUSTOMERS, **YEAR, seed=1)
     with pytest.raises(clv.FitError, match='in units of a "week", the customers in units of a "day"'):
         clv.predict(fit, dataclasses.replace(CUSTOMERS, unit="day"), quantity="p_alive")
-    with pytest.raises(clv.FitError, match="currency 'USD', the customers have 'EUR'"):
+    with pytest.raises(clv.FitError, match="the fit is in USD, the customers in EUR"):
         clv.expected_clv(fit, spend, dataclasses.replace(CUSTOMERS, currency="EUR"), **YEAR)
 
 
