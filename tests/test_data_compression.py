@@ -20,7 +20,7 @@ def toy_log_likelihood(patterns):
 def test_the_cdnow_sample_has_1016_patterns_and_946_customers_with_a_known_spend(cdnow):
     patterns, index = compress(cdnow)
     assert (len(patterns), patterns.n_customers.sum(), len(index)) == (1_016, 2_357, 2_357)
-    assert compress_spend(cdnow).n_customers.sum() == 946
+    assert compress_spend(cdnow)[0].n_customers.sum() == 946
 
 
 def test_the_log_likelihood_is_that_of_the_customers_one_by_one(cdnow):
@@ -72,7 +72,8 @@ def test_spend_is_counted_over_customers_with_a_repeat_and_a_known_mean_alone():
             "monetary_value": [10.0, 10.0, 10.0, np.nan, np.nan],
         }
     )
-    spend = compress_spend(CustomerSummary.from_frame(table, unit="week", currency="EUR"))
+    spend, index, known = compress_spend(CustomerSummary.from_frame(table, unit="week", currency="EUR"))
+    assert (index.tolist(), known.tolist()) == ([1, 1, 0], [True, True, True, False, False])
     assert spend.frequency.rows.tolist() == [1, 2]
     assert spend.monetary_value.tolist() == [10, 10]
     assert spend.n_customers.tolist() == [1, 2]

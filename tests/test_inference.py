@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import clvmodels as clv
 from clvmodels.data import compress, compress_spend
@@ -18,7 +19,7 @@ from clvmodels.models import MODELS
 
 def target_of(name, customers):
     model = MODELS[name]
-    patterns = compress(customers)[0] if model.family == "purchases" else compress_spend(customers)
+    patterns = compress(customers)[0] if model.family == "purchases" else compress_spend(customers)[0]
     scale = data_scale(patterns)
     return Target(model, patterns, scale, {p.name: p.default_prior(scale) for p in model.parameters})
 
@@ -44,9 +45,21 @@ def test_default_priors_do_not_move_well_identified_data(gamma_gamma_fit):
     assert abs(float(gamma_gamma_fit.draws["p"].mean()) - 6.25) < 0.4
 
 
-@pytest.mark.parametrize("name", MODELS)
+def model_and_its_marks(name):
+    """The first models in the fast tests, all of them in the slow ones: each compiles a graph."""
+    return name if name in ("bg_nbd", "gamma_gamma") else pytest.param(name, marks=pytest.mark.slow)
+
+
+def noise_of_sd(fit):
+    """Standard error of each sd as a share of it, beyond 1 %: nothing for normal draws, a lot for heavy tails."""
+    size = fit.summary()["ess_tail"].to_numpy()
+    kurtosis = np.array([stats.kurtosis(fit.draws[name].values.ravel()) for name in fit.model.parameter_names])
+    return np.maximum(np.sqrt((kurtosis + 2) / (4 * size)) - 0.01, 0)
+
+
+@pytest.mark.parametrize("name", [model_and_its_marks(name) for name in MODELS])
 def test_laplace_and_nuts_draw_from_one_posterior(name, cdnow):
-    """Means within 4 Monte Carlo errors of a tenth of a sd, sds within 10 %."""
+    """Means within a tenth of a sd, sds within 10 %, and 3 Monte Carlo errors of what heavy tails leave of the draws."""
     laplace = clv.fit(name, cdnow, method="laplace", draws=4000, seed=3)
     nuts = clv.fit(name, cdnow, method="nuts", draws=4000, seed=4)
     assert laplace.method == "laplace"  # it did not have to fall back on NUTS
@@ -54,7 +67,7 @@ def test_laplace_and_nuts_draw_from_one_posterior(name, cdnow):
     assert nuts.passed
     a, b = laplace.summary(), nuts.summary()
     assert (np.abs(a["mean"] - b["mean"]) < 0.1 * b["sd"]).all()
-    assert (np.abs(a["sd"] / b["sd"] - 1) < 0.1).all()
+    assert (np.abs(a["sd"] / b["sd"] - 1) < 0.1 + 3 * np.hypot(noise_of_sd(laplace), noise_of_sd(nuts))).all()
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -64,8 +77,8 @@ def test_the_graph_and_numpy_have_the_same_target(name, cdnow):
     target = target_of(name, cdnow)
     mode = find_mode(target)
     graph = pymc_model(target, mode).compile_logp()
-    z = np.random.default_rng(0).normal(size=(5, len(mode.eta))) * 3
-    ours = log_density(target, mode.eta + z @ mode.root.T)
+    z = np.random.default_rng(0).normal(size=(5, len(mode.phi))) * 3
+    ours = log_density(target, mode.phi + z @ mode.root.T)
     assert np.array([graph({"z": row}) for row in z]) == pytest.approx(ours, rel=1e-10)
 
 

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from clvmodels.foundation.errors import DataError, FitError
-from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary
+from clvmodels.inference.diagnostics import require_passed
+from clvmodels.inference.parameters import CustomerParameters, customer_parameters
 from clvmodels.inference.result import Fit
 
 OUTCOME_DRAWS = 2000  # of a fit that has one parameter draw
@@ -57,9 +58,9 @@ def require_single_customers(customers: CustomerSummary) -> None:
 
 
 def joint_draws(
-    fits: tuple[Fit, ...], draws: int | None, *, outcomes: bool
-) -> tuple[list[FloatArray], tuple[int, int]]:
-    """Parameters of each fit at the same draws, shape (S, P) each; and the numbers of chains and draws.
+    fits: tuple[Fit, ...], customers: CustomerSummary, draws: int | None, *, outcomes: bool
+) -> tuple[list[CustomerParameters], tuple[int, int]]:
+    """The customers' parameters of each fit at the same draws; and the numbers of chains and draws.
 
     Draw s takes parameter draw s of every fit; a fit with one draw ("mle", "known") holds still. `draws`
     below the number of parameter draws takes evenly spaced ones; for outcomes, `draws` above it takes
@@ -68,8 +69,12 @@ def joint_draws(
     Raises
     ------
     FitError
-        If the fits have different numbers of draws, or `draws` cannot be met.
+        If a fit failed its checks, the fits have different numbers of draws, or `draws` cannot be met.
+    DataError
+        If the customers lack a covariate or a group that a fit depends on.
     """
+    for fit in fits:
+        require_passed(fit)
     sizes = {fit.n_draws for fit in fits} - {1}
     if len(sizes) > 1:
         held = ", ".join(f"{fit.model.name} {fit.n_draws}" for fit in fits)
@@ -85,18 +90,14 @@ def joint_draws(
     if draws == available:
         fullest = max(fits, key=lambda fit: fit.n_draws)
         shape = (int(fullest.draws.sizes["chain"]), int(fullest.draws.sizes["draw"]))
-    return [_theta(fit)[chosen if fit.n_draws > 1 else 0 * chosen] for fit in fits], shape
+    parameters = [customer_parameters(fit, customers).take(chosen if fit.n_draws > 1 else 0 * chosen) for fit in fits]
+    return parameters, shape
 
 
 def _require_count(draws: object) -> int:
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
         raise FitError(f"draws = {draws!r}: expected a whole number above 0.")
     return int(draws)
-
-
-def _theta(fit: Fit) -> FloatArray:
-    """Parameters in the paper's order, chains one after the other, shape (S, P)."""
-    return np.column_stack(list(fit.columns().values()))
 
 
 def method_name(*fits: Fit) -> str:

@@ -8,6 +8,7 @@ from clvmodels.forecast.future import discount_rate, require_value_arguments, sa
 from clvmodels.forecast.predict import (
     PURCHASE_HISTORY,
     SPEND_HISTORY,
+    History,
     distinct,
     evaluate,
     expected_purchases,
@@ -93,16 +94,17 @@ def expected_clv(
     for of, quantity in ((fit, "expected_purchases"), (spend, "expected_spend")):
         if quantity not in of.model.formulas:
             raise FitError(f'{of.model.name} has no quantity "{quantity}", which expected_clv needs.')
-    (theta, spend_theta), chains = checks.joint_draws((fit, spend), draws, outcomes=False)
-    history = history_of(customers, (*SPEND_HISTORY, *PURCHASE_HISTORY))
-    columns, row_of = distinct(history)
+    (parameters, spend_parameters), chains = checks.joint_draws((fit, spend), customers, draws, outcomes=False)
+    cells = (parameters.cell.astype(np.float64), spend_parameters.cell.astype(np.float64))
+    columns, row_of = distinct((*cells, *history_of(customers, (*SPEND_HISTORY, *PURCHASE_HISTORY))))
     counts = np.bincount(row_of, weights=customers.n_customers).astype(np.float64)
     expected_spend = spend.model.formulas["expected_spend"]
 
     def make(rows: IntArray, at: slice) -> FloatArray:
-        x_spend, m_x, x, t_x, T = (column[rows] for column in columns)
-        purchases = discounted_purchases(fit, theta[at], (x, t_x, T), horizon=horizon, rate=rate)
-        amount = evaluate(expected_spend, spend, spend_theta[at], (x_spend, m_x))
+        cell, spend_cell, x_spend, m_x, x, t_x, T = (column[rows] for column in columns)
+        history = History.of(parameters, at, cell, x, t_x, T)
+        purchases = discounted_purchases(fit, history, horizon=horizon, rate=rate)
+        amount = evaluate(expected_spend, spend, History.of(spend_parameters, at, spend_cell, x_spend, m_x))
         # where nothing is bought, an infinite amount adds nothing
         value = np.multiply(amount, purchases, out=np.zeros_like(purchases), where=purchases > 0)
         return margin * value[None]
@@ -118,9 +120,7 @@ def expected_clv(
     return forecast
 
 
-def discounted_purchases(
-    fit: Fit, theta: FloatArray, history: tuple[FloatArray, ...], *, horizon: float, rate: float
-) -> FloatArray:
+def discounted_purchases(fit: Fit, history: History, *, horizon: float, rate: float) -> FloatArray:
     """Expected purchases in (T, T + h], each worth exp(-d t) at its time t after T. Shape (K, S).
 
     By parts, so that no rate of purchasing is needed, with CE(t) the expected purchases up to t::
@@ -131,14 +131,13 @@ def discounted_purchases(
 
     Parameters
     ----------
-    theta : ndarray, shape (S, P)
-    history : frequency, recency, T, each shape (K,)
+    history : rows of frequency, recency and T
     """
-    total: FloatArray = np.exp(-rate * horizon) * expected_purchases(fit, theta, history, horizon=horizon)
+    total: FloatArray = np.exp(-rate * horizon) * expected_purchases(fit, history, horizon=horizon)
     nodes, weights = gauss_legendre(TIME_NODES)
     reach = np.log1p(CLUSTERING)
     for node, weight in zip(reach * nodes, reach * weights, strict=True):
         time = horizon * np.expm1(node) / CLUSTERING
         step = weight * horizon * np.exp(node) / CLUSTERING  # dt
-        total += rate * step * np.exp(-rate * time) * expected_purchases(fit, theta, history, horizon=float(time))
+        total += rate * step * np.exp(-rate * time) * expected_purchases(fit, history, horizon=float(time))
     return total

@@ -19,7 +19,8 @@ from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
 from clvmodels.foundation.units import discount_per_unit as rate_per_unit
-from clvmodels.inference.fitting import require_same_units
+from clvmodels.inference.likelihood import require_same_units
+from clvmodels.inference.parameters import CustomerParameters
 from clvmodels.inference.result import Fit
 from clvmodels.models.kernels import kernel_of
 
@@ -162,7 +163,7 @@ def sample_purchases(
     Parameters and errors are those of `sample_future`, which gives the same numbers.
     """
     seed = _require_purchase_arguments(fit, customers, horizon, seed)
-    (theta,), chains = checks.joint_draws((fit,), draws, outcomes=True)
+    (parameters,), chains = checks.joint_draws((fit,), customers, draws, outcomes=True)
     walkers = _Walkers.of(customers)
     from clvmodels.forecast.kernels import draw_purchases
     from clvmodels.foundation.streams import stream_memory
@@ -172,8 +173,8 @@ def sample_purchases(
     def make(rows: IntArray, at: slice) -> FloatArray:
         purchases = np.empty((len(rows), at.stop - at.start))
         draw_purchases(
-            stream_memory(), kernel.start, kernel.next_purchase, theta[at], walkers.history[rows],
-            walkers.keys[rows], np.uint64(seed), np.uint64(at.start), float(horizon), purchases,
+            stream_memory(), kernel.start, kernel.next_purchase, *_theta(parameters, walkers, rows, at),
+            walkers.history[rows], walkers.keys[rows], np.uint64(seed), np.uint64(at.start), float(horizon), purchases,
         )  # fmt: skip
         return purchases[None]
 
@@ -198,7 +199,8 @@ def purchases_by_period(
     if ends.ndim != 1 or len(ends) == 0 or not (np.isfinite(ends).all() and (np.diff(ends, prepend=0.0) > 0).all()):
         raise DataError("ends of periods: expected finite times above 0, in increasing order.")
     seed = _require_purchase_arguments(fit, customers, float(ends[-1]), seed)
-    (theta,), _ = checks.joint_draws((fit,), draws, outcomes=True)
+    (parameters,), (chains, per_chain) = checks.joint_draws((fit,), customers, draws, outcomes=True)
+    n_draws = chains * per_chain
     walkers = _Walkers.of(customers)
     from clvmodels.forecast.kernels import count_by_period
     from clvmodels.foundation.streams import stream_memory
@@ -206,14 +208,15 @@ def purchases_by_period(
     kernel = kernel_of(fit.model)
 
     def count(rows: IntArray) -> NDArray[np.int64]:
-        counts = np.zeros((len(theta), len(ends)), dtype=np.int64)
+        counts = np.zeros((n_draws, len(ends)), dtype=np.int64)
         count_by_period(
-            stream_memory(), kernel.start, kernel.next_purchase, theta, walkers.history[rows],
+            stream_memory(), kernel.start, kernel.next_purchase,
+            *_theta(parameters, walkers, rows, slice(0, n_draws)), walkers.history[rows],
             walkers.keys[rows], np.uint64(seed), np.uint64(0), ends, counts,
         )  # fmt: skip
         return counts
 
-    totals = np.zeros((len(theta), len(ends)), dtype=np.int64)
+    totals = np.zeros((n_draws, len(ends)), dtype=np.int64)
     for counts in over_blocks(len(customers), count, size=BLOCK):
         totals += counts
     return totals.astype(np.float64)
@@ -252,7 +255,7 @@ def _value_table(
     require_value_arguments(fit, spend, customers, margin)
     seed = _require_purchase_arguments(fit, customers, horizon, seed)
     spend_history = np.column_stack([customers.spend_purchases, np.nan_to_num(customers.monetary_value)])
-    (theta, spend_theta), chains = checks.joint_draws((fit, spend), draws, outcomes=True)
+    (parameters, spend_parameters), chains = checks.joint_draws((fit, spend), customers, draws, outcomes=True)
     walkers = _Walkers.of(customers)
     spend_history = np.ascontiguousarray(spend_history[walkers.order])
     draw = _future_drawer(kernel_of(fit.model), kernel_of(spend.model))
@@ -260,13 +263,22 @@ def _value_table(
     def make(rows: IntArray, at: slice) -> FloatArray:
         outcomes = np.empty((3, len(rows), at.stop - at.start))
         draw(
-            theta[at], spend_theta[at], walkers.history[rows], spend_history[rows], walkers.keys[rows],
-            np.uint64(seed), np.uint64(at.start), float(horizon), rate, outcomes,
+            *_theta(parameters, walkers, rows, at), *_theta(spend_parameters, walkers, rows, at),
+            walkers.history[rows], spend_history[rows], walkers.keys[rows], np.uint64(seed),
+            np.uint64(at.start), float(horizon), rate, outcomes,
         )  # fmt: skip
         outcomes[2] *= margin
         return outcomes[kept]
 
     return _table(make, walkers, chains), checks.method_name(fit, spend)
+
+
+def _theta(parameters: CustomerParameters, walkers: _Walkers, rows: IntArray, at: slice) -> tuple[FloatArray, IntArray]:
+    """Parameters of the cells that some rows belong to, shape (C, D, P), and the place of each row among them."""
+    if parameters.alike:
+        return parameters.at(rows[:0], at), np.zeros(len(rows), dtype=np.int64)
+    cells, place = np.unique(parameters.cell[walkers.order[rows]], return_inverse=True)
+    return parameters.at(cells, at), place
 
 
 def _future_drawer(purchases: Any, amounts: Any) -> Callable[..., None]:

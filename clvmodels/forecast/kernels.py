@@ -20,6 +20,7 @@ from clvmodels.models.kernels.interface import NEXT_AMOUNT, NEXT_PURCHASE, START
 
 F64, U64 = types.float64, types.uint64
 VECTOR, TABLE, CUBE = (types.Array(F64, n, "C") for n in (1, 2, 3))
+CELLS = types.Array(types.int64, 1, "C")
 COUNTS = types.Array(types.int64, 2, "C")
 KEYS = types.Array(U64, 1, "C")
 STREAMS = types.Array(Stream, 1, "C")
@@ -28,7 +29,7 @@ PURCHASE_STEP, AMOUNT_STEP = types.FunctionType(NEXT_PURCHASE), types.FunctionTy
 
 
 @numba.njit(
-    types.void(STREAMS, START_STEP, PURCHASE_STEP, TABLE, TABLE, KEYS, U64, U64, F64, TABLE),
+    types.void(STREAMS, START_STEP, PURCHASE_STEP, CUBE, CELLS, TABLE, KEYS, U64, U64, F64, TABLE),
     cache=True,
     nogil=True,
 )
@@ -37,6 +38,7 @@ def draw_purchases(
     start: Any,
     next_purchase: Any,
     theta: Any,
+    cells: Any,
     history: Any,
     keys: Any,
     seed: Any,
@@ -46,21 +48,22 @@ def draw_purchases(
 ) -> None:
     """Fill `purchases`, shape (K, D), with the number of purchases in (T, T + horizon].
 
-    theta has shape (D, P), history (K, 3), keys (K,); row s of theta belongs to draw first_draw + s.
+    theta has shape (C, D, P), cells (K,), history (K, 3), keys (K,): customer k has the parameters
+    theta[cells[k], s] at draw first_draw + s.
     """
     stream, state = streams[0], np.zeros(STATE)
     for k in range(len(keys)):
-        for s in range(len(theta)):
+        for s in range(theta.shape[1]):
             open_stream(stream, seed, keys[k], first_draw + np.uint64(s), np.uint64(PURCHASES))
-            start(stream, theta[s], history[k], state)
+            start(stream, theta[cells[k], s], history[k], state)
             count = 0
-            while next_purchase(stream, theta[s], state, horizon) <= horizon:
+            while next_purchase(stream, theta[cells[k], s], state, horizon) <= horizon:
                 count += 1
             purchases[k, s] = count
 
 
 @numba.njit(
-    types.void(STREAMS, START_STEP, PURCHASE_STEP, TABLE, TABLE, KEYS, U64, U64, VECTOR, COUNTS),
+    types.void(STREAMS, START_STEP, PURCHASE_STEP, CUBE, CELLS, TABLE, KEYS, U64, U64, VECTOR, COUNTS),
     cache=True,
     nogil=True,
 )
@@ -69,6 +72,7 @@ def count_by_period(
     start: Any,
     next_purchase: Any,
     theta: Any,
+    cells: Any,
     history: Any,
     keys: Any,
     seed: Any,
@@ -80,16 +84,16 @@ def count_by_period(
     stream, state = streams[0], np.zeros(STATE)
     horizon = ends[-1]
     for k in range(len(keys)):
-        for s in range(len(theta)):
+        for s in range(theta.shape[1]):
             open_stream(stream, seed, keys[k], first_draw + np.uint64(s), np.uint64(PURCHASES))
-            start(stream, theta[s], history[k], state)
+            start(stream, theta[cells[k], s], history[k], state)
             period = 0
-            time = next_purchase(stream, theta[s], state, horizon)
+            time = next_purchase(stream, theta[cells[k], s], state, horizon)
             while time <= horizon:
                 while time > ends[period]:
                     period += 1
                 totals[s, period] += 1
-                time = next_purchase(stream, theta[s], state, horizon)
+                time = next_purchase(stream, theta[cells[k], s], state, horizon)
 
 
 @numba.njit(
@@ -99,8 +103,10 @@ def count_by_period(
         PURCHASE_STEP,
         START_STEP,
         AMOUNT_STEP,
-        TABLE,
-        TABLE,
+        CUBE,
+        CELLS,
+        CUBE,
+        CELLS,
         TABLE,
         TABLE,
         KEYS,
@@ -120,7 +126,9 @@ def draw_futures(
     start_spend: Any,
     next_amount: Any,
     theta: Any,
+    cells: Any,
     spend_theta: Any,
+    spend_cells: Any,
     history: Any,
     spend_history: Any,
     keys: Any,
@@ -137,19 +145,19 @@ def draw_futures(
     stream, state = streams[0], np.zeros(STATE)
     spend_stream, spend_state = streams[1], np.zeros(STATE)
     for k in range(len(keys)):
-        for s in range(len(theta)):
+        for s in range(theta.shape[1]):
             draw = first_draw + np.uint64(s)
             open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
-            start(stream, theta[s], history[k], state)
-            time = next_purchase(stream, theta[s], state, horizon)
+            start(stream, theta[cells[k], s], history[k], state)
+            time = next_purchase(stream, theta[cells[k], s], state, horizon)
             count, value, discounted = 0, 0.0, 0.0
             if time <= horizon:
                 open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
-                start_spend(spend_stream, spend_theta[s], spend_history[k], spend_state)
+                start_spend(spend_stream, spend_theta[spend_cells[k], s], spend_history[k], spend_state)
             while time <= horizon:
-                amount = next_amount(spend_stream, spend_theta[s], spend_state)
+                amount = next_amount(spend_stream, spend_theta[spend_cells[k], s], spend_state)
                 count += 1
                 value += amount
                 discounted += amount * math.exp(-discount * time)
-                time = next_purchase(stream, theta[s], state, horizon)
+                time = next_purchase(stream, theta[cells[k], s], state, horizon)
             outcomes[0, k, s], outcomes[1, k, s], outcomes[2, k, s] = count, value, discounted

@@ -12,7 +12,8 @@ from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Formula
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
-from clvmodels.inference.fitting import require_same_units
+from clvmodels.inference.likelihood import require_same_units
+from clvmodels.inference.parameters import CustomerParameters
 from clvmodels.inference.result import Fit
 
 SLICE_CELLS = 2**14  # customers x draws that a formula sees at once: some 15 MB with 111 quadrature nodes
@@ -92,15 +93,15 @@ def _expect(fit: Fit, customers: CustomerSummary, quantity: str, horizon: float 
         horizon = checks.require_horizon(horizon, quantity)
     elif horizon is not None:
         raise DataError(f"{quantity} does not look ahead: leave out horizon.")
-    (theta,), chains = checks.joint_draws((fit,), draws, outcomes=False)
-    columns, row_of = distinct(history_of(customers, needs.history))
+    (parameters,), chains = checks.joint_draws((fit,), customers, draws, outcomes=False)
+    columns, row_of = distinct((parameters.cell.astype(np.float64), *history_of(customers, needs.history)))
     counts = np.bincount(row_of, weights=customers.n_customers).astype(np.float64)
 
     def make(rows: IntArray, at: slice) -> FloatArray:
-        history = tuple(column[rows] for column in columns)
+        history = History.of(parameters, at, *(column[rows] for column in columns))
         if horizon is not None:
-            return expected_purchases(fit, theta[at], history, horizon=horizon)[None]
-        return evaluate(fit.model.formulas[quantity], fit, theta[at], history)[None]
+            return expected_purchases(fit, history, horizon=horizon)[None]
+        return evaluate(fit.model.formulas[quantity], fit, history)[None]
 
     forecast = forecasts_of(
         DrawTable(make, row_of, counts, chains),
@@ -132,7 +133,41 @@ def distinct(columns: tuple[FloatArray, ...]) -> tuple[tuple[FloatArray, ...], I
     return tuple(column[first] for column in columns), row_of
 
 
-def expected_purchases(fit: Fit, theta: FloatArray, history: tuple[FloatArray, ...], *, horizon: float) -> FloatArray:
+@dataclass(frozen=True)
+class History:
+    """Rows that a formula is worked out for, with their parameters.
+
+    Attributes
+    ----------
+    parameters : of the customers
+    draws : which of the parameter draws
+    cell : ndarray, shape (K,), the cell of each row
+    columns : what the formula reads of the rows, each shape (K,)
+    """
+
+    parameters: CustomerParameters
+    draws: slice
+    cell: IntArray
+    columns: tuple[FloatArray, ...]
+
+    @classmethod
+    def of(cls, parameters: CustomerParameters, draws: slice, cell: FloatArray, *columns: FloatArray) -> "History":
+        """Rows from columns as `distinct` gives them, the cell first."""
+        return cls(parameters, draws, cell.astype(np.int64), columns)
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws S."""
+        return int(self.draws.stop - self.draws.start)
+
+    def theta(self, rows: slice) -> FloatArray:
+        """Parameters of some rows, shape (K, S, P), or (1, S, P) where all customers share them."""
+        cells, place = np.unique(self.cell[rows], return_inverse=True)
+        theta = self.parameters.at(cells, self.draws)
+        return theta if self.parameters.alike else theta[place]
+
+
+def expected_purchases(fit: Fit, history: History, *, horizon: float) -> FloatArray:
     """Expected purchases in (T, T + horizon] at rows and draws, shape (K, S).
 
     Where the model says what to expect of a customer who is alive, in which recency does not enter, that
@@ -140,31 +175,30 @@ def expected_purchases(fit: Fit, theta: FloatArray, history: tuple[FloatArray, .
 
     Parameters
     ----------
-    theta : ndarray, shape (S, P)
-    history : frequency, recency, T, each shape (K,)
+    history : rows of frequency, recency and T
     """
     formulas = fit.model.formulas
     if "purchases_if_alive" not in formulas:
-        return evaluate(formulas["expected_purchases"], fit, theta, history, horizon)
-    x, _, T = history
-    ages, age_of = distinct((x, T))
-    if_alive = evaluate(formulas["purchases_if_alive"], fit, theta, ages, horizon)
-    return evaluate(formulas["p_alive"], fit, theta, history) * if_alive[age_of]
+        return evaluate(formulas["expected_purchases"], fit, history, horizon)
+    x, _, T = history.columns
+    ages, age_of = distinct((history.cell.astype(np.float64), x, T))
+    of_ages = History.of(history.parameters, history.draws, *ages)
+    if_alive = evaluate(formulas["purchases_if_alive"], fit, of_ages, horizon)
+    return evaluate(formulas["p_alive"], fit, history) * if_alive[age_of]
 
 
-def evaluate(
-    formula: Formula, fit: Fit, theta: FloatArray, columns: tuple[FloatArray, ...], *after: float
-) -> FloatArray:
+def evaluate(formula: Formula, fit: Fit, history: History, *after: float) -> FloatArray:
     """A formula of the model at rows and draws, a slice of rows at a time. Shape (K, S).
 
-    theta has shape (S, P), each of the columns (K,); `after` are further arguments.
+    `after` are further arguments of the formula.
     """
-    parameters = {name: theta[:, [place]] for place, name in enumerate(fit.model.parameter_names)}
-    size = max(1, SLICE_CELLS // len(theta))
-    parts = [
-        formula(parameters, *(column[first : first + size] for column in columns), *after).T
-        for first in range(0, len(columns[0]), size)
-    ]
+    size = max(1, SLICE_CELLS // history.n_draws)
+    parts = []
+    for first in range(0, len(history.cell), size):
+        rows = slice(first, first + size)
+        theta = history.theta(rows)
+        parameters = {name: theta[:, :, place].T for place, name in enumerate(fit.model.parameter_names)}
+        parts.append(formula(parameters, *(column[rows] for column in history.columns), *after).T)
     return np.ascontiguousarray(np.concatenate(parts))
 
 

@@ -22,12 +22,16 @@ class Parameter:
 
     The default prior is log-normal with median `prior_median` in units of the data's own scale of
     time or money, so that days or weeks, dollars or cents give the same inference.
+
+    `covariates` says how covariates z act, by the model's standard proportional form: the parameter of a
+    customer is that of the base times exp(covariates x gamma' z), with +1 or -1; at 0 it takes none.
     """
 
     name: str
     dimension: Dimension
     prior_median: float
     prior_sd: float
+    covariates: Literal[-1, 0, 1] = 0
 
     def default_prior(self, scale: "DataScale") -> LogNormal:
         """The default prior in the data's units."""
@@ -56,11 +60,14 @@ class Model:
     family : "purchases" (frequency, recency, T) or "spend" (mean spend)
     parameters : in the paper's order
     log_likelihood : (parameters, patterns, ops) -> log likelihood of each pattern, shape (..., K);
-        parameters broadcast against rows: floats, or (S, 1) draws
+        parameters are floats, (S, 1) draws or graph variables, or `Varying` over the rows: the likelihood
+        reads them through `Levels.map` and `at_rows`
     quantities : what `predict` offers
     formulas : name -> formula; purchases: f(parameters, frequency, recency, T, ...), see the model's file
     simulate : (rng, parameters, ...) -> the story of the model, customer by customer
     kernel : name of the module in `clvmodels.models.kernels` that draws a customer's future, or None
+    limits : name of a simpler model -> this model's parameters at which it is that one, given the simpler
+        model's parameters: (parameters) -> parameters. So a fit can tell that it missed a better one
     reference : paper
     """
 
@@ -72,6 +79,7 @@ class Model:
     formulas: Mapping[str, Formula] = field(default_factory=dict)
     simulate: Callable[..., Any] | None = None
     kernel: str | None = None
+    limits: Mapping[str, Callable[[Mapping[str, float]], dict[str, float]]] = field(default_factory=dict)
     reference: str = ""
 
     @property

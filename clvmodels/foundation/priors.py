@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from clvmodels.foundation.errors import FitError
 
@@ -17,12 +16,46 @@ class LogNormal:
     sd: float
 
     def __post_init__(self) -> None:
-        for name in ("median", "sd"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise FitError(f"LogNormal({name}={value}): expected a finite number above 0.")
+        _require_positive("LogNormal", median=self.median, sd=self.sd)
 
-    def log_density_of_log(self, eta: Any) -> Any:
-        """Log density of eta = log(parameter); the unconstrained scale on which every fit works."""
-        z = (eta - math.log(self.median)) / self.sd
-        return -0.5 * z * z - math.log(self.sd) - HALF_LOG_TWO_PI
+    @property
+    def normal(self) -> tuple[float, float]:
+        """Mean and standard deviation of log(parameter)."""
+        return math.log(self.median), self.sd
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A coefficient of a standardised covariate: normal, with its mean and standard deviation."""
+
+    mean: float
+    sd: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.mean):
+            raise FitError(f"Normal(mean={self.mean}): expected a finite number.")
+        _require_positive("Normal", sd=self.sd)
+
+    @property
+    def normal(self) -> tuple[float, float]:
+        """Mean and standard deviation of the coefficient."""
+        return self.mean, self.sd
+
+
+@dataclass(frozen=True)
+class HalfNormal:
+    """A standard deviation between groups: the size of a normal number with mean 0 and this sd."""
+
+    sd: float
+
+    def __post_init__(self) -> None:
+        _require_positive("HalfNormal", sd=self.sd)
+
+
+Prior = LogNormal | Normal | HalfNormal
+
+
+def _require_positive(prior: str, **values: float) -> None:
+    for name, value in values.items():
+        if not (math.isfinite(value) and value > 0):
+            raise FitError(f"{prior}({name}={value}): expected a finite number above 0.")

@@ -1,7 +1,7 @@
 """Records that cross floors: purchase log, windows, summaries of customers, forecasts."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +151,8 @@ class CustomerSummary:
     unit : unit of time
     currency : code, such as "USD"
     calibration_end : last day seen, or None where the caller brought frequency, recency and T
+    covariates : column name -> ndarray, shape (N,), of numbers or text, that parameters may depend on
+    groups : column name -> ndarray of text, shape (N,), such as channel or country
     set_aside : customers of the log that the summary leaves out, by reason
     """
 
@@ -165,6 +167,8 @@ class CustomerSummary:
     currency: str
     n_customers: FloatArray | None = None
     calibration_end: dt.date | None = None
+    covariates: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    groups: Mapping[str, IdArray] = field(default_factory=dict)
     set_aside: tuple[LedgerLine, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -200,12 +204,20 @@ class CustomerSummary:
         return len(self.customer_id)
 
     @classmethod
-    def from_frame(cls, frame: "pd.DataFrame", *, unit: str, currency: str = "USD") -> "CustomerSummary":
+    def from_frame(
+        cls,
+        frame: "pd.DataFrame",
+        *,
+        unit: str,
+        currency: str = "USD",
+        covariates: Sequence[str] = (),
+        groups: Sequence[str] = (),
+    ) -> "CustomerSummary":
         """A summary from a frame with customer_id (or the index), frequency, recency, T, and optional columns.
 
-        Optional are monetary_value, first_amount, current_value and n_customers. The input is not
-        changed. A monetary_value of 0 is read as not known; customers with
-        repeats that have it are listed in `set_aside`.
+        Optional are monetary_value, first_amount, current_value and n_customers, and the columns named as
+        covariates or groups. The input is not changed. A monetary_value of 0 is read as not known;
+        customers with repeats that have it are listed in `set_aside`.
 
         Raises
         ------
@@ -244,7 +256,39 @@ class CustomerSummary:
             n_customers=column("n_customers") if "n_customers" in frame.columns else None,
             unit=unit,
             currency=currency,
+            covariates=_columns(frame, covariates),
+            groups={name: _as_text(values) for name, values in _columns(frame, groups).items()},
             set_aside=(LedgerLine("no_positive_spend", int(free.sum()), 0.0, sample),) if free.any() else (),
+        )
+
+    def with_columns(
+        self, frame: "pd.DataFrame", *, covariates: Sequence[str] = (), groups: Sequence[str] = ()
+    ) -> "CustomerSummary":
+        """The same summary with what a frame tells of its customers, found by customer_id (or the index).
+
+        Parameters
+        ----------
+        frame : a row a customer; customers that the summary does not have are left out
+        covariates, groups : names of columns to take
+
+        Raises
+        ------
+        DataError
+            If a column is missing, or a customer is in no row or in several.
+        """
+        ids = frame["customer_id"] if "customer_id" in frame.columns else frame.index
+        keyed = frame.set_axis([str(value) for value in ids], axis="index")
+        if keyed.index.has_duplicates:
+            twice = keyed.index[keyed.index.duplicated()][0]
+            raise DataError(f"customer_id {twice} is in several rows: one row a customer is expected.")
+        unknown = ~np.isin(self.customer_id.astype(str), keyed.index.to_numpy(dtype=str))
+        _refuse_where(unknown, self.customer_id, "the frame has no row", "Add them, or leave these customers out.")
+        rows = keyed.loc[self.customer_id.tolist()]
+        new_groups = {name: _as_text(values) for name, values in _columns(rows, groups).items()}
+        return replace(
+            self,
+            covariates={**self.covariates, **_columns(rows, covariates)},
+            groups={**self.groups, **new_groups},
         )
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -286,7 +330,34 @@ class CustomerSummary:
         per_row = {
             f.name: getattr(self, f.name)[rows] for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)
         }
-        return replace(self, **per_row)
+        covariates = {name: column[rows] for name, column in self.covariates.items()}
+        groups = {name: column[rows] for name, column in self.groups.items()}
+        return replace(self, **per_row, covariates=covariates, groups=groups)
+
+
+def _columns(frame: "pd.DataFrame", names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Columns of a frame as arrays of numbers or of text, None where text is missing."""
+    if isinstance(names, str):
+        raise DataError(f'columns are given as a list, such as ["{names}"].')
+    for name in names:
+        if name not in frame.columns:
+            have = ", ".join(str(column) for column in frame.columns)
+            raise DataError(f"column {name!r} is missing; the frame has: {have}.")
+    return {name: _as_column(frame[name]) for name in names}
+
+
+def _as_column(values: "pd.Series[Any]") -> NDArray[Any]:
+    try:
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        return np.array([None if missing else str(v) for v, missing in zip(values, values.isna(), strict=True)], object)
+
+
+def _as_text(column: NDArray[Any]) -> IdArray:
+    """A column of groups as text: whole numbers without decimals, None where it is missing."""
+    if column.dtype == object:
+        return column
+    return np.array([None if np.isnan(v) else f"{v:.17g}" for v in column], dtype=object)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,13 @@ precision; `None` where there is none. Keys of methods, cells, reasons and check
 text catalogues. Seconds, megabytes and machine are not here: they live in manifest.json.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from clvmodels.foundation.records import LedgerLine
+
+if TYPE_CHECKING:  # slow to import and only named here
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -322,7 +326,10 @@ class ParameterRow:
 
 @dataclass(frozen=True)
 class FitRow:
-    """A fit as the report shows it. `window`: "calibration" or "decision"."""
+    """A fit as the report shows it. `window`: "calibration" or "decision".
+
+    `allowed` has the keys of checks that the study lets fail.
+    """
 
     model: str
     method: str
@@ -335,6 +342,49 @@ class FitRow:
     priors: dict[str, tuple[float, float]]
     checks: list[Check]
     notes: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class CriterionRow:
+    """How well a fit predicts a customer that it has not seen, by leave-one-out cross-validation (PSIS-LOO).
+
+    Attributes
+    ----------
+    elpd : expected log predictive density, summed over customers; comparable within one family of models
+        on the same data and unit
+    se : its standard error over customers
+    p : effective number of parameters
+    worst_k : worst Pareto k over patterns; None if not finite
+    high_k_customers : customers whose Pareto k is beyond `k_limit`
+    """
+
+    model: str
+    method: str
+    window: str
+    elpd: float
+    se: float
+    p: float
+    worst_k: float | None
+    k_limit: float
+    high_k_customers: int
+    customers: int
+
+
+@dataclass(frozen=True)
+class SensitivityRow:
+    """What decides a parameter, by power-scaling: how far its posterior moves with the prior, and with the data.
+
+    `diagnosis`: "none", "prior_dominates" or "prior_data_conflict"; a sensitivity counts from `threshold` on.
+    """
+
+    model: str
+    window: str
+    parameter: str
+    prior: float | None
+    likelihood: float | None
+    diagnosis: str
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -347,6 +397,55 @@ class ModelSection:
     fits: list[FitRow]
     spend_frequency_correlation: Estimate
     left_out: dict[str, str] = field(default_factory=dict)
+    criteria: list[CriterionRow] = field(default_factory=list)
+    sensitivity: list[SensitivityRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ReplicatedRow:
+    """A test quantity in the data, and in data sets replicated from a fitted model.
+
+    Attributes
+    ----------
+    aspect : "purchases", "timing" or "spend"
+    quantity : key, such as "customers", "last_purchase" or "median"; texts are in the catalogues
+    group : what it is taken over: repeat purchases ("0", ..., "7+"; "1", "2-3", "4+" for spend), the fifth
+        of the time known ("1", ..., "5"), or "all"
+    observed : in the data
+    median, low, high : over replications; 90 % of them lie from low to high; None if not finite
+    p_value : two-sided posterior predictive p value; None where no replication has the quantity
+    """
+
+    aspect: str
+    quantity: str
+    group: str
+    observed: float
+    median: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+
+    @property
+    def outside(self) -> bool:
+        """Whether the data lie outside the interval that holds 90 % of replications."""
+        return self.low is not None and self.high is not None and not self.low <= self.observed <= self.high
+
+
+@dataclass(frozen=True)
+class PredictiveCheckTable:
+    """Does a fitted model reproduce the data that it learnt from? Test quantities against replications."""
+
+    model: str
+    method: str
+    customers: int
+    replicates: int
+    rows: list[ReplicatedRow]
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A frame with a row a test quantity: its key, observed, median, low, high, p_value and outside."""
+        import pandas as pd
+
+        return pd.DataFrame([{**asdict(row), "outside": row.outside} for row in self.rows])
 
 
 @dataclass(frozen=True)
@@ -362,3 +461,4 @@ class StudyResults:
     evidence: EvidenceSection
     comparison: ComparisonSection
     models: ModelSection
+    predictive: list[PredictiveCheckTable] = field(default_factory=list)

@@ -1,7 +1,20 @@
 """Floor 3: one target density a model, read by mle, laplace and nuts."""
 
-from clvmodels.inference.fitting import fit, fit_at, log_likelihood
+from clvmodels.inference.criteria import compare_models, loo, waic
+from clvmodels.inference.fitting import fit, fit_at
+from clvmodels.inference.likelihood import log_likelihood
 from clvmodels.inference.result import Fit
+from clvmodels.inference.sensitivity import prior_sensitivity
 from clvmodels.inference.storage import load_fit
 
-__all__ = ["Fit", "fit", "fit_at", "load_fit", "log_likelihood"]
+__all__ = [
+    "Fit",
+    "compare_models",
+    "fit",
+    "fit_at",
+    "load_fit",
+    "log_likelihood",
+    "loo",
+    "prior_sensitivity",
+    "waic",
+]

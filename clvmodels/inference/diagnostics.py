@@ -1,33 +1,67 @@
 """Numbers that say whether draws can be trusted, and their limits."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from arviz_stats.base import array_stats
 
-from clvmodels.foundation.model import Model
+from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.results import Check
-
-if TYPE_CHECKING:  # the record imports this module when asked for a summary
-    from clvmodels.inference.result import Fit
+from clvmodels.inference.result import Fit, flat_draws
 
 R_HAT_LIMIT = 1.01
 EFFECTIVE_DRAWS_LIMIT = 400.0
 BFMI_LIMIT = 0.3
+DIVERGENT_LIMIT = 0.001  # of the draws: a handful beside a standard deviation of nearly 0 moves no quantile
 INFINITE_MEAN_LIMIT = 0.01
+NESTED_LIMIT = -1e-3  # log likelihood that may be lost against a simpler model, by the search's own accuracy
+
+# What a failed check says of the data, and what to do.
+ADVICE = {
+    "newton_decrement": (
+        "the search for the mode stopped where the density still rises: the data leave a direction almost flat",
+        "use priors, a simpler model or more data",
+    ),
+    "smallest_curvature": (
+        "the density does not fall in every direction from the mode: the data do not tell two parameters apart",
+        "use priors, a simpler model or more data",
+    ),
+    "nested": (
+        "a simpler model that this one contains fits better: the search ended in a wrong place",
+        "take the simpler model, or laplace with its priors",
+    ),
+    "pareto_k": (
+        "the importance weights have too heavy a tail: the posterior is far from normal, as with few repeat buyers",
+        'use method = "nuts"',
+    ),
+    "effective_draws": ("too few independent draws for stable tails", "ask for more draws"),
+    "infinite_mean": (
+        "the mean spend of a purchase may be infinite (q at or below 1): a few baskets are far above all others",
+        "look for wrong amounts, split off wholesale customers, or give q a prior above 1; medians stay usable",
+    ),
+    "r_hat": (
+        "the chains have not met: the posterior has several humps or a long ridge",
+        "use more draws or tighter priors",
+    ),
+    "divergences": (
+        "the sampler could not follow the posterior's curvature, as with groups of few customers",
+        "use tighter priors, above all on the standard deviation between groups",
+    ),
+    "energy": ("the chains moved too slowly through the tails", "use more draws or tighter priors"),
+}
 
 
-def parameter_summary(fit: "Fit") -> pd.DataFrame:
+def parameter_summary(fit: Fit) -> pd.DataFrame:
     """Frame by parameter: mean, sd, q05, q50, q95, ess_bulk, ess_tail, r_hat, pareto_k."""
-    rows = {name: _row(fit, fit.draws[name].values) for name in fit.model.parameter_names}
+    rows = {name: _row(fit, values) for name, values in flat_draws(fit.draws).items()}
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index.name = "parameter"
     return frame
 
 
-def _row(fit: "Fit", draws: FloatArray) -> dict[str, float]:
+def _row(fit: Fit, draws: FloatArray) -> dict[str, float]:
     nan = float("nan")
     if fit.n_draws == 1:
         names = ("sd", "q05", "q50", "q95", "ess_bulk", "ess_tail", "r_hat", "pareto_k")
@@ -57,21 +91,21 @@ def nuts_checks(draws: dict[str, FloatArray], divergences: int, energy: FloatArr
     """R-hat, effective draws, divergences and energy over all parameters, the worst of each."""
     worst_r_hat = max(r_hat(values) for values in draws.values())
     fewest = min(min(ess(values, "bulk"), ess(values, "tail")) for values in draws.values())
+    divergent = float(DIVERGENT_LIMIT * energy.size // 1)
     bfmi = float(np.min(np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1)))
     return (
         Check("r_hat", worst_r_hat, R_HAT_LIMIT, worst_r_hat <= R_HAT_LIMIT),
         Check("effective_draws", fewest, EFFECTIVE_DRAWS_LIMIT, fewest >= EFFECTIVE_DRAWS_LIMIT),
-        Check("divergences", float(divergences), 0.0, divergences == 0),
+        Check("divergences", float(divergences), divergent, divergences <= divergent),
         Check("energy", bfmi, BFMI_LIMIT, bfmi >= BFMI_LIMIT),
     )
 
 
-def model_checks(model: Model, draws: dict[str, FloatArray]) -> tuple[Check, ...]:
+def model_checks(fit: Fit) -> tuple[Check, ...]:
     """Share of draws in which the mean spend of the base is infinite, for a spend model."""
-    if "expected_spend" not in model.formulas:
+    if "expected_spend" not in fit.model.formulas:
         return ()
-    columns = {name: values.reshape(-1, 1) for name, values in draws.items()}
-    of_base = model.formulas["expected_spend"](columns, np.zeros(1), np.full(1, np.nan))
+    of_base = fit.model.formulas["expected_spend"](fit.columns(), np.zeros(1), np.full(1, np.nan))
     share = float(np.isinf(of_base).mean())
     return (Check("infinite_mean", share, INFINITE_MEAN_LIMIT, share <= INFINITE_MEAN_LIMIT),)
 
@@ -83,3 +117,43 @@ def laplace_checks(pareto_k: float, pareto_k_limit: float, effective_draws: floa
         Check("pareto_k", pareto_k, pareto_k_limit, pareto_k <= pareto_k_limit),
         Check("effective_draws", effective_draws, fewest, effective_draws >= fewest),
     )
+
+
+def nested_check(gain: float) -> Check:
+    """Log likelihood gained against the best simpler model that the model contains."""
+    return Check("nested", gain, NESTED_LIMIT, gain >= NESTED_LIMIT)
+
+
+def require_check_names(names: Sequence[str]) -> Sequence[str]:
+    """The names, checked.
+
+    Raises
+    ------
+    FitError
+        If there is no such check.
+    """
+    for name in names:
+        if name not in ADVICE:
+            raise FitError(f'there is no check "{name}": expected some of {", ".join(ADVICE)}.')
+    return names
+
+
+def require_passed(fit: Fit) -> None:
+    """Refuse a fit that failed a check which it is not allowed to fail.
+
+    Raises
+    ------
+    FitError
+        With each failed check, the likely reason in the data and what to do.
+    """
+    failed = [check for check in fit.checks if not check.passed and check.key not in fit.allowed]
+    if failed:
+        reasons = [
+            f"{check.key} = {check.value:.3g} (limit {check.limit:.3g}): {ADVICE[check.key][0]}; {ADVICE[check.key][1]}"
+            for check in failed
+        ]
+        keys = ", ".join(f'"{check.key}"' for check in failed)
+        raise FitError(
+            f"the fit of {fit.model.name} by {fit.method} failed its checks, so no forecast is made from it. "
+            f"{'. '.join(reasons)}. To go on all the same: fit.allowing({keys}), in a study [fit] allow = [{keys}]."
+        )

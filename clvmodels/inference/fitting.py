@@ -6,21 +6,25 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from clvmodels.data import compress, compress_spend
+from clvmodels.foundation.effects import ByParameter, Effects, cells_of, learn_effects
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
-from clvmodels.foundation.ops import NUMPY_OPS
-from clvmodels.foundation.patterns import FloatArray, PurchasePatterns, SpendPatterns
-from clvmodels.foundation.priors import LogNormal
+from clvmodels.foundation.patterns import Patterns, PurchasePatterns
+from clvmodels.foundation.priors import HalfNormal, Normal, Prior
 from clvmodels.foundation.records import CustomerSummary
-from clvmodels.inference.diagnostics import laplace_checks, model_checks, nuts_checks
-from clvmodels.inference.laplace import PARETO_K_LIMIT, POOL, importance_sample, resample
+from clvmodels.foundation.results import Check
+from clvmodels.inference.diagnostics import laplace_checks, model_checks, nested_check, nuts_checks
+from clvmodels.inference.laplace import PARETO_K_LIMIT, importance_sample, resample
+from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
+from clvmodels.inference.natural import Problem, natural_covariance, with_draws
 from clvmodels.inference.optimise import Mode, find_mode
-from clvmodels.inference.result import Fit, dataset_of, require_positive, single_draw
-from clvmodels.inference.target import Patterns, Target, total_log_likelihood
-from clvmodels.models import model_named
+from clvmodels.inference.result import Fit, flat_draws, require_positive, single_draw
+from clvmodels.inference.target import Target
+from clvmodels.models import MODELS, model_named
 
 Method = Literal["mle", "laplace", "nuts"]
+GROUP_SD = HalfNormal(0.5)  # of log parameters: groups that differ by a factor of 1.6 are ordinary
+COEFFICIENT = Normal(0.0, 1.0)  # of a standardised covariate
 
 
 def fit(
@@ -30,7 +34,9 @@ def fit(
     method: str = "laplace",
     draws: int = 2000,
     seed: int | None = None,
-    priors: Mapping[str, LogNormal] | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    covariates: ByParameter = (),
+    groups: Mapping[str, str] | str = "",
 ) -> Fit:
     """The parameters of a model, learnt from a customer summary.
 
@@ -43,28 +49,35 @@ def fit(
         no-U-turn sampler) or "mle" (maximum likelihood; ignores priors, needs no seed)
     draws : posterior draws to keep
     seed : of the random numbers; needed by "laplace" and "nuts"
-    priors : replaces default priors, by parameter
+    priors : replaces default priors, by parameter; "gamma_alpha" is a Normal for each coefficient of alpha's
+        covariates, each divided by its standard deviation; "alpha_group_sd" a HalfNormal for the standard
+        deviation of log alpha between groups
+    covariates : columns of `customers.covariates`, as a list for every parameter that the model lets depend on
+        them, or by parameter: {"alpha": ["age", "channel"]}. A positive coefficient means a higher rate
+    groups : column of `customers.groups` (or "acquisition_week", "_month", "_year") over which parameters are
+        partially pooled, for all parameters or by parameter; needs method "nuts"
 
     Raises
     ------
     FitError
-        If the model, the method or a prior is unknown, the seed is missing, or no mode is found.
+        If the model, the method, a parameter or a prior is unknown, the seed is missing, groups are asked
+        for without "nuts", or no mode is found.
     DataError
-        If there are too few customers or no repeat purchase at all.
+        If there are too few customers or no repeat purchase at all, or a covariate cannot be used.
     """
     record = model_named(model)
     _refuse_arguments(method, draws, seed)
-    patterns = _patterns(record, customers)
-    scale = data_scale(patterns)
-    chosen = {} if method == "mle" else _priors(record, scale, priors or {})
-    target = Target(record, patterns, scale, chosen)
-    mode = find_mode(target)
+    if groups and method != "nuts":
+        raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
+    effects = learn_effects(record, customers, covariates=covariates, groups=groups)
+    problem = _problem(record, customers, effects, {} if method == "mle" else priors or {}, bayes=method != "mle")
+    mode = find_mode(problem.target)
     if method == "mle":
-        return _mle_fit(target, mode, customers)
+        return _mle_fit(problem, mode)
     assert seed is not None
     if method == "laplace":
-        return _laplace_fit(target, mode, customers, draws, seed)
-    return _nuts_fit(target, mode, customers, draws, seed)
+        return _laplace_fit(problem, mode, draws, seed)
+    return _nuts_fit(problem, mode, draws, seed)
 
 
 def fit_at(model: str, parameters: Mapping[str, float], *, unit: str = "week", currency: str = "USD") -> Fit:
@@ -92,57 +105,6 @@ def fit_at(model: str, parameters: Mapping[str, float], *, unit: str = "week", c
     )
 
 
-def log_likelihood(fit: Fit, customers: CustomerSummary) -> FloatArray:
-    """Log likelihood of each customer at the fit's point, shape (N,); NaN where a spend model has no spend.
-
-    Raises
-    ------
-    FitError
-        If the fit and the customers differ in unit or currency.
-    """
-    require_same_units(fit, customers)
-    known = np.ones(len(customers), dtype=bool) if fit.model.family == "purchases" else has_spend(customers)
-    rows = customers.take(known)
-    patterns: Patterns
-    if fit.model.family == "purchases":
-        patterns = PurchasePatterns.of(rows.frequency, rows.recency, rows.T, rows.unit)
-    else:
-        patterns = spend_rows(rows)
-    out = np.full(len(customers), np.nan)
-    out[known] = fit.model.log_likelihood(fit.model.at(fit.point), patterns, NUMPY_OPS)
-    return out
-
-
-def require_same_units(fit: Fit, customers: CustomerSummary) -> None:
-    """Refuse a fit in weeks for customers in days, or in dollars for customers in cents.
-
-    Raises
-    ------
-    FitError
-        If they differ.
-    """
-    if fit.model.family == "purchases" and fit.unit != customers.unit:
-        raise FitError(
-            f'the fit is in units of a "{fit.unit}", the customers in units of a "{customers.unit}": '
-            "summarise them with the same unit."
-        )
-    if fit.model.family == "spend" and fit.currency != customers.currency:
-        raise FitError(f"the fit is in {fit.currency}, the customers in {customers.currency}: use one currency.")
-
-
-def has_spend(customers: CustomerSummary) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Customers with repeats of known mean spend, shape (N,)."""
-    return np.asarray((customers.frequency > 0) & ~np.isnan(customers.monetary_value))
-
-
-def spend_rows(customers: CustomerSummary) -> SpendPatterns:
-    """One spend pattern a customer, not compressed."""
-    from clvmodels.foundation.patterns import Levels
-
-    ones = np.ones(len(customers))
-    return SpendPatterns(Levels.of(customers.frequency), customers.monetary_value, ones, customers.currency)
-
-
 def data_scale(patterns: Patterns) -> DataScale:
     """Typical time between purchases over the base, or typical spend: the scale of starts and default priors."""
     n = patterns.n_customers
@@ -168,7 +130,19 @@ def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
         raise FitError(f"draws = {draws!r}: expected a whole number above 0.")
 
 
-def _patterns(model: Model, customers: CustomerSummary) -> Patterns:
+def _problem(
+    model: Model, customers: CustomerSummary, effects: Effects, priors: Mapping[str, Prior], *, bayes: bool
+) -> Problem:
+    _refuse_too_little(model, customers)
+    cells = cells_of(effects, customers)
+    patterns, index, known = patterns_of(model, customers, cells)
+    scale = data_scale(patterns)
+    chosen = _priors(model, scale, effects, priors) if bayes else {}
+    target = Target(model, patterns, scale, chosen, effects, design_of(model, effects, cells, index, known))
+    return Problem(target, customers, cells)
+
+
+def _refuse_too_little(model: Model, customers: CustomerSummary) -> None:
     total = len(customers) if customers.n_customers is None else int(customers.n_customers.sum())
     if total < 2:
         raise DataError("there is one customer only: a model of how customers differ needs many (100 or more).")
@@ -178,7 +152,7 @@ def _patterns(model: Model, customers: CustomerSummary) -> Patterns:
             "Use a longer calibration window."
         )
     if model.family == "purchases":
-        return compress(customers)[0]
+        return
     known = has_spend(customers)
     spends = np.unique(customers.monetary_value[known])
     if len(spends) < 2:
@@ -186,100 +160,79 @@ def _patterns(model: Model, customers: CustomerSummary) -> Patterns:
             f"{model.name} needs mean spends that differ: {int(known.sum())} repeat buyers have a known mean spend, "
             f"{len(spends)} distinct. With constant spend, multiply expected purchases by it."
         )
-    return compress_spend(customers)
 
 
-def _priors(model: Model, scale: DataScale, given: Mapping[str, LogNormal]) -> dict[str, LogNormal]:
-    unknown = set(given) - set(model.parameter_names)
-    if unknown:
-        raise FitError(f"priors for {', '.join(sorted(unknown))}: {model.name} has {', '.join(model.parameter_names)}.")
-    return {p.name: given.get(p.name, p.default_prior(scale)) for p in model.parameters}
+def _priors(model: Model, scale: DataScale, effects: Effects, given: Mapping[str, Prior]) -> dict[str, Prior]:
+    """A prior for everything that is learnt: those given, else the defaults."""
+    default: dict[str, Prior] = {p.name: p.default_prior(scale) for p in model.parameters}
+    default |= {f"gamma_{name}": COEFFICIENT for name in effects.covariates}
+    default |= {f"{name}_group_sd": GROUP_SD for name in effects.groups}
+    for name, prior in given.items():
+        if name not in default:
+            raise FitError(f"priors for {name}: this fit of {model.name} has {', '.join(default)}.")
+        if type(prior) is not type(default[name]):
+            expected = type(default[name]).__name__
+            raise FitError(f"priors for {name}: expected a {expected}, not a {type(prior).__name__}.")
+    return {**default, **given}
 
 
-def _fit_record(target: Target, customers: CustomerSummary) -> Fit:
-    """What every method fills in alike; draws, point and diagnostics follow."""
-    size = len(target.model.parameters)
-    return Fit(
-        model=target.model,
-        method="",
-        draws=single_draw(dict.fromkeys(target.model.parameter_names, float("nan"))),
-        point={},
-        log_likelihood=float("nan"),
-        covariance=np.full((size, size), np.nan),
-        unit=customers.unit,
-        currency=customers.currency,
-        n_customers=int(target.patterns.n_customers.sum()),
-        n_patterns=len(target.patterns),
-        priors=dict(target.priors),
-    )
+def _mle_fit(problem: Problem, mode: Mode) -> Fit:
+    mode, nested = _beside_simpler_models(problem, mode)
+    fit = with_draws(problem, mode.phi[None, None], {}, {})
+    checks = (*mode.checks, *nested, *model_checks(fit))
+    return replace(fit, method="mle", covariance=natural_covariance(problem.target, mode), checks=checks)
 
 
-def _at_point(target: Target, point: Mapping[str, float]) -> float:
-    columns = {name: np.array([[value]]) for name, value in point.items()}
-    return float(total_log_likelihood(target.model, target.patterns, columns)[0])
+def _beside_simpler_models(problem: Problem, mode: Mode) -> tuple[Mode, tuple[Check, ...]]:
+    """The mode, or a better one found from a simpler model that this one contains; and what is gained on it."""
+    target = problem.target
+    limits = {name: limit for name, limit in target.model.limits.items() if name in MODELS}
+    if not limits:
+        return mode, ()
+    best = -np.inf
+    for name, limit in limits.items():
+        simpler = Target(MODELS[name], target.patterns, target.scale, {})
+        simplest = find_mode(simpler)
+        best = max(best, simplest.log_density)
+        if mode.log_density < simplest.log_density:
+            there = limit(dict(zip(simpler.names, np.exp(simplest.phi), strict=True)))
+            start = target.starts.copy()
+            start[: len(there)] = np.log([there[parameter] for parameter in target.model.parameter_names])
+            mode = max(mode, find_mode(target, start), key=lambda found: found.log_density)
+    return mode, (nested_check(mode.log_density - best),)
 
 
-def _natural_covariance(mode: Mode) -> FloatArray:
-    """Delta method: J H^-1 J' with J = diag(exp eta)."""
-    scale = np.exp(mode.eta)
-    return scale[:, None] * mode.covariance * scale
-
-
-def _mle_fit(target: Target, mode: Mode, customers: CustomerSummary) -> Fit:
-    point = dict(zip(target.model.parameter_names, np.exp(mode.eta).tolist(), strict=True))
-    return replace(
-        _fit_record(target, customers),
-        method="mle",
-        draws=single_draw(point),
-        point=point,
-        log_likelihood=mode.log_density,
-        covariance=_natural_covariance(mode),
-        checks=mode.checks,
-    )
-
-
-def _laplace_fit(target: Target, mode: Mode, customers: CustomerSummary, draws: int, seed: int) -> Fit:
+def _laplace_fit(problem: Problem, mode: Mode, draws: int, seed: int) -> Fit:
     rng = np.random.default_rng(seed)
-    sample = importance_sample(target, mode, POOL * draws, rng)
+    sample = importance_sample(problem.target, mode, draws, rng)
     if sample.pareto_k > PARETO_K_LIMIT:
-        note = f"importance weights had Pareto k = {sample.pareto_k:.2f} after a refit, so NUTS was used"
-        return replace(_nuts_fit(target, mode, customers, draws, seed), notes=(note,))
-    eta = resample(sample, draws, rng)
-    natural = {name: np.exp(eta[:, i])[None, :] for i, name in enumerate(target.model.parameter_names)}
-    point = {name: float(values.mean()) for name, values in natural.items()}
+        note = (
+            f"importance weights had Pareto k = {sample.pareto_k:.2f} after {sample.refits} better proposals, "
+            "so NUTS was used"
+        )
+        return replace(_nuts_fit(problem, mode, draws, seed), notes=(note,))
+    fit = with_draws(problem, resample(sample, draws, rng)[None], {}, {})
     effective = min(float(draws), sample.effective_size)
     return replace(
-        _fit_record(target, customers),
+        fit,
         method="laplace",
-        draws=dataset_of(natural),
-        point=point,
-        log_likelihood=_at_point(target, point),
-        covariance=_natural_covariance(mode),
+        covariance=natural_covariance(problem.target, mode),
         checks=(
             *mode.checks,
             *laplace_checks(sample.pareto_k, PARETO_K_LIMIT, effective, draws),
-            *model_checks(target.model, natural),
+            *model_checks(fit),
         ),
         pareto_k=sample.pareto_k,
         effective_draws=effective,
     )
 
 
-def _nuts_fit(target: Target, mode: Mode, customers: CustomerSummary, draws: int, seed: int) -> Fit:
+def _nuts_fit(problem: Problem, mode: Mode, draws: int, seed: int) -> Fit:
     from clvmodels.inference.nuts import sample_nuts  # imports PyMC: seconds
 
-    sample = sample_nuts(target, mode, draws, seed)
-    point = {name: float(values.mean()) for name, values in sample.draws.items()}
-    stacked = np.stack([values.ravel() for values in sample.draws.values()])
-    return replace(
-        _fit_record(target, customers),
-        method="nuts",
-        draws=dataset_of(sample.draws),
-        point=point,
-        log_likelihood=_at_point(target, point),
-        covariance=np.cov(stacked),
-        checks=(
-            *nuts_checks(sample.draws, sample.divergences, sample.energy),
-            *model_checks(target.model, sample.draws),
-        ),
-    )
+    sample = sample_nuts(problem.target, mode, draws, seed)
+    fit = with_draws(problem, sample.phi, sample.group_levels, sample.group_sd)
+    flat = flat_draws(fit.draws)
+    checks = (*nuts_checks(flat, sample.divergences, sample.energy), *model_checks(fit))
+    stacked = np.stack([flat[name].ravel() for name in fit.point])
+    return replace(fit, method="nuts", covariance=np.cov(stacked), checks=checks)

@@ -1,11 +1,18 @@
-"""The same target on a PyTensor graph, for gradients and NUTS."""
+"""The same target on a PyTensor graph, for gradients and NUTS.
 
+Where all customers share their parameters, everything that comes from the data is a variable of the graph,
+so that one compilation serves every data set and every prior of a model.
+"""
+
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from clvmodels.foundation.patterns import Levels, Pairs, Patterns, PurchasePatterns, Varying
+from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal
 from clvmodels.inference.optimise import Mode
 from clvmodels.inference.target import Target
 
@@ -30,22 +37,96 @@ class TensorOps:
 
 
 TENSOR_OPS = TensorOps()
+PAIRED = ("recency", "T")  # columns whose distinct pairs with frequency a likelihood may read
+
+
+def graph_data(target: Target, mode: Mode) -> dict[str, Any]:
+    """What a graph takes from the data and the priors, by name."""
+    assert target.normal_priors is not None
+    mean, sd = target.normal_priors
+    columns: dict[str, Any] = {}
+    for column in fields(target.patterns):
+        values = getattr(target.patterns, column.name)
+        if isinstance(values, Levels):
+            columns[f"{column.name}_values"], columns[f"{column.name}_index"] = values.values, values.index
+        elif isinstance(values, np.ndarray):
+            columns[column.name] = values
+    if isinstance(target.patterns, PurchasePatterns):
+        for name in PAIRED:
+            pairs = getattr(target.patterns, name).pairs_with(target.patterns.frequency.index)
+            columns |= {f"{name}_pairs_{part}": getattr(pairs, part) for part in ("value", "cell", "index")}
+    return {"centre": mode.phi, "root": mode.root, "prior_mean": mean, "prior_sd": sd, **columns}
 
 
 def pymc_model(target: Target, mode: Mode) -> pm.Model:
-    """The target as a PyMC model over z, with log parameters eta = mode + L z and L L' the inverse curvature.
+    """The target as a PyMC model over z, with unknowns phi = mode + L z and L L' the inverse curvature.
 
-    Near the mode z is standard normal, so that the sampler needs no long tuning. The density of z is
-    that of eta up to a constant.
+    Near the mode z is standard normal, so that the sampler needs no long tuning. The density of z is that of
+    phi up to a constant.
+
+    Groups add, for each parameter that is pooled, the standard deviation tau between groups. The levels in phi
+    are those at a typical tau_0, and a group's level is that times tau / tau_0: the non-centred form, with the
+    curvature of base and groups together taken out by L.
     """
-    names = target.model.parameter_names
+    data = graph_data(target, mode)
     with pm.Model() as graph:
-        z = pm.Flat("z", shape=len(names), initval=np.zeros(len(names)))
-        eta = mode.eta + pt.sum(mode.root * z, axis=1)  # L z; as pt.dot its first compilation takes 30 s
-        theta = pt.exp(eta)
-        parameters = {name: theta[i] for i, name in enumerate(names)}
-        rows = target.model.log_likelihood(parameters, target.patterns, TENSOR_OPS)
-        log_likelihood = pt.sum(rows * target.patterns.n_customers)
-        log_prior = sum(target.priors[name].log_density_of_log(eta[i]) for i, name in enumerate(names))
-        pm.Potential("target", log_likelihood + log_prior)
+        given = {name: pm.Data(name, value) for name, value in data.items()} if target.design is None else data
+        z = pm.Flat("z", shape=target.size, initval=np.zeros(target.size))
+        phi = given["centre"] + pt.sum(given["root"] * z, axis=1)  # L z; as pt.dot its first compilation takes 30 s
+        between = {name: _between(target, name) for name in target.levels}
+        levels = {name: _levels(target, name, phi, tau) for name, tau in between.items()}
+        parameters = _parameters(target, phi, levels)
+        patterns = _symbolic(target.patterns, given) if target.design is None else target.patterns
+        rows = target.model.log_likelihood(parameters, patterns, TENSOR_OPS)
+        pm.Potential("log_likelihood", pt.sum(rows * given["n_customers"]))
+        standard = (phi - given["prior_mean"]) / given["prior_sd"]
+        pm.Potential("log_prior", -pt.sum(standard**2 / 2 + pt.log(given["prior_sd"]) + HALF_LOG_TWO_PI))
     return graph
+
+
+def _parameters(target: Target, phi: Any, levels: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of the graph: scalars, or values by cell with the cells of the patterns."""
+    names, design = target.model.parameter_names, target.design
+    if design is None:
+        theta = pt.exp(phi)
+        return {name: theta[i] for i, name in enumerate(names)}
+    parameters = {}
+    for place, name in enumerate(names):
+        eta = phi[place] + pt.zeros(design.size)
+        if name in target.coefficients:
+            eta += pt.sum(design.columns[name] * phi[target.coefficients[name]], axis=1)
+        if name in levels:
+            eta += levels[name][design.groups[name]]
+        parameters[name] = Varying(pt.exp(eta), design.cell)
+    return parameters
+
+
+def _between(target: Target, name: str) -> Any:
+    """The standard deviation of a parameter's logarithm between groups."""
+    prior = target.priors[f"{name}_group_sd"]
+    assert isinstance(prior, HalfNormal)
+    return pm.HalfNormal(f"{name}_group_sd", prior.sd)
+
+
+def _levels(target: Target, name: str, phi: Any, tau: Any) -> Any:
+    """Log level of each group against the base, kept under a name of its own."""
+    stretch = tau / target.typical_group_sd(name)
+    return pm.Deterministic(f"{name}_levels", phi[target.levels[name]] * stretch)
+
+
+def _symbolic(patterns: Patterns, given: dict[str, Any]) -> Patterns:
+    """The patterns with variables of the graph in place of arrays."""
+    columns: dict[str, Any] = {
+        column.name: Levels(given[f"{column.name}_values"], given[f"{column.name}_index"])
+        if f"{column.name}_values" in given
+        else given[column.name]
+        for column in fields(patterns)
+        if f"{column.name}_values" in given or column.name in given
+    }
+    symbolic = replace(patterns, **columns)
+    if isinstance(symbolic, PurchasePatterns):
+        for name in PAIRED:
+            index = symbolic.frequency.index
+            value, cell, pair = (given[f"{name}_pairs_{part}"] for part in ("value", "cell", "index"))
+            getattr(symbolic, name).remember(Pairs(value, cell, pair, index))
+    return symbolic

@@ -1,4 +1,9 @@
-"""The mode of a target, with a certificate: Newton decrement and a positive definite Hessian."""
+"""The mode of a target, with a certificate: Newton decrement and a positive definite Hessian.
+
+Derivatives by the log parameters of each cell of customers are central differences, 2 P points for the
+gradient and 4 P (P + 1) / 2 for the Hessian. Those by the unknowns follow by the chain rule, so that more
+coefficients cost no more evaluations of the likelihood.
+"""
 
 from dataclasses import dataclass
 
@@ -6,13 +11,14 @@ import numpy as np
 from scipy import linalg, optimize, stats
 
 from clvmodels.foundation.errors import FitError
-from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.results import Check
-from clvmodels.inference.target import Target, log_density
+from clvmodels.inference.target import Target, log_density, log_likelihood_by_cell, log_parameters
 
 DECREMENT_LIMIT = 1e-6  # expected gain in log density of one more Newton step
 SCREENED_STARTS = 32
 NEWTON_STEPS = 20
+GRADIENT_WIDTH, HESSIAN_WIDTH = 1e-4, 2e-3  # steps of the differences, in log parameters
 
 
 @dataclass(frozen=True)
@@ -21,20 +27,20 @@ class Mode:
 
     Attributes
     ----------
-    eta : ndarray, shape (P,), log parameters
-    log_density : at eta
-    precision : ndarray, shape (P, P), minus the Hessian at eta; positive definite
+    phi : ndarray, shape (U,), the unknowns: log parameters and standardised coefficients
+    log_density : at phi
+    precision : ndarray, shape (U, U), minus the Hessian at phi; positive definite
     decrement : half g' H^-1 g, the gain that a further Newton step would bring
     """
 
-    eta: FloatArray
+    phi: FloatArray
     log_density: float
     precision: FloatArray
     decrement: float
 
     @property
     def covariance(self) -> FloatArray:
-        """H^-1 of eta, shape (P, P)."""
+        """H^-1, shape (U, U)."""
         inverse = linalg.inv(self.precision)
         return (inverse + inverse.T) / 2
 
@@ -53,51 +59,60 @@ class Mode:
         )
 
 
-def find_mode(target: Target) -> Mode:
-    """The mode, from the best of several starts, polished by Newton steps.
+def find_mode(target: Target, start: FloatArray | None = None) -> Mode:
+    """The mode, from the best of several starts (or from `start`), polished by Newton steps.
+
+    With covariates the search begins at the mode without them, so that it cannot end below it.
 
     Raises
     ------
     FitError
         If no start leads to a point with a positive definite curvature.
     """
-    eta = _search(target, _best_start(target))
-    step, mode = _newton_step(target, eta)
+    if start is None:
+        start = _best_start(target) if target.design is None else _start_without_effects(target)
+    phi = _search(target, start)
+    step, mode = _newton_step(target, phi)
     for _ in range(NEWTON_STEPS):
         if mode.decrement <= DECREMENT_LIMIT / 100:
             break
-        eta = _accept(target, eta, step)
-        step, mode = _newton_step(target, eta)
+        phi = _accept(target, phi, step)
+        step, mode = _newton_step(target, phi)
     return mode
 
 
-def _newton_step(target: Target, eta: FloatArray) -> tuple[FloatArray, Mode]:
-    """The step from eta to where a parabola is highest, and eta as a mode with what that step would gain."""
-    gradient, precision = _gradient(target, eta), _precision(target, eta)
+def _newton_step(target: Target, phi: FloatArray) -> tuple[FloatArray, Mode]:
+    """The step from phi to where a parabola is highest, and phi as a mode with what that step would gain."""
+    slope, precision = gradient(target, phi), _precision(target, phi)
     if linalg.eigvalsh(precision)[0] <= 0:
-        raise _not_identified(target, eta, gradient)
-    step = np.asarray(linalg.solve(precision, gradient, assume_a="pos"))
-    here = float(log_density(target, eta[None])[0])
-    return step, Mode(eta, here, precision, float(gradient @ step) / 2)
+        raise _not_identified(target, phi, slope)
+    step = np.asarray(linalg.solve(precision, slope, assume_a="pos"))
+    here = float(log_density(target, phi[None])[0])
+    return step, Mode(phi, here, precision, float(slope @ step) / 2)
 
 
 def _best_start(target: Target) -> FloatArray:
     """The best of a fixed, space-filling set of points around the centres of the default priors."""
-    names = target.model.parameter_names
-    cube = stats.qmc.Halton(len(names), scramble=False).random(SCREENED_STARTS + 1)[1:]
+    cube = stats.qmc.Halton(len(target.starts), scramble=False).random(SCREENED_STARTS + 1)[1:]
     points = target.starts + 1.5 * stats.norm.ppf(cube)
     return np.asarray(points[np.argmax(log_density(target, points))])
+
+
+def _start_without_effects(target: Target) -> FloatArray:
+    """The mode without covariates, with coefficients 0."""
+    plain = find_mode(target.without_effects).phi
+    return np.concatenate([plain, np.zeros(target.size - len(plain))])
 
 
 def _search(target: Target, start: FloatArray) -> FloatArray:
     """BFGS on the mean log density a customer, so that steps mean the same for any number of customers."""
     customers = target.patterns.n_customers.sum()
 
-    def loss(eta: FloatArray) -> float:
-        return -float(log_density(target, eta[None])[0]) / customers
+    def loss(phi: FloatArray) -> float:
+        return -float(log_density(target, phi[None])[0]) / customers
 
-    def slope(eta: FloatArray) -> FloatArray:
-        return np.asarray(-_gradient(target, eta) / customers)
+    def slope(phi: FloatArray) -> FloatArray:
+        return np.asarray(-gradient(target, phi) / customers)
 
     found = optimize.minimize(
         loss,
@@ -109,38 +124,79 @@ def _search(target: Target, start: FloatArray) -> FloatArray:
     return np.asarray(found.x)
 
 
-def _accept(target: Target, eta: FloatArray, step: FloatArray) -> FloatArray:
-    """eta plus the step, halved until the density does not fall."""
-    here = log_density(target, eta[None])[0]
+def _accept(target: Target, phi: FloatArray, step: FloatArray) -> FloatArray:
+    """phi plus the step, halved until the density does not fall."""
+    here = log_density(target, phi[None])[0]
     for halving in range(12):
-        there = eta + step / 2**halving
+        there = phi + step / 2**halving
         if log_density(target, there[None])[0] >= here - 1e-9 * abs(here):
             return np.asarray(there)
-    return eta
+    return phi
 
 
-def _gradient(target: Target, eta: FloatArray, width: float = 1e-4) -> FloatArray:
-    """Central differences of the log density, all points in one call; shape (P,)."""
-    steps = width * np.eye(len(eta))
-    ahead, behind = np.split(log_density(target, np.concatenate([eta + steps, eta - steps])), 2)
-    return np.asarray((ahead - behind) / (2 * width))
+def gradient(target: Target, phi: FloatArray) -> FloatArray:
+    """Gradient of the log density, shape (U,)."""
+    eta = log_parameters(target, phi[None])  # (1, C, P)
+    steps = GRADIENT_WIDTH * np.eye(eta.shape[2])[:, None, :]
+    ahead, behind = np.split(log_likelihood_by_cell(target, np.concatenate([eta + steps, eta - steps])), 2)
+    by_cell = (ahead - behind) / (2 * GRADIENT_WIDTH)  # (P, C)
+    slope = np.empty(len(phi))
+    for parameter, (unknowns, basis) in enumerate(_bases(target)):
+        slope[unknowns] = by_cell[parameter] @ basis
+    return slope + _prior_gradient(target, phi)
 
 
-def _precision(target: Target, eta: FloatArray, width: float = 2e-3) -> FloatArray:
-    """Minus the Hessian of the log density by central differences, one call; shape (P, P), symmetric."""
-    size = len(eta)
-    steps = width * np.eye(size)
+def _precision(target: Target, phi: FloatArray) -> FloatArray:
+    """Minus the Hessian of the log density, shape (U, U), symmetric."""
+    eta = log_parameters(target, phi[None])
+    size = eta.shape[2]
+    steps = HESSIAN_WIDTH * np.eye(size)[:, None, :]
     rows, columns = np.triu_indices(size)
     corners = [eta + i * steps[rows] + j * steps[columns] for i, j in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
-    both, first, second, neither = np.split(log_density(target, np.concatenate(corners)), 4)
-    hessian = np.empty((size, size))
-    hessian[rows, columns] = hessian[columns, rows] = (both - first - second + neither) / (4 * width**2)
-    return np.asarray(-hessian)
+    both, first, second, neither = np.split(log_likelihood_by_cell(target, np.concatenate(corners)), 4)
+    by_cell = (both - first - second + neither) / (4 * HESSIAN_WIDTH**2)  # (pairs, C)
+    bases = list(_bases(target))
+    hessian = np.empty((len(phi), len(phi)))
+    for pair, (i, j) in enumerate(zip(rows, columns, strict=True)):
+        (of_i, basis_i), (of_j, basis_j) = bases[i], bases[j]
+        block = basis_i.T @ (by_cell[pair][:, None] * basis_j)
+        hessian[np.ix_(of_i, of_j)] = block
+        hessian[np.ix_(of_j, of_i)] = block.T
+    return np.asarray(_prior_precision(target, phi) - hessian)
 
 
-def _not_identified(target: Target, eta: FloatArray, gradient: FloatArray) -> FitError:
-    names = target.model.parameter_names
-    where = ", ".join(f"{name} = {np.exp(value):.3g}" for name, value in zip(names, eta, strict=True))
+def _bases(target: Target) -> list[tuple[IntArray, FloatArray]]:
+    """For each parameter the unknowns that its logarithm is linear in, and their columns (C, 1 + Q)."""
+    design, bases = target.design, []
+    for place, name in enumerate(target.model.parameter_names):
+        unknowns, columns = [place], [np.ones((1 if design is None else design.size, 1))]
+        if design is not None and name in target.coefficients:
+            coefficients = target.coefficients[name]
+            unknowns += range(coefficients.start, coefficients.stop)
+            columns.append(design.columns[name])
+        if design is not None and name in target.levels:
+            levels = target.levels[name]
+            unknowns += range(levels.start, levels.stop)
+            columns.append(np.equal.outer(design.groups[name], np.arange(levels.stop - levels.start)))
+        bases.append((np.array(unknowns), np.hstack(columns)))
+    return bases
+
+
+def _prior_gradient(target: Target, phi: FloatArray) -> FloatArray:
+    if target.normal_priors is None:
+        return np.zeros(len(phi))
+    mean, sd = target.normal_priors
+    return np.asarray((mean - phi) / sd**2)
+
+
+def _prior_precision(target: Target, phi: FloatArray) -> FloatArray:
+    return np.zeros(2 * (len(phi),)) if target.normal_priors is None else np.diag(target.normal_priors[1] ** -2.0)
+
+
+def _not_identified(target: Target, phi: FloatArray, slope: FloatArray) -> FitError:
+    size = len(target.model.parameters)
+    found = [*np.exp(phi[:size]), *phi[size : len(target.names)]]
+    where = ", ".join(f"{name} = {value:.3g}" for name, value in zip(target.names, found, strict=True))
     fix = (
         'use a prior (method = "laplace" or "nuts")'
         if not target.priors
@@ -148,6 +204,6 @@ def _not_identified(target: Target, eta: FloatArray, gradient: FloatArray) -> Fi
     )
     return FitError(
         f"{target.model.name} has no well-defined mode in these data: the search ended at {where} "
-        f"(gradient norm {np.linalg.norm(gradient):.1e}), where the curvature is not positive definite. "
+        f"(gradient norm {np.linalg.norm(slope):.1e}), where the curvature is not positive definite. "
         f"The data barely identify a parameter; {fix}."
     )

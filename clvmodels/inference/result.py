@@ -1,16 +1,18 @@
 """`Fit`: what every way of fitting returns."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from clvmodels.foundation.effects import Effects
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray
-from clvmodels.foundation.priors import LogNormal
+from clvmodels.foundation.priors import Prior
 from clvmodels.foundation.results import Check
 
 if TYPE_CHECKING:  # slow to import and only named here
@@ -26,15 +28,21 @@ class Fit:
     model : the model's record
     method : "mle", "laplace", "nuts" or "known"
     draws : xarray.Dataset, dims (chain, draw), one variable a parameter, natural scale; one draw for
-        "mle" and "known"
-    point : parameter values: the mode of the likelihood for "mle", else the mean of the draws
+        "mle" and "known". With covariates the parameter is that of a customer whose covariates are all 0,
+        and "gamma_alpha" has alpha's coefficients; with groups it is that of the middle group, and
+        "alpha_by_channel" and "alpha_group_sd" have the groups' own and the standard deviation of their logs
+    point : parameter values (and coefficients): the mode of the likelihood for "mle", else the mean of the
+        draws; with covariates or groups the mean of the logarithms, since at covariates of 0 a parameter can
+        have a very long tail
     log_likelihood : at `point`, without the prior; NaN where there were no data
-    covariance : ndarray, shape (P, P), of the parameters on the natural scale (at the mode for "mle" and
-        "laplace", of the draws for "nuts"); NaN for "known"
+    covariance : ndarray, shape (P, P), of the values of `point`, on the natural scale (at the mode for "mle"
+        and "laplace", of the draws for "nuts"); NaN for "known"
     unit, currency : of the parameters
     n_customers, n_patterns : the fit was made on
     priors : by parameter; empty for "mle" and "known"
+    effects : which parameters depend on which covariates and groups
     checks : diagnostics with their limits
+    allowed : diagnostics that may fail; see `allowing`
     pareto_k : of the importance weights, for "laplace"
     effective_draws : independent draws that the draws are worth, for "laplace"
     notes : what a reader must know, such as an escalation
@@ -50,8 +58,10 @@ class Fit:
     currency: str
     n_customers: int
     n_patterns: int
-    priors: dict[str, LogNormal] = field(default_factory=dict)
+    priors: dict[str, Prior] = field(default_factory=dict)
+    effects: Effects = field(default_factory=Effects)
     checks: tuple[Check, ...] = ()
+    allowed: tuple[str, ...] = ()
     pareto_k: float = float("nan")
     effective_draws: float = float("nan")
     notes: tuple[str, ...] = ()
@@ -66,8 +76,23 @@ class Fit:
         """Whether every diagnostic is within its limit."""
         return all(check.passed for check in self.checks)
 
+    def allowing(self, *checks: str) -> "Fit":
+        """The same fit, which forecasts and reports take although these checks may have failed.
+
+        Raises
+        ------
+        FitError
+            If there is no check of that name.
+        """
+        from clvmodels.inference.diagnostics import require_check_names
+
+        return replace(self, allowed=tuple(dict.fromkeys((*self.allowed, *require_check_names(checks)))))
+
     def columns(self) -> dict[str, FloatArray]:
-        """Draws of each parameter stacked over chains, shape (S, 1): they broadcast against rows (K,)."""
+        """Draws of each parameter stacked over chains, shape (S, 1): they broadcast against rows (K,).
+
+        With covariates or groups they are those of the base; `customer_parameters` has each customer's.
+        """
         return {name: self.draws[name].values.reshape(-1, 1) for name in self.model.parameter_names}
 
     def summary(self) -> "pd.DataFrame":
@@ -82,7 +107,7 @@ class Fit:
     @property
     def standard_errors(self) -> dict[str, float]:
         """Square roots of the diagonal of `covariance`."""
-        return dict(zip(self.model.parameter_names, np.sqrt(np.diag(self.covariance)).tolist(), strict=True))
+        return dict(zip(self.point, np.sqrt(np.diag(self.covariance)).tolist(), strict=True))
 
     def to_arviz(self) -> xr.DataTree:
         """The draws as a DataTree that ArviZ reads."""
@@ -100,13 +125,38 @@ def single_draw(values: dict[str, float]) -> xr.Dataset:
     return dataset_of({name: np.array([[value]]) for name, value in values.items()})
 
 
-def dataset_of(draws: dict[str, FloatArray]) -> xr.Dataset:
-    """Arrays of shape (chain, draw) by parameter as a dataset."""
+def dataset_of(
+    draws: dict[str, FloatArray], labels: dict[str, tuple[str, tuple[str, ...]]] | None = None
+) -> xr.Dataset:
+    """Arrays of shape (chain, draw) by parameter as a dataset; some have a third dimension.
+
+    Parameters
+    ----------
+    labels : variable -> name of its third dimension and the labels along it
+    """
     chains, size = next(iter(draws.values())).shape
-    return xr.Dataset(
-        {name: (("chain", "draw"), values) for name, values in draws.items()},
-        coords={"chain": np.arange(chains), "draw": np.arange(size)},
-    )
+    variables: dict[str, tuple[tuple[str, ...], FloatArray]] = {}
+    coords: dict[str, NDArray[Any]] = {"chain": np.arange(chains), "draw": np.arange(size)}
+    for name, values in draws.items():
+        if labels is not None and name in labels:
+            dim, along = labels[name]
+            variables[name] = (("chain", "draw", dim), values)
+            coords[dim] = np.array(along, dtype=object)
+        else:
+            variables[name] = (("chain", "draw"), values)
+    return xr.Dataset(variables, coords=coords)
+
+
+def flat_draws(draws: xr.Dataset) -> dict[str, FloatArray]:
+    """Every scalar of the draws, shape (chain, draw): "alpha", "gamma_alpha[age]", "alpha_by_channel[web]"."""
+    flat = {}
+    for name, variable in draws.data_vars.items():
+        if variable.dims == ("chain", "draw"):
+            flat[str(name)] = variable.values
+        else:
+            labels = draws.coords[variable.dims[2]].values
+            flat |= {f"{name}[{label}]": variable.values[:, :, i] for i, label in enumerate(labels)}
+    return flat
 
 
 def require_positive(values: dict[str, float], model: Model) -> dict[str, float]:

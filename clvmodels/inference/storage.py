@@ -5,16 +5,18 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import xarray as xr
 
+from clvmodels.foundation.effects import Effects
 from clvmodels.foundation.errors import FitError
-from clvmodels.foundation.priors import LogNormal
+from clvmodels.foundation.priors import HalfNormal, LogNormal, Normal, Prior
 from clvmodels.foundation.results import Check
 from clvmodels.inference.result import Fit
 from clvmodels.models import model_named
 
-FORMAT = "clvmodels-fit-1"
+FORMAT = "clvmodels-fit-2"
 
 
 def save_fit(fit: Fit, path: Path) -> None:
@@ -30,15 +32,17 @@ def save_fit(fit: Fit, path: Path) -> None:
         "currency": fit.currency,
         "n_customers": fit.n_customers,
         "n_patterns": fit.n_patterns,
-        "priors": {name: asdict(prior) for name, prior in fit.priors.items()},
+        "priors": {name: {"kind": type(prior).__name__, **asdict(prior)} for name, prior in fit.priors.items()},
+        "effects": msgspec.to_builtins(fit.effects),
         "checks": [asdict(check) for check in fit.checks],
+        "allowed": list(fit.allowed),
         "pareto_k": fit.pareto_k,
         "effective_draws": fit.effective_draws,
         "notes": list(fit.notes),
     }
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     stored = fit.draws.assign_attrs(clvmodels=json.dumps(description))
-    compression = {name: {"zlib": True, "complevel": 1} for name in fit.model.parameter_names}
+    compression = {name: {"zlib": True, "complevel": 1} for name in fit.draws.data_vars}
     try:
         stored.to_netcdf(partial, engine="h5netcdf", encoding=compression)
         partial.replace(path)
@@ -73,8 +77,15 @@ def load_fit(path: str | Path) -> Fit:
             "model": model_named(description["model"]),
             "draws": draws,
             "covariance": np.array(description["covariance"]),
-            "priors": {name: LogNormal(**prior) for name, prior in description["priors"].items()},
+            "priors": {name: _prior(**prior) for name, prior in description["priors"].items()},
+            "effects": msgspec.convert(description["effects"], Effects),
             "checks": tuple(Check(**check) for check in description["checks"]),
+            "allowed": tuple(description["allowed"]),
             "notes": tuple(description["notes"]),
         }
     )
+
+
+def _prior(kind: str, **values: float) -> Prior:
+    kinds: dict[str, type[Prior]] = {"LogNormal": LogNormal, "Normal": Normal, "HalfNormal": HalfNormal}
+    return kinds[kind](**values)

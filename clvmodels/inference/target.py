@@ -1,20 +1,49 @@
 """The target that mle, laplace and nuts read: log likelihood of counted patterns plus log prior.
 
-Every parameter is positive and works as eta = log(parameter); eta has shape (S, P).
+Every parameter is positive and works as its logarithm. The unknowns phi, shape (S, U), are
+
+    the log parameters of an average customer, in the paper's order; for each parameter with covariates
+    the coefficients of its standardised columns; for each parameter with groups the log level of each
+    group against the base, at a typical standard deviation between groups (`graph` learns it).
+
+Since a customer's likelihood reads nothing but that customer's own parameters, derivatives by any number
+of coefficients follow from those by the log parameters (`optimise`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
+from clvmodels.foundation.effects import Effects
 from clvmodels.foundation.model import DataScale, Draws, Model
 from clvmodels.foundation.ops import NUMPY_OPS
-from clvmodels.foundation.patterns import FloatArray, PurchasePatterns, SpendPatterns
-from clvmodels.foundation.priors import LogNormal
+from clvmodels.foundation.patterns import FloatArray, IntArray, Patterns, Varying
+from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal, Prior
 
-Patterns = PurchasePatterns | SpendPatterns
-CELLS_AT_ONCE = 1_000_000  # draws x patterns held in memory, some 8 MB an array
+CHUNK_ROWS = 2**13  # patterns that a thread reads at a time
+CHUNK_CELLS = 2**16  # draws x patterns at a time: arrays of 512 KB stay in the cache
+
+
+@dataclass(frozen=True)
+class Design:
+    """Cells of patterns alike in covariates and groups, and the standardised columns of each parameter.
+
+    Attributes
+    ----------
+    cell : ndarray, shape (K,), the cell of each pattern
+    columns : parameter -> ndarray, shape (C, Q), sign x (z - centre) / scale
+    groups : parameter -> ndarray, shape (C,), the place of its group among the labels
+    size : number of cells C
+    """
+
+    cell: IntArray
+    columns: Mapping[str, FloatArray]
+    groups: Mapping[str, IntArray]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -24,47 +53,194 @@ class Target:
     Attributes
     ----------
     scale : typical time and money of the data, for starts and default priors
+    priors : by parameter; "gamma_alpha" is of the standardised coefficients of alpha, "alpha_group_sd" of
+        the standard deviation between groups
+    effects, design : how parameters differ over customers; no design, if they do not
     """
 
     model: Model
     patterns: Patterns
     scale: DataScale
-    priors: Mapping[str, LogNormal]
+    priors: Mapping[str, Prior]
+    effects: Effects = field(default_factory=Effects)
+    design: Design | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The unknowns without the levels of groups: "alpha", "gamma_alpha[age]"."""
+        columns = self.effects.covariates
+        coefficients = [f"gamma_{name}[{column.name}]" for name in columns for column in columns[name]]
+        return (*self.model.parameter_names, *coefficients)
+
+    @property
+    def coefficients(self) -> dict[str, slice]:
+        """Where the coefficients of each parameter stand among the unknowns."""
+        places, first = {}, len(self.model.parameters)
+        for name, columns in self.effects.covariates.items():
+            places[name] = slice(first, first + len(columns))
+            first += len(columns)
+        return places
+
+    @property
+    def levels(self) -> dict[str, slice]:
+        """Where the levels of the groups of each parameter stand among the unknowns."""
+        places, first = {}, len(self.names)
+        for name, group in self.effects.groups.items():
+            places[name] = slice(first, first + len(self.effects.labels[group]))
+            first += len(self.effects.labels[group])
+        return places
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns U."""
+        return len(self.names) + sum(int(places.stop - places.start) for places in self.levels.values())
 
     @property
     def starts(self) -> FloatArray:
-        """Centres of the default priors as eta, shape (P,): where a search may begin."""
-        return np.log([p.default_prior(self.scale).median for p in self.model.parameters])
+        """Centres of the default priors as phi, shape (U,): where a search may begin."""
+        centres = [np.log(p.default_prior(self.scale).median) for p in self.model.parameters]
+        return np.array(centres + [0.0] * (self.size - len(centres)))
+
+    @cached_property
+    def normal_priors(self) -> tuple[FloatArray, FloatArray] | None:
+        """Means and standard deviations of the unknowns, each shape (U,): their priors are normal."""
+        if not self.priors:
+            return None
+        names = [*self.model.parameter_names]
+        names += [f"gamma_{name}" for name, columns in self.effects.covariates.items() for _ in columns]
+        priors = [prior for prior in (self.priors[name] for name in names) if not isinstance(prior, HalfNormal)]
+        mean, sd = np.zeros(self.size), np.empty(self.size)
+        mean[: len(names)], sd[: len(names)] = np.array([prior.normal for prior in priors]).T
+        for name, places in self.levels.items():
+            sd[places] = self.typical_group_sd(name)
+        return mean, sd
+
+    def typical_group_sd(self, name: str) -> float:
+        """The median of the prior of the standard deviation between groups."""
+        prior = self.priors[f"{name}_group_sd"]
+        assert isinstance(prior, HalfNormal)
+        return 0.6745 * prior.sd
+
+    @property
+    def without_effects(self) -> "Target":
+        """The same data and priors with one set of parameters for all."""
+        return Target(self.model, self.patterns, self.scale, self.priors)
+
+    @cached_property
+    def chunks(self) -> tuple["Chunk", ...]:
+        """The patterns in parts that are read one after the other, or by several threads."""
+        starts = range(0, len(self.patterns), CHUNK_ROWS)
+        if len(starts) == 1:
+            return (Chunk(self.patterns, None if self.design is None else self.design.cell),)
+        cell = None if self.design is None else self.design.cell
+        slices = [slice(start, start + CHUNK_ROWS) for start in starts]
+        return tuple(Chunk(self.patterns.take(rows), None if cell is None else cell[rows]) for rows in slices)
 
 
-def parameters_of(eta: FloatArray, model: Model) -> dict[str, FloatArray]:
-    """Columns (S, 1) of parameters on the natural scale from eta, shape (S, P)."""
-    return {name: np.exp(eta[:, i : i + 1]) for i, name in enumerate(model.parameter_names)}
+@dataclass(frozen=True)
+class Chunk:
+    """Some of the patterns with their cells, or no cells where all share their parameters."""
+
+    patterns: Patterns
+    cell: IntArray | None
+
+    def take(self, rows: slice) -> tuple["Chunk", IntArray]:
+        """Some of the patterns, with their cells numbered anew from 0; and those cells, shape (C,)."""
+        if self.cell is None:
+            return Chunk(self.patterns.take(rows), None), np.zeros(1, dtype=np.int64)
+        cells, cell = np.unique(self.cell[rows], return_inverse=True)
+        return Chunk(self.patterns.take(rows), cell), cells
 
 
-def total_log_likelihood(model: Model, patterns: Patterns, parameters: Draws) -> FloatArray:
-    """Log likelihood of all customers at each draw, shape (S,); parameters are columns (S, 1).
+Reduction = Callable[[Chunk, FloatArray, int], FloatArray]  # rows (S, K) of a chunk, cells C -> what is kept
 
-    The one place where `n_customers` is applied. Memory is bounded by slices of draws.
-    """
-    size = len(parameters[model.parameter_names[0]])
-    step = max(1, CELLS_AT_ONCE // len(patterns))
-    total = np.empty(size)
+
+def log_parameters(target: Target, phi: FloatArray) -> FloatArray:
+    """Log parameters of each cell, shape (S, C, P)."""
+    cells = 1 if target.design is None else target.design.size
+    size = len(target.model.parameters)
+    eta = np.repeat(phi[:, None, :size], cells, axis=1)
+    for name, places in target.coefficients.items():
+        assert target.design is not None
+        eta[:, :, target.model.parameter_names.index(name)] += phi[:, places] @ target.design.columns[name].T
+    for name, places in target.levels.items():
+        assert target.design is not None
+        eta[:, :, target.model.parameter_names.index(name)] += phi[:, places][:, target.design.groups[name]]
+    return eta
+
+
+def chunk_log_likelihood(model: Model, chunk: Chunk, eta: FloatArray) -> FloatArray:
+    """Log likelihood of one customer of each pattern of the chunk, shape (S, K); eta has shape (S, C, P)."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # far from the mode: set to -inf below
-        for start in range(0, size, step):
-            part = {name: value[start : start + step] for name, value in parameters.items()}
-            total[start : start + step] = model.log_likelihood(part, patterns, NUMPY_OPS) @ patterns.n_customers
-    return np.where(np.isnan(total), -np.inf, total)
+        theta = np.exp(eta)
+        parameters: Draws = {
+            name: theta[:, :, i] if chunk.cell is None else Varying(theta[:, :, i], chunk.cell)
+            for i, name in enumerate(model.parameter_names)
+        }
+        values = model.log_likelihood(parameters, chunk.patterns, NUMPY_OPS)
+    values[np.isnan(values)] = -np.inf
+    return np.asarray(values)
 
 
-def log_prior(target: Target, eta: FloatArray) -> FloatArray:
-    """Log prior density of eta, shape (S,); 0 for a target without priors."""
-    names = target.model.parameter_names
-    terms = [prior.log_density_of_log(eta[:, names.index(name)]) for name, prior in target.priors.items()]
-    return np.sum(terms, axis=0) if terms else np.zeros(len(eta))
+def total_log_likelihood(target: Target, eta: FloatArray) -> FloatArray:
+    """Log likelihood of all customers at each draw, shape (S,); eta has shape (S, C, P)."""
+    total = np.zeros(len(eta))
+    for draws, of_chunk in _over_chunks(target, eta, _total):
+        total[draws] += of_chunk
+    return total
 
 
-def log_density(target: Target, eta: FloatArray) -> FloatArray:
-    """Log posterior density of eta up to a constant, shape (S,); the log likelihood if there are no priors."""
-    parameters = parameters_of(eta, target.model)
-    return total_log_likelihood(target.model, target.patterns, parameters) + log_prior(target, eta)
+def log_likelihood_by_cell(target: Target, eta: FloatArray) -> FloatArray:
+    """Log likelihood of the customers of each cell at each draw, shape (S, C); eta has shape (S, C, P)."""
+    by_cell = np.zeros(eta.shape[:2])
+    for draws, of_chunk in _over_chunks(target, eta, _by_cell):
+        by_cell[draws] += of_chunk
+    return by_cell
+
+
+def log_prior(target: Target, phi: FloatArray) -> FloatArray:
+    """Log prior density of phi, shape (S,); 0 for a target without priors."""
+    if target.normal_priors is None:
+        return np.zeros(len(phi))
+    mean, sd = target.normal_priors
+    return np.asarray(-np.sum(((phi - mean) / sd) ** 2 / 2 + np.log(sd) + HALF_LOG_TWO_PI, axis=1))
+
+
+def log_density(target: Target, phi: FloatArray) -> FloatArray:
+    """Log posterior density of phi up to a constant, shape (S,); the log likelihood if there are no priors."""
+    step = max(1, CHUNK_CELLS * 64 // max(1, 1 if target.design is None else target.design.size))
+    parts = [
+        total_log_likelihood(target, log_parameters(target, phi[first : first + step]))
+        for first in range(0, len(phi), step)
+    ]
+    return np.concatenate(parts) + log_prior(target, phi)
+
+
+def _total(chunk: Chunk, values: FloatArray, _cells: int) -> FloatArray:
+    # Not by BLAS, whose threads stand in the way of ours, and whose sums depend on their number.
+    return np.asarray((values * chunk.patterns.n_customers).sum(axis=1))
+
+
+def _by_cell(chunk: Chunk, values: FloatArray, cells: int) -> FloatArray:
+    if chunk.cell is None:
+        return _total(chunk, values, cells)[:, None]
+    weighted = values * chunk.patterns.n_customers
+    return np.stack([np.bincount(chunk.cell, weights=row, minlength=cells) for row in weighted])
+
+
+def _over_chunks(target: Target, eta: FloatArray, reduce: Reduction) -> Iterator[tuple[slice, FloatArray]]:
+    """What `reduce` makes of each chunk at some draws, in a fixed order; n_customers is applied there alone."""
+
+    def work(job: tuple[Chunk, slice]) -> tuple[slice, FloatArray]:
+        chunk, draws = job
+        return draws, reduce(chunk, chunk_log_likelihood(target.model, chunk, eta[draws]), eta.shape[1])
+
+    jobs = []
+    for chunk in target.chunks:
+        step = max(1, CHUNK_CELLS // len(chunk.patterns))
+        jobs += [(chunk, slice(first, first + step)) for first in range(0, len(eta), step)]
+    if len(jobs) < 4:
+        yield from map(work, jobs)
+        return
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        yield from threads.map(work, jobs)

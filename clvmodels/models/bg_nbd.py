@@ -20,7 +20,8 @@ from scipy import special
 from clvmodels.foundation.model import Draws, Model, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray, IntArray, PurchasePatterns
-from clvmodels.foundation.quadrature import beta_expectation
+from clvmodels.foundation.quadrature import beta_expectation, discounted_without_end
+from clvmodels.models import nbd
 
 
 def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> Any:
@@ -30,22 +31,24 @@ def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> A
 
         A1 = Gamma(r + x) alpha^r / Gamma(r)    A2 = B(a, b + x) / B(a, b)
         A3 = (alpha + T)^-(r + x)               A4 = a / (b + x - 1) (alpha + t_x)^-(r + x)
+
+    Times are in units of alpha, (alpha + T)^-(r + x) = alpha^-(r + x) (1 + T / alpha)^-(r + x), so that nothing
+    cancels where alpha is far above them.
     """
     r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
     x, t_x, T = patterns.frequency, patterns.recency, patterns.T
-    purchases = (
-        ops.gammaln(r + x.values) - ops.gammaln(r) + ops.betaln(a, b + x.values) - ops.betaln(a, b)
-    )  # A1 A2 but alpha^r
-    log_age = ops.log(alpha + T.values)
-    return (
-        x.spread(purchases)
-        - T.spread(r * ops.log1p(T.values / alpha))  # alpha^r (alpha + T)^-r without cancellation
-        - x.rows * T.spread(log_age)
-        + ops.softplus(
-            x.spread(_log_odds_of_leaving(a, b, x.values, ops))
-            + x.spread(r + x.values) * (T.spread(log_age) - t_x.spread(ops.log(alpha + t_x.values)))
-        )
-    )
+    shape = x.map(lambda x, r: r + x, r)
+    log_age = T.map(lambda T, alpha: ops.log1p(T / alpha), alpha)
+    log_last = t_x.map(lambda t_x, alpha: ops.log1p(t_x / alpha), alpha)
+    log_odds = x.map(lambda x, a, b: _log_odds_of_leaving(a, b, x, ops), a, b)
+    of_frequency = x.map(lambda x, r, alpha, a, b: _log_of_frequency(r, alpha, a, b, x, ops), r, alpha, a, b)
+    return of_frequency - shape * log_age + ops.softplus(log_odds + shape * (log_age - log_last))
+
+
+def _log_of_frequency(r: Any, alpha: Any, a: Any, b: Any, x: FloatArray, ops: Ops) -> Any:
+    """log A1 A2 alpha^-(r + x)."""
+    counted = ops.gammaln(r + x) - ops.gammaln(r) - x * ops.log(alpha)
+    return counted + ops.betaln(a, b + x) - ops.betaln(a, b)
 
 
 def _log_odds_of_leaving(a: Any, b: Any, x: FloatArray, ops: Ops) -> Any:
@@ -95,20 +98,60 @@ def expected_purchases_new(parameters: Draws, horizon: Any) -> FloatArray:
 
 
 def purchase_pmf(parameters: Draws, purchases: IntArray, horizon: Any) -> FloatArray:
-    """P(X(t) = k) of a new customer, eq. 8 of [1]_.
+    """P(X(t) = k) of a new customer, eq. 8 of [1]_."""
+    return pmf_if_alive(parameters, np.zeros(()), np.zeros(()), purchases, horizon)
 
-    k purchases and none of them the last (negative binomial), or the k-th was the last (at least k
-    purchases of a customer who never leaves: a regularised incomplete beta).
+
+def conditional_purchase_pmf(
+    parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, purchases: IntArray, horizon: Any
+) -> FloatArray:
+    """P(X(T, T + t) = k | x, t_x, T), all arguments broadcast."""
+    alive = p_alive(parameters, frequency, recency, T)
+    if_alive = pmf_if_alive(parameters, frequency, T, purchases, horizon)
+    return alive * if_alive + np.where(np.asarray(purchases) == 0, 1 - alive, 0.0)
+
+
+def pmf_if_alive(
+    parameters: Draws, frequency: FloatArray, T: FloatArray, purchases: IntArray, horizon: Any
+) -> FloatArray:
+    """P(X(T, T + t) = k | x, alive at T): rate Gamma(r + x, alpha + T), drop-out chance Beta(a, b + x).
+
+    k purchases and none of them the last, or the k-th was the last (at least k purchases of a customer
+    who never leaves).
     """
-    r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
+    rate = nbd.after(parameters, frequency, T)
+    a, b = parameters["a"], parameters["b"] + frequency
     k = np.asarray(purchases, dtype=np.float64)
-    counted = special.gammaln(r + k) - special.gammaln(r) - special.gammaln(k + 1)
-    log_nbd = counted - r * np.log1p(horizon / alpha) + special.xlogy(k, horizon / (alpha + horizon))
-    stayed = np.exp(special.betaln(a, b + k) - special.betaln(a, b) + log_nbd)
     last = np.maximum(k, 1.0)
+    stayed = np.exp(special.betaln(a, b + k) - special.betaln(a, b)) * nbd.purchase_pmf(rate, purchases, horizon)
     left = np.exp(special.betaln(a + 1, b + last - 1) - special.betaln(a, b))
-    left = left * special.betainc(last, r, horizon / (alpha + horizon))
-    return np.asarray(stayed + np.where(k > 0, left, 0.0))
+    return np.asarray(stayed + np.where(k > 0, left * nbd.chance_of_at_least(rate, purchases, horizon), 0.0))
+
+
+def dert(parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
+    """Discounted expected residual transactions, int_0^inf exp(-d t) dCE(t).
+
+    Purchases after T, each worth exp(-d t) at its time t after T, without end. At d = 0 it is finite where
+    a > 1; below 0 it is infinite.
+
+    Parameters
+    ----------
+    discount : continuous rate d per unit of time
+    """
+    return p_alive(parameters, frequency, recency, T) * dert_if_alive(parameters, frequency, T, discount)
+
+
+def dert_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
+    """DERT of a customer who is alive at T; recency does not enter."""
+    r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
+    if discount > 0:
+        return discounted_without_end(
+            lambda t: purchases_if_alive(parameters, frequency, T, t), discount, bend=(alpha + T) / (r + frequency)
+        )
+    # E[1 / p] purchases until drop-out, p ~ Beta(a, b + x)
+    last = np.where(a > 1, (a + b + frequency - 1) / np.where(a > 1, a - 1, 1.0), np.inf)
+    without_end = last if discount == 0 else np.full_like(last, np.inf)
+    return np.broadcast_to(without_end, np.broadcast_shapes(without_end.shape, np.shape(alpha + T))).copy()
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -124,8 +167,14 @@ def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tu
     """
     rate = rng.gamma(parameters["r"], 1 / parameters["alpha"], len(end))
     drop_out = rng.beta(parameters["a"], parameters["b"], len(end))
+    return purchases_until_drop_out(rng, rate, drop_out, end, np.arange(len(end)))
+
+
+def purchases_until_drop_out(
+    rng: np.random.Generator, rate: FloatArray, drop_out: FloatArray, end: FloatArray, active: IntArray
+) -> tuple[IntArray, FloatArray]:
+    """Purchases from 0 to `end` of those customers who are `active` at 0, each the last with chance drop_out."""
     now = np.zeros(len(end))
-    active = np.arange(len(end))
     buyers, times = [active[:0]], [now[:0]]
     while len(active):
         with np.errstate(divide="ignore"):  # a rate that underflows to 0 never buys
@@ -142,9 +191,9 @@ BG_NBD = Model(
     family="purchases",
     parameters=(
         Parameter("r", "number", prior_median=1.0, prior_sd=1.5),
-        Parameter("alpha", "time", prior_median=1.0, prior_sd=1.5),
-        Parameter("a", "number", prior_median=1.0, prior_sd=1.5),
-        Parameter("b", "number", prior_median=2.0, prior_sd=1.5),
+        Parameter("alpha", "time", prior_median=1.0, prior_sd=1.5, covariates=-1),
+        Parameter("a", "number", prior_median=1.0, prior_sd=1.5, covariates=1),
+        Parameter("b", "number", prior_median=2.0, prior_sd=1.5, covariates=1),
     ),
     log_likelihood=log_likelihood,
     quantities=("p_alive", "expected_purchases", "purchases"),
@@ -154,8 +203,11 @@ BG_NBD = Model(
         "purchases_if_alive": purchases_if_alive,
         "expected_purchases_new": expected_purchases_new,
         "purchase_pmf": purchase_pmf,
+        "conditional_purchase_pmf": conditional_purchase_pmf,
+        "dert": dert,
     },
     simulate=simulate,
     kernel="bg_nbd",
+    limits={"nbd": lambda nbd: {**nbd, "a": 1e-9, "b": 1.0}},
     reference="Fader, Hardie and Lee (2005), doi 10.1287/mksc.1040.0098",
 )

@@ -17,7 +17,7 @@ import numpy as np
 
 from clvmodels.foundation.model import Draws, Model, Parameter
 from clvmodels.foundation.ops import Ops
-from clvmodels.foundation.patterns import FloatArray, SpendPatterns
+from clvmodels.foundation.patterns import FloatArray, SpendPatterns, at_rows
 
 
 def log_likelihood(parameters: Draws, patterns: SpendPatterns, ops: Ops) -> Any:
@@ -29,10 +29,10 @@ def log_likelihood(parameters: Draws, patterns: SpendPatterns, ops: Ops) -> Any:
     x, m = patterns.frequency, patterns.monetary_value
     spent = x.rows * m
     return (
-        -q * ops.log1p(spent / v)
-        - p * x.rows * ops.log1p(v / spent)
+        -at_rows(q) * ops.log1p(spent / at_rows(v))
+        - at_rows(p) * x.rows * ops.log1p(at_rows(v) / spent)
         - ops.log(m)
-        - x.spread(ops.betaln(p * x.values, q))
+        - x.map(lambda x, p, q: ops.betaln(p * x, q), p, q)
     )
 
 
@@ -63,7 +63,7 @@ GAMMA_GAMMA = Model(
     parameters=(
         Parameter("p", "number", prior_median=3.0, prior_sd=1.5),
         Parameter("q", "number", prior_median=3.0, prior_sd=1.0),
-        Parameter("v", "money", prior_median=0.5, prior_sd=1.5),
+        Parameter("v", "money", prior_median=0.5, prior_sd=1.5, covariates=1),
     ),
     log_likelihood=log_likelihood,
     quantities=("expected_spend",),

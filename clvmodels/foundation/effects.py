@@ -1,0 +1,324 @@
+"""What makes the parameters of one customer differ from another's: covariates, and groups with pooling.
+
+A parameter theta of customer i is, by the standard proportional form of [1]_ and with a group's own level,
+
+    log theta_i = log theta + sign gamma' z_i + u_g(i)
+
+with covariates z, coefficients gamma, and u_g normal with mean 0 over groups g.
+
+References
+----------
+.. [1] Fader and Hardie (2007), Incorporating Time-Invariant Covariates into the Pareto/NBD and BG/NBD
+   Models, note 019.
+"""
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clvmodels.foundation.errors import DataError, FitError
+from clvmodels.foundation.model import Model
+from clvmodels.foundation.patterns import FloatArray, IntArray
+from clvmodels.foundation.records import CustomerSummary, IdArray
+from clvmodels.foundation.units import days_per_unit
+
+MOST_CATEGORIES = 50
+ACQUISITION = {
+    "acquisition_week": "%G-W%V",
+    "acquisition_month": "%Y-%m",
+    "acquisition_year": "%Y",
+}
+ByParameter = Mapping[str, Sequence[str]] | Sequence[str]
+
+
+@dataclass(frozen=True)
+class Covariate:
+    """A column of the design: a numeric covariate, or one category against the reference category.
+
+    Attributes
+    ----------
+    name : "age", or "channel[web]"
+    source : the customers' column
+    category : what the source must be for a 1, or None for a numeric covariate
+    reference : the category that has no column of its own, or None
+    centre, scale : the fit works with (z - centre) / scale; coefficients are reported for z itself
+    """
+
+    name: str
+    source: str
+    category: str | None
+    reference: str | None
+    centre: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Which parameters depend on which covariates, and which are pooled over which groups.
+
+    Attributes
+    ----------
+    covariates : parameter -> columns of its design
+    groups : parameter -> grouping column
+    labels : grouping column -> its groups, sorted
+    """
+
+    covariates: Mapping[str, tuple[Covariate, ...]] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def none(self) -> bool:
+        """Whether all customers share their parameters."""
+        return not self.covariates and not self.groups
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Customers alike in everything that the parameters depend on, counted as one cell.
+
+    Attributes
+    ----------
+    cell : ndarray, shape (N,), the cell of each customer
+    covariates : parameter -> ndarray, shape (C, Q), its covariates as they are
+    groups : parameter -> ndarray, shape (C,), the place of its group among the labels
+    size : number of cells C
+    """
+
+    cell: IntArray
+    covariates: Mapping[str, FloatArray]
+    groups: Mapping[str, IntArray]
+    size: int
+
+
+def learn_effects(
+    model: Model, customers: CustomerSummary, *, covariates: ByParameter = (), groups: Mapping[str, str] | str = ""
+) -> Effects:
+    """The effects that a fit is to learn, with categories and groups as these customers have them.
+
+    Parameters
+    ----------
+    covariates : by parameter, or a list for all parameters that the model lets depend on covariates. Text
+        becomes categories, of which the most frequent is the reference
+    groups : grouping column by parameter, or one for all parameters
+
+    Raises
+    ------
+    FitError
+        If a parameter is unknown or takes no covariates.
+    DataError
+        If a column is missing, has missing values, is constant, or follows from the others.
+    """
+    chosen = _covariates_by_parameter(model, covariates)
+    coded = {parameter: _coded(customers, names) for parameter, names in chosen.items() if names}
+    for parameter, columns in coded.items():
+        _refuse_collinear(parameter, _matrix(customers, columns), columns)
+    by_group = _groups_by_parameter(model, groups)
+    labels = {name: tuple(sorted(set(group_labels(customers, name)))) for name in dict.fromkeys(by_group.values())}
+    for name, found in labels.items():
+        if len(found) < 2:
+            raise DataError(f'groups "{name}": all customers are of one group, so there is nothing to pool.')
+    return Effects(coded, by_group, labels)
+
+
+def cells_of(effects: Effects, customers: CustomerSummary) -> Cells:
+    """The cells of customers under the effects of a fit.
+
+    Raises
+    ------
+    DataError
+        If the customers lack a column, or have a category or group that the fit has not seen.
+    """
+    for parameter, columns in effects.covariates.items():
+        _refuse_unseen(customers, columns, parameter)
+    matrices = {parameter: _matrix(customers, columns) for parameter, columns in effects.covariates.items()}
+    places = {parameter: _places(effects, customers, name) for parameter, name in effects.groups.items()}
+    if effects.none:
+        return Cells(np.zeros(len(customers), dtype=np.int64), {}, {}, 1)
+    known = [column for matrix in matrices.values() for column in matrix.T] + list(places.values())
+    cell = np.zeros(len(customers), dtype=np.int64)
+    for column in known:
+        values, index = np.unique(column, return_inverse=True)
+        _, cell = np.unique(cell * len(values) + index, return_inverse=True)
+    _, first = np.unique(cell, return_index=True)
+    return Cells(
+        cell,
+        {parameter: matrix[first] for parameter, matrix in matrices.items()},
+        {parameter: place[first] for parameter, place in places.items()},
+        len(first),
+    )
+
+
+def group_labels(customers: CustomerSummary, name: str) -> IdArray:
+    """The group of each customer, shape (N,): a column of `groups`, or acquisition_week, _month or _year.
+
+    Raises
+    ------
+    DataError
+        If there is no such column, or a customer has no group.
+    """
+    if name in customers.groups:
+        labels = customers.groups[name]
+    elif name in ACQUISITION:
+        labels = _acquired(customers, ACQUISITION[name])
+    else:
+        known = ", ".join([*customers.groups, *ACQUISITION])
+        raise DataError(f'groups "{name}": the customers have no such column; there are: {known}.')
+    _refuse_missing(customers, f'groups "{name}"', np.array([label is None for label in labels]))
+    return labels
+
+
+def _acquired(customers: CustomerSummary, pattern: str) -> IdArray:
+    """The week, month or year of the first purchase."""
+    if customers.calibration_end is None:
+        raise DataError("the period of acquisition needs a summary of a log: these customers have no dates.")
+    end = customers.calibration_end
+    days, place = np.unique(np.rint(customers.T * days_per_unit(customers.unit)), return_inverse=True)
+    names = np.array([(end - dt.timedelta(days=int(day))).strftime(pattern) for day in days], dtype=object)
+    return names[place]
+
+
+def _covariates_by_parameter(model: Model, covariates: ByParameter) -> dict[str, Sequence[str]]:
+    taking = [parameter.name for parameter in model.parameters if parameter.covariates]
+    if isinstance(covariates, str):
+        raise FitError(f'covariates are given as a list, such as ["{covariates}"].')
+    if not isinstance(covariates, Mapping):
+        if covariates and not taking:
+            raise FitError(f"{model.name} has no parameter that takes covariates.")
+        return dict.fromkeys(taking, covariates) if covariates else {}
+    for parameter, names in covariates.items():
+        if isinstance(names, str):
+            raise FitError(f'covariates of {parameter} are given as a list, such as ["{names}"].')
+        if parameter not in taking:
+            raise FitError(
+                f'covariates of "{parameter}": in {model.name} they act on {", ".join(taking) or "nothing"}.'
+            )
+    return dict(covariates)
+
+
+def _groups_by_parameter(model: Model, groups: Mapping[str, str] | str) -> dict[str, str]:
+    if isinstance(groups, str):
+        return dict.fromkeys(model.parameter_names, groups) if groups else {}
+    for parameter in groups:
+        if parameter not in model.parameter_names:
+            known = ", ".join(model.parameter_names)
+            raise FitError(f'groups of "{parameter}": {model.name} has the parameters {known}.')
+    return dict(groups)
+
+
+def _coded(customers: CustomerSummary, names: Sequence[str]) -> tuple[Covariate, ...]:
+    """Design columns of some covariates, each checked."""
+    return tuple(column for name in names for column in _coded_column(customers, name))
+
+
+def _coded_column(customers: CustomerSummary, name: str) -> list[Covariate]:
+    column = _column(customers, name)
+    if column.dtype == object:
+        return _coded_categories(customers, name, column)
+    centre = _mean(customers, column)
+    scale = math.sqrt(_mean(customers, (column - centre) ** 2))
+    if not scale > 1e-12 * max(1.0, abs(centre)):
+        raise DataError(
+            f'covariate "{name}" is {column[0]:g} for all customers: it cannot tell them apart, leave it out.'
+        )
+    return [Covariate(name, name, None, None, centre, scale)]
+
+
+def _mean(customers: CustomerSummary, column: FloatArray) -> float:
+    """The mean over customers; summed exactly, so that the order of rows does not matter."""
+    if customers.n_customers is None:
+        return math.fsum(column) / len(column)
+    return math.fsum(column * customers.n_customers) / math.fsum(customers.n_customers)
+
+
+def _coded_categories(customers: CustomerSummary, name: str, column: NDArray[Any]) -> list[Covariate]:
+    """A column of 0 and 1 for each category but the most frequent."""
+    weights = np.ones(len(column)) if customers.n_customers is None else customers.n_customers
+    categories, index = np.unique(column.astype(str), return_inverse=True)
+    if len(categories) < 2:
+        raise DataError(f'covariate "{name}" is "{categories[0]}" for all customers: leave it out.')
+    if len(categories) > MOST_CATEGORIES:
+        raise DataError(
+            f'covariate "{name}" has {len(categories)} categories, at most {MOST_CATEGORIES} are taken: '
+            f'join rare ones, or pool over them with groups="{name}" (method="nuts").'
+        )
+    shares = np.bincount(index, weights=weights) / weights.sum()
+    reference = int(np.argmax(shares))
+    return [
+        Covariate(f"{name}[{category}]", name, str(category), str(categories[reference]), float(share), 1.0)
+        for i, (category, share) in enumerate(zip(categories, shares, strict=True))
+        if i != reference
+    ]
+
+
+def _column(customers: CustomerSummary, name: str) -> NDArray[Any]:
+    """A covariate of each customer; refused if there is none or a value is missing."""
+    if name not in customers.covariates:
+        known = ", ".join(customers.covariates) or "none"
+        raise DataError(f'covariate "{name}": the customers have no such column; there are: {known}.')
+    column = customers.covariates[name]
+    if column.dtype == object:
+        missing = np.array([value is None for value in column])
+    else:
+        missing = ~np.isfinite(np.asarray(column, dtype=np.float64))
+    _refuse_missing(customers, f'covariate "{name}"', missing)
+    return column if column.dtype == object else np.asarray(column, dtype=np.float64)
+
+
+def _refuse_missing(customers: CustomerSummary, what: str, missing: NDArray[np.bool_]) -> None:
+    if missing.any():
+        first = customers.customer_id[int(np.argmax(missing))]
+        raise DataError(
+            f"{what} is missing or not finite for {int(missing.sum())} customers (first: customer_id {first}). "
+            'Fill it in, make "unknown" a category of its own, or leave these customers out.'
+        )
+
+
+def _refuse_unseen(customers: CustomerSummary, columns: tuple[Covariate, ...], parameter: str) -> None:
+    """Refuse text where the fit learnt a number, and categories that it has not seen."""
+    for column in columns:
+        values = _column(customers, column.source)
+        if (column.category is None) != (values.dtype != object):
+            kind = "numbers" if column.category is None else "categories"
+            raise DataError(f'covariate "{column.source}" of {parameter} had {kind} when the model was fitted.')
+        if column.category is not None:
+            known = {c.category for c in columns if c.source == column.source} | {column.reference}
+            unseen = sorted(set(values.astype(str)) - known)
+            if unseen:
+                raise DataError(f'covariate "{column.source}": the fit has not seen {", ".join(unseen[:5])}.')
+
+
+def _matrix(customers: CustomerSummary, columns: tuple[Covariate, ...]) -> FloatArray:
+    """Covariates as they are, categories as 0 and 1; shape (N, Q)."""
+    parts = [
+        values if column.category is None else (values.astype(str) == column.category).astype(np.float64)
+        for column in columns
+        for values in (_column(customers, column.source),)
+    ]
+    return np.column_stack(parts)
+
+
+def _refuse_collinear(parameter: str, matrix: FloatArray, columns: tuple[Covariate, ...]) -> None:
+    standard = (matrix - [c.centre for c in columns]) / [c.scale for c in columns]
+    if np.linalg.matrix_rank(standard, tol=1e-8 * np.sqrt(standard.size)) < len(columns):
+        names = ", ".join(column.name for column in columns)
+        raise DataError(f"covariates of {parameter} ({names}): one of them follows from the others. Leave one out.")
+
+
+def _places(effects: Effects, customers: CustomerSummary, name: str) -> IntArray:
+    """The place of each customer's group among the labels of the fit, shape (N,)."""
+    known = effects.labels[name]
+    place_of = {label: place for place, label in enumerate(known)}
+    labels = group_labels(customers, name)
+    unseen = sorted({label for label in labels if label not in place_of})
+    if unseen:
+        raise DataError(
+            f'groups "{name}": the fit has not seen {", ".join(unseen[:5])}. It knows {", ".join(known[:10])}'
+            f"{', ...' if len(known) > 10 else ''}. Fit with these customers, or leave them out."
+        )
+    return np.array([place_of[label] for label in labels], dtype=np.int64)

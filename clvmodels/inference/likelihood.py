@@ -1,0 +1,139 @@
+"""Customers as the patterns of a fit, and their likelihood at its draws."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from clvmodels.data import compress, compress_spend
+from clvmodels.foundation.effects import Cells, Effects, cells_of
+from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.model import DataScale, Model
+from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray, Patterns
+from clvmodels.foundation.records import CustomerSummary
+from clvmodels.inference.parameters import CustomerParameters, customer_parameters, parameters_at_point
+from clvmodels.inference.result import Fit
+from clvmodels.inference.target import CHUNK_CELLS, Design, Target, chunk_log_likelihood, total_log_likelihood
+
+
+@dataclass(frozen=True)
+class FittedPatterns:
+    """Customers as counted patterns, with the parameters of a fit for each.
+
+    Attributes
+    ----------
+    target : patterns with their cells; without priors
+    parameters : of the cells, at the fit's draws or at its point
+    index : ndarray, shape (M,), the pattern of each customer that has one
+    known : ndarray, shape (N,), customers that have a pattern: all, or for a spend model those of known spend
+    """
+
+    target: Target
+    parameters: CustomerParameters
+    index: IntArray
+    known: BoolArray
+
+    @property
+    def n_customers(self) -> FloatArray:
+        """Customers of each pattern, shape (K,)."""
+        return self.target.patterns.n_customers
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Log likelihood of one customer of each pattern at each draw, shape (S, k), some patterns at a time."""
+        for chunk in self.target.chunks:
+            size = max(1, 16 * CHUNK_CELLS // self.parameters.n_draws)
+            for first in range(0, len(chunk.patterns), size):
+                part, cells = chunk.take(slice(first, first + size))
+                eta = self.parameters.log_at(cells)  # (C, S, P)
+                yield chunk_log_likelihood(self.target.model, part, eta.transpose(1, 0, 2))
+
+    def totals(self) -> FloatArray:
+        """Log likelihood of all customers at each draw, shape (S,)."""
+        size = 1 if self.target.design is None else self.target.design.size
+        step = max(1, 64 * CHUNK_CELLS // size)
+        parts = []
+        for first in range(0, self.parameters.n_draws, step):
+            eta = self.parameters.log_at(np.arange(size), slice(first, first + step))
+            parts.append(total_log_likelihood(self.target, eta.transpose(1, 0, 2)))
+        return np.concatenate(parts)
+
+
+def fitted_patterns(fit: Fit, customers: CustomerSummary, *, at_point: bool = False) -> FittedPatterns:
+    """The customers as patterns with their parameters, at each draw of the fit or at its point.
+
+    Raises
+    ------
+    FitError
+        If the fit and the customers differ in unit or currency.
+    DataError
+        If the customers lack a covariate or a group that the fit depends on.
+    """
+    require_same_units(fit, customers)
+    cells = cells_of(fit.effects, customers)
+    patterns, index, known = patterns_of(fit.model, customers, cells)
+    design = design_of(fit.model, fit.effects, cells, index, known)
+    target = Target(fit.model, patterns, DataScale(), {}, fit.effects, design)
+    parameters = parameters_at_point(fit, cells) if at_point else customer_parameters(fit, customers)
+    return FittedPatterns(target, parameters, index, known)
+
+
+def log_likelihood(fit: Fit, customers: CustomerSummary) -> FloatArray:
+    """Log likelihood of each customer at the fit's point, shape (N,); NaN where a spend model has no spend.
+
+    Raises
+    ------
+    FitError
+        If the fit and the customers differ in unit or currency.
+    DataError
+        If the customers lack a covariate or a group that the fit depends on.
+    """
+    fitted = fitted_patterns(fit, customers, at_point=True)
+    rows = np.concatenate([block[0] for block in fitted.blocks()])
+    out = np.full(len(customers), np.nan)
+    out[fitted.known] = rows[fitted.index]
+    return out
+
+
+def require_same_units(fit: Fit, customers: CustomerSummary) -> None:
+    """Refuse a fit in weeks for customers in days, or in dollars for customers in cents.
+
+    Raises
+    ------
+    FitError
+        If they differ.
+    """
+    if fit.model.family == "purchases" and fit.unit != customers.unit:
+        raise FitError(
+            f'the fit is in units of a "{fit.unit}", the customers in units of a "{customers.unit}": '
+            "summarise them with the same unit."
+        )
+    if fit.model.family == "spend" and fit.currency != customers.currency:
+        raise FitError(f"the fit is in {fit.currency}, the customers in {customers.currency}: use one currency.")
+
+
+def has_spend(customers: CustomerSummary) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Customers with repeats of known mean spend, shape (N,)."""
+    return np.asarray((customers.frequency > 0) & ~np.isnan(customers.monetary_value))
+
+
+def patterns_of(model: Model, customers: CustomerSummary, cells: Cells) -> tuple[Patterns, IntArray, BoolArray]:
+    """Patterns, the pattern of each customer that has one (M,), and which customers do (N,)."""
+    cell = None if cells.size == 1 else cells.cell
+    if model.family == "spend":
+        return compress_spend(customers, cell)
+    patterns, index = compress(customers, cell)
+    return patterns, index, np.ones(len(customers), dtype=bool)
+
+
+def design_of(model: Model, effects: Effects, cells: Cells, index: IntArray, known: BoolArray) -> Design | None:
+    """The standardised columns by cell, and the cell of each pattern; none where all share their parameters."""
+    if effects.none:
+        return None
+    cell = np.empty(int(index.max()) + 1, dtype=np.int64)
+    cell[index] = cells.cell[known]
+    sign = {parameter.name: parameter.covariates for parameter in model.parameters}
+    columns = {
+        name: sign[name] * (cells.covariates[name] - [c.centre for c in covariates]) / [c.scale for c in covariates]
+        for name, covariates in effects.covariates.items()
+    }
+    return Design(cell, columns, cells.groups, cells.size)
