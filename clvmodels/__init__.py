@@ -12,25 +12,35 @@ if TYPE_CHECKING:
     from clvmodels.data import holdout_summary as holdout_summary
     from clvmodels.data import read_transactions as read_transactions
     from clvmodels.evaluation import SCORES as SCORES
+    from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
+    from clvmodels.evaluation import run_sbc as run_sbc
+    from clvmodels.forecast import average_forecasts as average_forecasts
     from clvmodels.forecast import expected_clv as expected_clv
     from clvmodels.forecast import predict as predict
+    from clvmodels.forecast import prior_predictive as prior_predictive
     from clvmodels.forecast import sample_clv as sample_clv
     from clvmodels.forecast import sample_future as sample_future
     from clvmodels.forecast import simulate as simulate
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
     from clvmodels.foundation.errors import StudyError as StudyError
+    from clvmodels.foundation.priors import HalfNormal as HalfNormal
     from clvmodels.foundation.priors import LogNormal as LogNormal
+    from clvmodels.foundation.priors import Normal as Normal
     from clvmodels.foundation.records import CustomerSummary as CustomerSummary
     from clvmodels.foundation.records import Forecast as Forecast
     from clvmodels.foundation.records import HoldoutSummary as HoldoutSummary
     from clvmodels.foundation.records import TransactionLog as TransactionLog
     from clvmodels.foundation.records import Window as Window
     from clvmodels.inference import Fit as Fit
+    from clvmodels.inference import compare_models as compare_models
     from clvmodels.inference import fit as fit
     from clvmodels.inference import fit_at as fit_at
     from clvmodels.inference import load_fit as load_fit
     from clvmodels.inference import log_likelihood as log_likelihood
+    from clvmodels.inference import loo as loo
+    from clvmodels.inference import prior_sensitivity as prior_sensitivity
+    from clvmodels.inference import waic as waic
     from clvmodels.models import MODELS as MODELS
     from clvmodels.report import render_report as render_report
     from clvmodels.strategy import value_matrix as value_matrix
@@ -42,25 +52,35 @@ HOMES = {
     "holdout_summary": "clvmodels.data",
     "read_transactions": "clvmodels.data",
     "SCORES": "clvmodels.evaluation",
+    "posterior_predictive_check": "clvmodels.evaluation",
+    "run_sbc": "clvmodels.evaluation",
+    "average_forecasts": "clvmodels.forecast",
     "expected_clv": "clvmodels.forecast",
     "predict": "clvmodels.forecast",
+    "prior_predictive": "clvmodels.forecast",
     "sample_clv": "clvmodels.forecast",
     "sample_future": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",
+    "HalfNormal": "clvmodels.foundation.priors",
     "LogNormal": "clvmodels.foundation.priors",
+    "Normal": "clvmodels.foundation.priors",
     "CustomerSummary": "clvmodels.foundation.records",
     "Forecast": "clvmodels.foundation.records",
     "HoldoutSummary": "clvmodels.foundation.records",
     "TransactionLog": "clvmodels.foundation.records",
     "Window": "clvmodels.foundation.records",
     "Fit": "clvmodels.inference",
+    "compare_models": "clvmodels.inference",
     "fit": "clvmodels.inference",
     "fit_at": "clvmodels.inference",
     "load_fit": "clvmodels.inference",
     "log_likelihood": "clvmodels.inference",
+    "loo": "clvmodels.inference",
+    "prior_sensitivity": "clvmodels.inference",
+    "waic": "clvmodels.inference",
     "MODELS": "clvmodels.models",
     "render_report": "clvmodels.report",
     "value_matrix": "clvmodels.strategy",

@@ -1,4 +1,4 @@
-"""The command line: `clvmodels study | report | summarize | fit | predict | list`.
+"""The command line: `clvmodels study | report | summarize | fit | predict | sbc | list`.
 
 Nothing heavy is imported before the arguments are known to be good.
 """
@@ -16,16 +16,20 @@ from clvmodels.foundation.errors import DataError, FitError, StudyError
 if TYPE_CHECKING:  # slow to import and only named here
     from clvmodels.foundation.records import CustomerSummary
 
+EXIT_NOT_UNIFORM = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 UNITS = ("day", "week", "month", "year")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0 if it went well, 2 for bad input, 130 if interrupted."""
+    """Run one command; the exit code is 0 if it went well, 2 for bad input, 130 if interrupted.
+
+    `sbc` has 1 for ranks that are not uniform.
+    """
     parsed = _parser().parse_args(arguments)
     try:
-        parsed.run(parsed)
+        return parsed.run(parsed) or 0
     except (DataError, StudyError, FitError) as problem:
         sys.stderr.write(f"clvmodels: {problem}\n")
         return EXIT_BAD_INPUT
@@ -46,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_summarize(commands)
     _add_fit(commands)
     _add_predict(commands)
+    _add_sbc(commands)
     listing = commands.add_parser("list", help="models, baselines and data sets that there are")
     listing.set_defaults(run=_list)
     return parser
@@ -106,6 +111,21 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("--seed", type=int, help="of the random numbers; predictive quantities need one")
     _add_output(predict)
     predict.set_defaults(run=_predict)
+
+
+def _add_sbc(commands: Any) -> None:
+    sbc = commands.add_parser("sbc", help="simulation-based calibration: whether a model's posteriors are right")
+    sbc.add_argument("model", help="such as bg_nbd; see `clvmodels list`")
+    sbc.add_argument("--method", default="laplace", choices=("laplace", "nuts"))
+    sbc.add_argument("--simulations", type=int, default=1000, help="data sets to simulate and fit (1000)")
+    sbc.add_argument("--customers", type=int, default=500, help="in each data set (500)")
+    sbc.add_argument("--ages", type=float, nargs="+", metavar="T", help="of the customers, in weeks (12 22 32 42 52)")
+    sbc.add_argument("--horizon", type=float, default=39.0, help="of expected purchases, in weeks (39)")
+    sbc.add_argument("--draws", type=int, default=999, help="that a true value is ranked among (999)")
+    sbc.add_argument("--seed", type=int, required=True, help="of the random numbers")
+    sbc.add_argument("--workers", type=int, help="processes (one a processor)")
+    sbc.add_argument("--output", help="folder for the ranks: an interrupted run goes on from what is there")
+    sbc.set_defaults(run=_sbc)
 
 
 def _add_summary(parser: argparse.ArgumentParser) -> None:
@@ -202,6 +222,29 @@ def _predict(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     _write(forecast.to_pandas(), arguments.output)
+
+
+def _sbc(arguments: argparse.Namespace) -> int:
+    from clvmodels.evaluation.sbc import AGES, default_priors, run_sbc
+    from clvmodels.study.progress import to_stderr
+
+    ages = AGES if arguments.ages is None else arguments.ages
+    calibration = run_sbc(
+        arguments.model,
+        simulations=arguments.simulations,
+        customers=arguments.customers,
+        T=ages,
+        priors=default_priors(arguments.model, T=ages),
+        method=arguments.method,
+        seed=arguments.seed,
+        horizon=arguments.horizon,
+        draws=arguments.draws,
+        output=arguments.output,
+        workers=arguments.workers,
+        tell=to_stderr,
+    )
+    sys.stdout.write(calibration.table() + "\n")
+    return 0 if calibration.uniform else EXIT_NOT_UNIFORM
 
 
 def _read_summary(arguments: argparse.Namespace) -> "CustomerSummary":

@@ -1,5 +1,7 @@
-"""Floor 5: scores, the contest, calibration and tracking."""
+"""Floor 5: scores, the contest, calibration, tracking and checks of the models themselves."""
 
+from clvmodels.evaluation.predictive_checks import posterior_predictive_check
+from clvmodels.evaluation.sbc import run_sbc
 from clvmodels.evaluation.scores import SCORES, ScoringRule
 
-__all__ = ["SCORES", "ScoringRule"]
+__all__ = ["SCORES", "ScoringRule", "posterior_predictive_check", "run_sbc"]

@@ -1,0 +1,132 @@
+"""Forecasts of several models averaged: the mixture of their predictive distributions.
+
+A draw of the mixture first takes a model, with its weight, and then a draw of that model for all customers
+alike. So totals, cells and ranks stay coherent: no draw mixes the customers of two models.
+
+References
+----------
+.. [1] Yao, Vehtari, Simpson and Gelman (2018), Using Stacking to Average Bayesian Predictive
+   Distributions, Bayesian Analysis 13(3), doi 10.1214/17-BA1091.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from clvmodels.forecast.draws import row_statistics
+from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.patterns import FloatArray, IntArray
+from clvmodels.foundation.records import DrawBlock, Forecast
+
+SUM_TOLERANCE = 1e-6
+
+
+def average_forecasts(forecasts: Mapping[str, Forecast], weights: Mapping[str, float], *, seed: int) -> Forecast:
+    """The mixture of forecasts with these weights, such as the stacking weights of `compare_models`.
+
+    Draw s is draw s of one of the forecasts, chosen at random for all customers. A forecast with weight w
+    gives w S of the S draws, to within one draw.
+
+    Parameters
+    ----------
+    forecasts : name -> forecast of one quantity, by methods with draws, as many of each
+    weights : name -> weight, 0 or above, summing to 1
+    seed : of the choice of models
+
+    Returns
+    -------
+    Forecast : with mean, sd, quantiles, totals and replay of the mixture
+
+    Raises
+    ------
+    DataError
+        If weights are negative, do not sum to 1, or are not of these forecasts; if forecasts differ in
+        quantity, horizon, unit, currency, customers or number of draws; or if one has no draws.
+    """
+    _require_weights(forecasts, weights)
+    _require_alike(forecasts)
+    members = list(forecasts.values())
+    share = np.array([weights[name] for name in forecasts], dtype=np.float64)
+    totals = np.stack([forecast.total_draws for forecast in members])
+    mixture = _Mixture(members, _choose(share, totals.shape[1], np.random.default_rng(seed)))
+    mean, sd, q05, q50, q95 = _statistics(mixture)
+    chosen = np.take_along_axis(totals, mixture.member_of[None], axis=0)
+    first = members[0]
+    assert first.totals is not None  # total_draws are there
+    return replace(
+        first,
+        method=f"average({', '.join(name for name in forecasts if weights[name] > 0)})",
+        mean=mean,
+        sd=sd,
+        q05=q05,
+        q50=q50,
+        q95=q95,
+        totals=first.totals.copy(data=chosen.reshape(first.totals.shape)),
+        replay=mixture.replay,
+    )
+
+
+@dataclass(frozen=True)
+class _Mixture:
+    """Forecasts, and the one that each draw is taken from; `member_of` has shape (S,)."""
+
+    members: list[Forecast]
+    member_of: IntArray
+
+    def replay(self, order: str) -> Iterator[DrawBlock]:
+        """Blocks of the mixture: those of its members side by side, a column from each draw's own."""
+        used = np.unique(self.member_of)
+        replays = [replay(order) for place in used if (replay := self.members[place].replay) is not None]
+        for blocks in zip(*replays, strict=True):
+            values = np.empty_like(blocks[0].values)
+            for place, block in zip(used, blocks, strict=True):
+                mine = self.member_of[block.draws] == place
+                values[:, mine] = block.values[:, mine]
+            yield DrawBlock(blocks[0].rows, blocks[0].draws, values)
+
+
+def _choose(share: FloatArray, draws: int, rng: np.random.Generator) -> IntArray:
+    """The member of each draw, shape (S,): systematic, so that counts are shares to one draw, in random order."""
+    rungs = (np.arange(draws) + rng.random()) / draws
+    ladder = np.cumsum(share) / share.sum()
+    return rng.permutation(np.minimum(np.searchsorted(ladder, rungs, side="right"), np.flatnonzero(share)[-1]))
+
+
+def _statistics(mixture: _Mixture) -> FloatArray:
+    """Mean, sd, q05, q50, q95 of each customer, shape (5, N)."""
+    return np.concatenate([row_statistics(block.values) for block in mixture.replay("customers")], axis=-1)
+
+
+def _require_weights(forecasts: Mapping[str, Forecast], weights: Mapping[str, float]) -> None:
+    if not forecasts:
+        raise DataError("there are no forecasts to average.")
+    odd = sorted(set(weights.keys()) ^ set(forecasts))
+    if odd:
+        raise DataError(
+            f"weights are of {', '.join(weights.keys())}, forecasts of {', '.join(forecasts)}: "
+            f"{', '.join(odd)} is not in both. Give 0 to a forecast that is not to count."
+        )
+    for name in forecasts:
+        if not (np.isfinite(weights[name]) and weights[name] >= 0):
+            raise DataError(f"the weight of {name} is {weights[name]}: expected a number from 0 to 1.")
+    total = float(sum(weights[name] for name in forecasts))
+    if abs(total - 1) > SUM_TOLERANCE:
+        raise DataError(f"the weights sum to {total:.6g}, not to 1: divide each by {total:.6g}.")
+
+
+def _require_alike(forecasts: Mapping[str, Forecast]) -> None:
+    (one, first), *others = forecasts.items()
+    for name, forecast in forecasts.items():
+        if forecast.replay is None or forecast.totals is None:
+            raise DataError(f"the forecast {name} by {forecast.method} has no draws: a mixture needs them.")
+    for name, forecast in others:
+        for what in ("quantity", "horizon", "unit", "currency"):
+            values = getattr(first, what), getattr(forecast, what)
+            if values[0] != values[1] and not (what == "horizon" and np.isnan(values).all()):
+                raise DataError(f"forecasts differ in {what}: {one} has {values[0]}, {name} has {values[1]}.")
+        if not np.array_equal(first.customer_id, forecast.customer_id):
+            raise DataError(f"forecasts {one} and {name} are of other customers, or of the same in another order.")
+        sizes = len(first.total_draws), len(forecast.total_draws)
+        if sizes[0] != sizes[1]:
+            raise DataError(f"{one} has {sizes[0]} draws, {name} has {sizes[1]}: forecast with the same draws=.")
