@@ -17,6 +17,7 @@ from clvmodels.foundation.results import (
     ComparisonSection,
     CountRow,
     CoverageRow,
+    CriterionRow,
     Cut,
     DataSection,
     Duel,
@@ -28,7 +29,10 @@ from clvmodels.foundation.results import (
     ModelSection,
     ParameterRow,
     Period,
+    PredictiveCheckTable,
+    ReplicatedRow,
     Score,
+    SensitivityRow,
     StudyInfo,
     StudyResults,
     TrackingPoint,
@@ -74,6 +78,7 @@ def fixture_results() -> StudyResults:
         evidence=_evidence(rng),
         comparison=_comparison(),
         models=_models(),
+        predictive=_predictive(),
     )
 
 
@@ -344,7 +349,55 @@ def _models() -> ModelSection:
         for model, values in (("bg_nbd", bg), ("gamma_gamma", gg))
         for method in methods
     ]
-    return ModelSection(fits, estimate(0.06, 0.01))
+    return ModelSection(fits, estimate(0.06, 0.01), criteria=_criteria(), sensitivity=_sensitivity(bg, gg))
+
+
+def _criteria() -> list[CriterionRow]:
+    return [
+        CriterionRow("bg_nbd", "laplace", "decision", -171423.5, 1563.2, 4.4, 0.41, 0.7, 0, 23570),
+        CriterionRow("gamma_gamma", "laplace", "decision", -48870.6, 118.3, 3.1, 0.22, 0.7, 0, 11516),
+    ]
+
+
+def _sensitivity(*models: dict[str, float]) -> list[SensitivityRow]:
+    names = ("bg_nbd", "gamma_gamma")
+    return [
+        SensitivityRow(model, "decision", parameter, 0.004, 0.117, "none", 0.05)
+        for model, parameters in zip(names, models, strict=True)
+        for parameter in parameters
+    ]
+
+
+def _replicated(aspect: str, quantity: str, group: str, observed: float, median: float, half: float) -> ReplicatedRow:
+    missed = abs(observed - median) > half
+    return ReplicatedRow(
+        aspect, quantity, group, observed, median, median - half, median + half, 0.005 if missed else 0.6
+    )
+
+
+def _predictive() -> list[PredictiveCheckTable]:
+    """Customers who bought exactly once are fewer than the model makes, and the busiest is busier."""
+    counts = {"0": (12054, 11874), "1": (4040, 4569), "2": (2205, 2169), "3": (1436, 1274)}
+    counts |= {"4": (991, 834), "5": (643, 586), "6": (470, 429), "7+": (1731, 1816)}
+    shares = [(0.227, 0.205), (0.129, 0.151), (0.146, 0.146), (0.182, 0.176), (0.316, 0.322)]
+    purchases = [
+        *(_replicated("purchases", "customers", group, *pair, 92.0) for group, pair in counts.items()),
+        _replicated("purchases", "repeats", "all", 44021, 44819, 1400),
+        _replicated("purchases", "largest_frequency", "all", 170, 75, 20),
+        *(_replicated("timing", "last_purchase", str(i + 1), *pair, 0.0085) for i, pair in enumerate(shares)),
+        _replicated("timing", "silence", "all", 32.3, 31.8, 0.55),
+    ]
+    moments = {"mean": (36.0, 36.1), "median": (27.9, 28.5), "sd": (31.2, 29.1), "q95": (87.5, 85.5)}
+    moments["largest_spend"] = (756.0, 619.0)
+    spend = [
+        _replicated("spend", moment, group, pair[0] + shift, pair[1], 0.06 * pair[1])
+        for group, shift in (("all", 0.0), ("1", -2.1), ("2-3", -0.5), ("4+", 2.4))
+        for moment, pair in moments.items()
+    ]
+    return [
+        PredictiveCheckTable("bg_nbd", "laplace", 23570, 200, purchases),
+        PredictiveCheckTable("gamma_gamma", "laplace", 11516, 200, spend),
+    ]
 
 
 def write_fixture_customers(folder: Path, rows: int = 600) -> None:

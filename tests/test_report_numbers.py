@@ -92,6 +92,14 @@ def test_scores_have_three_figures_and_whole_numbers_all_of_theirs(value: float,
     assert numbers("en").significant(value) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.1, "+10%"), (-0.1, "−10%"), (0.0, "0%"), (0.025, "+2.5%"), (0.1 + 0.2, "+30%"), (-1e-17, "0%"), (2.0, "+200%")],
+)
+def test_a_gap_on_an_axis_has_its_sign_and_no_more_digits_than_it_needs(value: float, text: str) -> None:
+    assert numbers("en").axis_gap(value) == text
+
+
 def test_a_number_that_rounds_to_zero_has_no_sign() -> None:
     assert numbers("en").decimal(-0.0004, 2) == "0.00"
 

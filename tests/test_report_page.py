@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,13 +17,14 @@ import pytest
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import Check, Cut, Duel, Estimate, StudyResults
-from clvmodels.report import read_results, render_report
+from clvmodels.report import figures, read_results, render_report
 from clvmodels.report.render import render_page, write_atomically
 from clvmodels.report.sections import SECTIONS
 from clvmodels.report.sections.contest import contest
 from clvmodels.report.sections.headline import headline
 from clvmodels.report.sections.lifecycle import lifecycle
 from clvmodels.report.sections.models import models
+from clvmodels.report.sections.predictive import predictive
 from clvmodels.report.voice import Source, voice_for
 from tests.report_fixture import HOSTILE_ID, fixture_results, write_fixture_customers
 
@@ -56,6 +58,7 @@ def plain_results() -> StudyResults:
         value=replace(results.value, lorenz=[]),
         evidence=replace(results.evidence, **lists),
         comparison=replace(results.comparison, scores=[]),
+        predictive=[],
     )
 
 
@@ -115,9 +118,9 @@ def test_ids_are_unique_and_inner_links_lead_somewhere(pages: dict[str, str], la
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_figure_is_described_captioned_and_tabulated_at_two_widths(pages: dict[str, str], language: str) -> None:
-    figures = re.findall(r"<figure.*?</figure>", pages[language], re.DOTALL)
-    assert len(figures) == 7
-    for figure in figures:
+    found = re.findall(r"<figure.*?</figure>", pages[language], re.DOTALL)
+    assert len(found) == 9
+    for figure in found:
         assert len(re.findall(r'<svg viewBox="[^"]+" role="img" aria-label="[^"]{20,}">', figure)) == 2
         assert re.search(r"<figcaption>.{30,}</figcaption>", figure, re.DOTALL)
         assert "<table" in figure
@@ -203,6 +206,141 @@ def test_a_failed_check_stands_on_the_first_screen_and_in_a_table_of_its_own(lan
     assert "0.913" in section["failed"].rows[0]
     assert section["failed"].marked == {0}
     assert len(section["passed"].rows) == sum(len(fit.checks) for fit in results.models.fits[:2])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_failed_check_that_the_study_allows_is_shown_first_as_allowed(language: str) -> None:
+    results = fixture_results()
+    failed = Check("infinite_mean", 0.071, 0.01, passed=False)
+    said = {}
+    for allowed in ([], ["infinite_mean"]):
+        fits = [replace(results.models.fits[0], checks=[failed], allowed=allowed), *results.models.fits[1:]]
+        changed = replace(results, models=replace(results.models, fits=fits))
+        voice = voice_for(changed, language)
+        first = str(headline(source(changed), voice)["caveats"][0])
+        result = models(source(changed), voice)["failed"].rows[0][-1]
+        assert "0.0710" in first
+        said[bool(allowed)] = (first, result)
+    outcomes = ("failed", "failed_allowed")
+    assert [said[allowed][1] for allowed in (False, True)] == [
+        voice_for(results, language).text(f"models.{key}") for key in outcomes
+    ]
+    assert said[True][0] != said[False][0]
+    assert ("allows it" in said[True][0]) is (language == "en")
+
+
+def replicated(**changes: tuple[float, float, float, float]) -> StudyResults:
+    """The fixture with all quantities met but those given: observed, median, low, high by quantity_group."""
+    results = fixture_results()
+    tables = []
+    for table in results.predictive:
+        rows = []
+        for row in table.rows:
+            found = changes.get(f"{row.quantity}_{row.group}".replace("-", "_").replace("+", ""))
+            observed, median, low, high = found or (100.0, 100.0, 90.0, 110.0)
+            rows.append(replace(row, observed=observed, median=median, low=low, high=high, p_value=0.5))
+        tables.append(replace(table, rows=rows))
+    return replace(results, predictive=tables)
+
+
+def test_the_largest_misses_of_a_model_are_told_with_their_numbers_and_what_they_mean() -> None:
+    results = fixture_results()
+    purchases, spend = predictive(source(results), voice_for(results, "en"))["tables"]
+    assert "7 of 16 quantities lie outside their 90% interval" in purchases["verdict"]
+    told = [re.sub(r"</?strong>", "", miss) for miss in purchases["misses"]]
+    assert told[0].startswith("Repeat purchases of the busiest customer: 170 in the data, 75 in the model’s data sets")
+    assert told[0].endswith("(55 to 95). The data are 127% above the model.")
+    assert [text.split(" in the data")[0] for text in told[1:]] == [
+        "Customers with 4 repeat purchases: 991",
+        "Repeat buyers with their last purchase in fifth 2 of their time: 12.9%",
+    ]
+    assert told[2].endswith("(14.2% to 16.0%). The data are 15% below the model.")
+    assert str(purchases["more"]) == "Others outside their interval, marked in the table: 4."
+    assert len(purchases["figure"].table.marked) == 7
+    said = " ".join(map(str, purchases["meanings"]))
+    assert said.startswith("The busiest customer bought more often than the model makes plausible.")
+    assert "went quiet early" in said
+    assert "never came back" not in said  # missed by 2 %
+    assert any("Spend a purchase rises with the number of purchases" in text for text in spend["meanings"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "meaning"),
+    [
+        ({}, "All 16 quantities lie inside", ""),
+        ({"silence_all": (120, 100, 90, 110)}, "no more than chance alone may put there", "bought less of late"),
+        ({"silence_all": (80, 100, 90, 110)}, "no more than chance alone may put there", "bought more of late"),
+        (
+            {"customers_0": (102, 100, 99, 101), "customers_7": (98.5, 100, 99, 101)},
+            "Chance alone would put about 10% of them there",
+            "None is off by more than 2.0%",
+        ),
+        (
+            {"customers_0": (88, 100, 99, 101), "customers_7": (98.5, 100, 99, 101)},
+            "Chance alone",
+            "Fewer customers stayed away after their first purchase",
+        ),
+    ],
+)
+def test_what_is_said_of_replications_follows_from_their_numbers(
+    monkeypatch: pytest.MonkeyPatch, changes: Any, verdict: str, meaning: str
+) -> None:
+    monkeypatch.setattr(figures, "draw", lambda *_: ("", ""))
+    results = replicated(**changes)
+    purchases, spend = predictive(source(results), voice_for(results, "en"))["tables"]
+    assert verdict in purchases["verdict"]
+    assert any(meaning in text for text in purchases["meanings"]) if meaning else purchases["meanings"] == []
+    assert "All 20 quantities lie inside" in spend["verdict"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_quantities_without_an_interval_or_a_middle_still_have_a_row_and_a_figure(language: str) -> None:
+    results = fixture_results()
+    rows = [replace(row, median=None, low=None, high=None, p_value=None) for row in results.predictive[0].rows]
+    rows[3] = replace(results.predictive[0].rows[3], observed=2.0, median=0.0, low=0.0, high=1.0)
+    changed = replace(results, predictive=[replace(results.predictive[0], rows=rows)])
+    (table,) = predictive(source(changed), voice_for(changed, language))["tables"]
+    assert table["figure"].table.marked == {3}
+    assert len(table["figure"].table.rows) == 16
+    assert "None" not in "".join(str(value) for row in table["figure"].table.rows for value in row)
+
+
+def test_a_parameter_that_its_prior_decides_is_named() -> None:
+    results = fixture_results()
+    rows = results.models.sensitivity
+    told = [
+        replace(rows[1], prior=0.31, likelihood=0.02, diagnosis="prior_dominates"),
+        replace(rows[5], prior=0.09, diagnosis="prior_data_conflict"),
+    ]
+    changed = replace(results, models=replace(results.models, sensitivity=[rows[0], *told]))
+    section = models(source(changed), voice_for(changed, "en"))["sensitivity"]
+    assert [str(text).split(" is ")[0].split(" moves")[0] for text in section["found"]] == [
+        "<strong>alpha</strong> of BG/NBD (purchases)",
+        "<strong>q</strong> of Gamma-Gamma (spend)",
+    ]
+    assert section["table"].marked == {1, 2}
+    quiet = models(source(results), voice_for(results, "en"))["sensitivity"]
+    assert [str(text) for text in quiet["found"]] == ["The data decide: no parameter moves with its prior."]
+
+
+def test_customers_whose_leave_one_out_estimate_fails_are_counted() -> None:
+    results = fixture_results()
+    voice = voice_for(results, "en")
+    assert "the worst Pareto k is 0.41, the limit 0.7" in models(source(results), voice)["criteria"]["found"][0]
+    rows = [replace(results.models.criteria[0], worst_k=1.13, high_k_customers=17), results.models.criteria[1]]
+    changed = replace(results, models=replace(results.models, criteria=rows))
+    section = models(source(changed), voice)["criteria"]
+    assert len(section["found"]) == 1
+    assert "For 17 of the 23,570 customers of BG/NBD (purchases)" in section["found"][0]
+    assert section["table"].marked == {0}
+
+
+def test_results_of_an_older_study_without_replications_still_make_a_page() -> None:
+    results = plain_results()
+    older = replace(results, predictive=[], models=replace(results.models, criteria=[], sensitivity=[]))
+    page = render_page(source(older), "en")
+    assert "These results hold no replications of the data." in page
+    assert "Does the prior decide?" not in page
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -314,6 +452,7 @@ def test_estimates_without_a_mean_are_said_in_words_or_dashes(language: str) -> 
         matrix=matrix,
         evidence=replace(results.evidence, purchases=NO_ESTIMATE, spend=Estimate(None, None, 1.0, 2.0, 3.0)),
         models=replace(results.models, spend_frequency_correlation=NO_ESTIMATE),
+        predictive=[],
     )
     page = render_page(source(bare), language)
     assert "None" not in re.sub(r"<(script|style)>.*?</\1>", "", page, flags=re.DOTALL)

@@ -12,10 +12,13 @@ from fontTools.ttLib import TTFont
 
 from clvmodels.baselines import BASELINES
 from clvmodels.data.refunds import COUNTED, SET_ASIDE
+from clvmodels.evaluation.predictive_checks import PURCHASE_KEYS, SPEND_CLASSES, SPEND_MOMENTS
 from clvmodels.evaluation.scores import SCORES
 from clvmodels.foundation.errors import StudyError
+from clvmodels.inference.sensitivity import diagnosis
 from clvmodels.models import MODELS
 from clvmodels.report.fonts import SANS, font_file
+from clvmodels.report.sections.predictive import MEANINGS
 from clvmodels.report.words import languages, read_words
 
 PACKAGE = Path(__file__).parent.parent / "clvmodels"
@@ -120,6 +123,34 @@ def test_only_scores_of_the_best_customers_are_of_the_kind_top(language: str) ->
     kinds = {name: read_words(language).detail("scores", name, "kind") for name in SCORES}
     assert {name for name, kind in kinds.items() if kind == "top"} == {"spend_capture_10", "spend_capture_20"}
     assert {name.split("_")[1] for name, kind in kinds.items() if kind == "rank"} == {"spearman", "gini"}
+
+
+def test_every_quantity_of_a_predictive_check_and_what_its_miss_means_has_a_text(language: str) -> None:
+    words = read_words(language)
+    aspects = {quantity for _, quantity, _ in PURCHASE_KEYS} | set(SPEND_MOMENTS)
+    assert aspects <= set(words.at("predictive.quantities"))
+    assert set(MEANINGS) == set(words.at("predictive.means"))
+
+
+def test_every_meaning_of_a_miss_is_of_a_quantity_that_is_checked() -> None:
+    checked = {(quantity, group) for _, quantity, group in PURCHASE_KEYS}
+    checked |= {(moment, group) for moment in SPEND_MOMENTS for group in SPEND_CLASSES}
+    triggers = frozenset.union(*MEANINGS.values())
+    assert {(quantity, group) for quantity, group, _ in triggers} <= checked
+    assert {side for _, _, side in triggers} == {"above", "below"}
+
+
+def test_every_step_of_a_study_has_a_name(language: str) -> None:
+    keys = set(re.findall(r'steps\.step\(\s*"(\w+)"', code("study")))
+    assert len(keys) >= 11
+    assert keys <= set(read_words(language).at("steps"))
+
+
+def test_every_diagnosis_of_a_prior_has_a_name(language: str) -> None:
+    assert set(read_words(language).at("models.diagnoses")) == {"none", "prior_dominates", "prior_data_conflict"}
+    assert {diagnosis(prior, data) for prior in (0.0, 1.0) for data in (0.0, 1.0)} <= set(
+        read_words(language).at("models.diagnoses")
+    )
 
 
 def test_values_are_escaped_and_sentences_are_not() -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.cli import main
-from clvmodels.study.config import read_study
+from clvmodels.inference.diagnostics import ADVICE
+from clvmodels.study.config import CheckName, read_study
 
 STUDIES = Path(__file__).parents[1] / "studies"
 QUICK = {"draws = 2000": "draws = 400", '"mle", "nuts"': '"mle"', "replicates = 400": "replicates = 100"}
@@ -66,6 +68,35 @@ def test_predictive_intervals_cover_what_they_say(results):
     covered = {(c["outcome"], c["probability"]): c["covered"] for c in results["evidence"]["coverage"]}
     assert 0.90 <= covered["purchases", 0.9] <= 0.97
     assert 0.88 <= covered["spend", 0.9] <= 0.96
+
+
+def test_the_fits_are_held_against_the_data_that_they_learnt_from(results):
+    purchases, spend = results["predictive"]
+    assert [table["model"] for table in results["predictive"]] == ["bg_nbd", "gamma_gamma"]
+    rows = {(row["quantity"], row["group"]): row for row in purchases["rows"]}
+    groups = [row["observed"] for (quantity, _), row in rows.items() if quantity == "customers"]
+    assert sum(groups) == 2357 == purchases["customers"]
+    assert rows["repeats", "all"]["observed"] == results["data"]["occasions"] - 2357
+    assert len(spend["rows"]) == 20
+    assert all(0 < row["p_value"] <= 1 for table in results["predictive"] for row in table["rows"])
+
+
+def test_customers_left_out_and_scaled_priors_speak_for_the_fits(results):
+    fits = {fit["model"]: fit for fit in results["models"]["fits"] if fit["window"] == "decision"}
+    for row in results["models"]["criteria"]:
+        fit = fits[row["model"]]
+        assert fit["log_likelihood"] - 2 * len(fit["parameters"]) < row["elpd"] < fit["log_likelihood"]
+        assert row["high_k_customers"] == 0
+        assert row["p"] == pytest.approx(len(fit["parameters"]), rel=0.5)
+    assert [(row["model"], row["parameter"]) for row in results["models"]["sensitivity"]] == [
+        *(("bg_nbd", name) for name in ("r", "alpha", "a", "b")),
+        *(("gamma_gamma", name) for name in ("p", "q", "v")),
+    ]
+    assert {row["diagnosis"] for row in results["models"]["sensitivity"]} == {"none"}
+
+
+def test_the_study_file_knows_every_check_of_a_fit_and_no_other():
+    assert set(get_args(CheckName)) == set(ADVICE)
 
 
 def test_where_abc_ranks_better_the_results_say_so(results):
@@ -162,6 +193,11 @@ def test_the_manifest_says_where_results_come_from(folder):
     ("old", "new", "message"),
     [
         ('method = "laplace"', 'method = "nutz"', '[fit] method = \'nutz\': expected one of "laplace", "nuts"'),
+        (
+            "draws = 400",
+            'draws = 400\nallow = ["pareto"]',
+            "[fit] allow[0] = 'pareto': expected one of \"diver",
+        ),
         ("horizon = 52", "horzon = 52", '[value]: unknown key "horzon"; did you mean "horizon"?'),
         ("seed = 19970101", "", 'the key "seed" is missing'),
         ("holdout_end = 1998-06-30", "holdout_end = 1997-06-30", "is not after calibration_end"),

@@ -1,6 +1,7 @@
 """Studies of small and odd logs: each ends in pages whose numbers agree, or in one clear line."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,8 @@ unit = "{unit}"
 [fit]
 draws = 400
 compare = ["mle"]
+allow = [{allow}]
+replicates = 40
 
 [value]
 horizon = 26
@@ -62,11 +65,11 @@ def purchases(size, *, seed=1, spread=0.5):
     return pd.DataFrame({"client": ids, "day": np.datetime64("2023-01-01") + day, "paid": amount})
 
 
-def run(tmp_path, log, *, unit="week", margin=0.3, data="", value="", encoding="utf-8"):
+def run(tmp_path, log, *, unit="week", margin=0.3, data="", value="", allow="", encoding="utf-8"):
     """Exit code of the study of a log, and its folder."""
     source, file = tmp_path / "log.csv", tmp_path / "odd.toml"
     log.to_csv(source, index=False, encoding=encoding)
-    text = STUDY.format(source=source.as_posix(), unit=unit, margin=margin, data=data, value=value)
+    text = STUDY.format(source=source.as_posix(), unit=unit, margin=margin, data=data, value=value, allow=allow)
     file.write_text(text, encoding="utf-8")
     return main(["study", str(file), "--output", str(tmp_path / "reports")]), tmp_path / "reports" / "odd"
 
@@ -127,13 +130,43 @@ def test_few_customers_end_in_a_page_that_says_so(tmp_path):
     assert (folder / "index.html").is_file()
 
 
-def test_spend_with_an_infinite_mean_ends_in_a_page_and_a_failed_check(tmp_path):
+def test_spend_with_an_infinite_mean_stops_a_study_that_does_not_allow_it(tmp_path, capsys):
     code, folder = run(tmp_path, purchases(80, seed=4, spread=2.5))
+    assert code == 2
+    told = capsys.readouterr().err.splitlines()
+    assert "infinite_mean" in told[-1]
+    assert '[fit] allow = ["infinite_mean"]' in told[-1]
+    assert not any("forecast the holdout" in line for line in told)
+    assert not folder.exists()
+
+
+def test_spend_with_an_infinite_mean_that_is_allowed_ends_in_a_page_that_says_so_first(tmp_path):
+    code, folder = run(tmp_path, purchases(80, seed=4, spread=2.5), allow='"infinite_mean"')
     assert code == 0
     fits = results_of(folder)["models"]["fits"]
     failed = {check["key"] for fit in fits for check in fit["checks"] if not check["passed"]}
     assert "infinite_mean" in failed
-    assert (folder / "index.html").is_file()
+    assert all(fit["allowed"] == ["infinite_mean"] for fit in fits)
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "A check of the model failed, and the study allows it" in page[: page.index('id="matrix"')]
+
+
+def test_a_failed_check_of_a_method_beside_is_shown_and_stops_nothing(tmp_path, monkeypatch):
+    import clvmodels.study.evidence as evidence
+    from clvmodels.foundation.results import Check
+
+    real = evidence.fit
+
+    def fit(model, customers, *, method, draws, seed):
+        found = real(model, customers, method=method, draws=draws, seed=seed)
+        failed = Check("newton_decrement", 0.25, 1e-6, passed=False)
+        return replace(found, checks=(*found.checks, failed)) if method == "mle" else found
+
+    monkeypatch.setattr(evidence, "fit", fit)
+    code, folder = run(tmp_path, purchases(300))
+    assert code == 0
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "no forecast rests on: BG/NBD" in page[: page.index('id="matrix"')]
 
 
 def test_a_method_beside_that_finds_no_fit_is_left_out_by_name(tmp_path, monkeypatch):
@@ -160,7 +193,7 @@ def test_other_units_of_time_end_in_the_same_equity(tmp_path, shop, unit):
     log = pd.read_csv(shop.parents[1] / "log.csv", dtype={"client": str})
     source, file = tmp_path / "log.csv", tmp_path / "odd.toml"
     log.to_csv(source, index=False)
-    text = STUDY.format(source=source.as_posix(), unit=unit, margin=0.3, data="", value="")
+    text = STUDY.format(source=source.as_posix(), unit=unit, margin=0.3, data="", value="", allow="")
     file.write_text(text.replace("horizon = 26", f"horizon = {horizon}"), encoding="utf-8")
     assert main(["study", str(file), "--output", str(tmp_path)]) == 0
     ours, weeks = (results_of(folder)["value"]["equity"] for folder in (tmp_path / "odd", shop))
@@ -208,7 +241,7 @@ def test_a_study_that_cannot_be_run_leaves_no_folder(tmp_path, capsys, change, m
 def test_a_log_that_cannot_be_used_is_refused_in_one_line(tmp_path, capsys, rows, message):
     source, file = tmp_path / "log.csv", tmp_path / "odd.toml"
     source.write_text(rows)
-    file.write_text(STUDY.format(source=source.as_posix(), unit="week", margin=1.0, data="", value=""))
+    file.write_text(STUDY.format(source=source.as_posix(), unit="week", margin=1.0, data="", value="", allow=""))
     assert main(["study", str(file), "--output", str(tmp_path / "reports")]) == 2
     told = capsys.readouterr().err.splitlines()
     assert message in told[-1]
@@ -221,10 +254,12 @@ def test_a_log_that_cannot_be_used_is_refused_in_one_line(tmp_path, capsys, rows
         ("share_of_value = 0.8", "quantile = 0.0", "quantile = 0.0"),
         ('title = { en = "An odd shop", zh = "某店" }', "title = { en = 5 }", "title"),
         ("replicates = 100", 'replicates = 100\nbaselines = ["abc", "abc"]', "twice"),
+        ("allow = []", 'allow = ["pareto"]', "allow.0. = 'pareto': expected one of .divergences."),
+        ("replicates = 40", "replicates = 4", "replicates = 4"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_when_the_file_is_read(tmp_path, old, new, message):
-    text = STUDY.format(source="x.csv", unit="week", margin=1.0, data="", value="")
+    text = STUDY.format(source="x.csv", unit="week", margin=1.0, data="", value="", allow="")
     assert old in text
     (tmp_path / "odd.toml").write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(ValueError, match=message):

@@ -28,6 +28,7 @@ from clvmodels.foundation.results import (
     Cut,
     MatrixPoint,
     Period,
+    ReplicatedRow,
     Score,
     TrackingPoint,
 )
@@ -408,6 +409,47 @@ def pit(shares: Mapping[str, Sequence[float]], words: Mapping[str, str], numbers
             _grid(axes, "y")
 
     return plot
+
+
+def replications(
+    panels_of_rows: Sequence[tuple[str, str, Sequence[ReplicatedRow]]],
+    group_names: Mapping[str, str],
+    words: Mapping[str, str],
+    numbers: Numbers,
+) -> Plot:
+    """Data against replications: shares above or below the middle replication, and where 90 % of them lie.
+
+    A panel has a title, the name of its groups, and its rows.
+    """
+
+    def plot(panels: Panels, _size: Size) -> None:
+        for axes, (title, below, rows) in zip(panels, panels_of_rows, strict=True):
+            place = np.arange(len(rows))
+            middle = np.array([row.median or np.nan for row in rows], dtype=float)  # no share of nothing
+            low, high, observed = (
+                np.array([getattr(row, name) for row in rows], dtype=float) / middle - 1
+                for name in ("low", "high", "observed")
+            )
+            axes.bar(place, high - low, 0.62, bottom=low, color=MODEL, alpha=0.25, linewidth=0, label=words["band"])
+            axes.axhline(0, color=MODEL, linewidth=1.6, label=words["replicated"])
+            axes.plot(place, observed, "o", color=ACTUAL, markersize=5.5, label=words["observed"])
+            axes.set_xticks(place, [group_names.get(row.group, row.group) for row in rows])
+            axes.set_ylim(*_with_room(np.concatenate([low, high, observed])))
+            axes.set_xlabel(below)
+            axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_gap(value)))
+            _grid(axes, "y")
+            axes.set_title(title, pad=26)
+            _legend(axes)
+
+    return plot
+
+
+def _with_room(values: np.ndarray) -> tuple[float, float]:
+    """Limits of an axis that keep all values, and zero, off its edges."""
+    lowest, highest = np.nanmin(np.append(values, 0.0)), np.nanmax(np.append(values, 0.0))
+    room = 0.08 * max(highest - lowest, 1e-3)
+    return float(lowest - room), float(highest + room)
 
 
 def contest(

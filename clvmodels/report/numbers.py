@@ -75,6 +75,12 @@ class Numbers:
         number = "<0.1" if small and 0 < value < 0.0005 else self.decimal(100 * value, 1 if small else digits)
         return str(self.formats["percent"]).format(number=number)
 
+    def axis_gap(self, value: float) -> str:
+        """A share above or below something, for an axis: with its sign, and the digits that ticks need."""
+        tenths = abs(1000 * value - 10 * round(100 * value)) > 1e-6
+        text = str(self.formats["percent"]).format(number=self.decimal(100 * value, 1 if tenths else 0))
+        return f"+{text}" if value > 1e-9 else text
+
     def setting(self, value: float) -> str:
         """A proportion that somebody set, as a percentage with the digits that it was given."""
         if not math.isfinite(value):

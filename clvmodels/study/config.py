@@ -19,6 +19,17 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Fraction = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+CheckName = Literal[  # the diagnostics of `clvmodels.inference.diagnostics.ADVICE`
+    "newton_decrement",
+    "smallest_curvature",
+    "nested",
+    "pareto_k",
+    "effective_draws",
+    "infinite_mean",
+    "r_hat",
+    "divergences",
+    "energy",
+]
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -58,11 +69,17 @@ class ModelsTable(Table, frozen=True):
 
 
 class FitTable(Table, frozen=True):
-    """[fit]: the method that forecasts rest on, and those shown beside it."""
+    """[fit]: the method that forecasts rest on, and those shown beside it.
+
+    `allow` names checks of the fits that may fail: the study goes on, and its report says so first.
+    `replicates` is the number of data sets that each model makes to be held against the data.
+    """
 
     method: Literal["laplace", "nuts"] = "laplace"
     draws: Annotated[int, msgspec.Meta(ge=100)] = 2000
     compare: tuple[Literal["mle", "laplace", "nuts"], ...] = ()
+    allow: tuple[CheckName, ...] = ()
+    replicates: Annotated[int, msgspec.Meta(ge=20)] = 200
 
 
 class KeepShares(Table, frozen=True):
@@ -210,13 +227,20 @@ def _explain(path: Path, content: dict[str, Any], problem: str) -> str:
     missing = re.search(r"missing required field `(.+)`", message)
     if missing:
         return f'{path}{_table(keys)}: the key "{missing[1]}" is missing.'
-    seen: Any = content
-    for key in keys:
-        name = re.sub(r"\[\.\.\.\]|\[\d+\]", "", key)
-        seen = seen.get(name, {}) if isinstance(seen, dict) else seen
+    seen = _seen(content, keys)
     words = _words(keys)
     expected = f"expected one of {words}" if words else message[:1].lower() + message[1:]
     return f"{path}{_table(keys[:-1])}{',' if len(keys) < 2 else ''} {keys[-1]} = {seen!r}: {expected}."
+
+
+def _seen(content: Any, keys: list[str]) -> Any:
+    """The value at the keys; of a list, the element that the last key names."""
+    for key in keys:
+        name = re.sub(r"\[\.\.\.\]|\[\d+\]", "", key)
+        content = content.get(name, {}) if isinstance(content, dict) else content
+        for place in re.findall(r"\[(\d+)\]", key):
+            content = content[int(place)]
+    return content
 
 
 def _table(keys: list[str]) -> str:

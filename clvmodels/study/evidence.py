@@ -24,6 +24,7 @@ from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSumma
 from clvmodels.foundation.results import ComparisonSection, EvidenceSection, TrackingPoint
 from clvmodels.foundation.units import days_per_unit
 from clvmodels.inference import Fit, fit
+from clvmodels.inference.diagnostics import require_passed
 from clvmodels.strategy import estimate
 from clvmodels.study.config import Study
 from clvmodels.study.progress import Steps, seed_for
@@ -62,6 +63,8 @@ def gather_evidence(study: Study, log: TransactionLog, steps: Steps) -> Evidence
     models = f"{study.models.purchases} and {study.models.spend}"
     with steps.step("fit_calibration", f"fit {models} on the calibration"):
         main = fit_pair(study, customers, study.fit.method, "calibration")
+        for fitted in main:
+            require_passed(fitted)  # a forecast would refuse it later, after the other methods
     beside: dict[str, tuple[Fit, Fit]] = {}
     not_fitted: dict[str, str] = {}
     for method in study.fit.compare:
@@ -87,11 +90,14 @@ def gather_evidence(study: Study, log: TransactionLog, steps: Steps) -> Evidence
 
 
 def fit_pair(study: Study, customers: CustomerSummary, method: str, window: str) -> tuple[Fit, Fit]:
-    """The purchase model and the spend model of the study on one summary, by one method."""
+    """The purchase model and the spend model of the study on one summary, by one method.
+
+    Checks that the study allows may have failed.
+    """
 
     def one(model: str) -> Fit:
         seed = None if method == "mle" else seed_for(study.seed, f"{window} {model} {method}")
-        return fit(model, customers, method=method, draws=study.fit.draws, seed=seed)
+        return fit(model, customers, method=method, draws=study.fit.draws, seed=seed).allowing(*study.fit.allow)
 
     return one(study.models.purchases), one(study.models.spend)
 

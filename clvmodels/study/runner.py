@@ -17,13 +17,14 @@ from clvmodels.foundation.results import DataSection, Estimate, ModelSection, St
 from clvmodels.models import MODELS
 from clvmodels.strategy import estimate
 from clvmodels.study import outputs
+from clvmodels.study.adequacy import Adequacy, gauge_adequacy
 from clvmodels.study.config import Study, StudyFile, read_study
 from clvmodels.study.decision import Decision, decide
 from clvmodels.study.evidence import Evidence, gather_evidence
 from clvmodels.study.progress import Steps, Tell, seed_for, silent
 from clvmodels.study.sections import fit_row
 
-STEPS_BESIDE_COMPARED = 10
+STEPS_BESIDE_COMPARED = 12
 FEW_CUSTOMERS = 100
 FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
@@ -61,7 +62,8 @@ def run_study(
         _require_inside(file, study, log)
     evidence = gather_evidence(study, log, steps)
     decision = decide(study, log, steps)
-    results = _results(file, study, log, evidence, decision)
+    adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.customers, steps)
+    results = _results(file, study, log, evidence, decision, adequacy)
     with steps.step("write", "write results and tables"):
         files = _write(results, evidence, decision, folder)
     digests = {"study_digest": file.digest, "data_digest": log.digest}
@@ -119,7 +121,7 @@ def _read_log(study: Study) -> TransactionLog:
 
 
 def _results(
-    file: StudyFile, study: Study, log: TransactionLog, evidence: Evidence, decision: Decision
+    file: StudyFile, study: Study, log: TransactionLog, evidence: Evidence, decision: Decision, adequacy: Adequacy
 ) -> StudyResults:
     beside = [fit for pair in evidence.beside.values() for fit in pair]
     fits = [fit_row(fit, "calibration") for fit in (*evidence.fits, *beside)]
@@ -135,7 +137,14 @@ def _results(
         act_on=decision.act_on,
         evidence=evidence.section,
         comparison=evidence.comparison,
-        models=ModelSection(fits, _correlation(study, evidence), evidence.not_fitted),
+        models=ModelSection(
+            fits,
+            _correlation(study, evidence),
+            evidence.not_fitted,
+            criteria=adequacy.criteria,
+            sensitivity=adequacy.sensitivity,
+        ),
+        predictive=adequacy.predictive,
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+from clvmodels.foundation.priors import LogNormal
 from clvmodels.foundation.results import FitRow, ParameterRow
 from clvmodels.inference import Fit
 
@@ -18,9 +19,10 @@ def fit_row(fit: Fit, window: str) -> FitRow:
         draws=fit.n_draws,
         log_likelihood=fit.log_likelihood,
         parameters=[_parameter_row(str(name), summary.loc[name].to_dict(), fit) for name in summary.index],
-        priors={name: (prior.median, prior.sd) for name, prior in fit.priors.items()},
+        priors={n: (prior.median, prior.sd) for n, prior in fit.priors.items() if isinstance(prior, LogNormal)},
         checks=list(fit.checks),
         notes=list(fit.notes),
+        allowed=list(fit.allowed),
     )
 
 

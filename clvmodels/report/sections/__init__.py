@@ -15,6 +15,7 @@ from clvmodels.report.sections.lifecycle import lifecycle
 from clvmodels.report.sections.matrix import matrix
 from clvmodels.report.sections.method import method
 from clvmodels.report.sections.models import models
+from clvmodels.report.sections.predictive import predictive
 from clvmodels.report.sections.strategy import strategy
 from clvmodels.report.voice import Source, Voice
 
@@ -36,6 +37,7 @@ SECTIONS = (
     Section("lifecycle", lifecycle),
     Section("evidence", evidence),
     Section("contest", contest),
+    Section("predictive", predictive),
     Section("models", models),
     Section("data", data),
     Section("method", method),

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clvmodels.foundation.results import ComparisonSection, Duel, Estimate, StudyResults
+from clvmodels.foundation.results import Check, ComparisonSection, Duel, Estimate, FitRow, StudyResults
 from clvmodels.report.voice import Source, Voice, cell_names
 
 CELL_ORDER = ("high_high", "low_high", "high_low", "low_low")
@@ -129,7 +129,7 @@ def caveats(results: StudyResults, voice: Voice) -> list[Markup]:
 def _failed_checks(results: StudyResults, voice: Voice) -> list[Markup]:
     return [
         voice.say(
-            "headline.check_failed",
+            f"headline.{_kind_of_failure(fit, check, results)}",
             model=voice.words.name("models_named", fit.model),
             method=voice.words.name("methods", fit.method),
             check=voice.words.name("checks", check.key),
@@ -141,6 +141,14 @@ def _failed_checks(results: StudyResults, voice: Voice) -> list[Markup]:
         for check in fit.checks
         if not check.passed
     ]
+
+
+def _kind_of_failure(fit: FitRow, check: Check, results: StudyResults) -> str:
+    """Allowed by the study; of a fit beside, by a method that no forecast rests on; or plain."""
+    deciding = {other.method for other in results.models.fits if other.window == "decision"}
+    if check.key in fit.allowed:
+        return "check_allowed"
+    return "check_failed" if fit.method in deciding or not deciding else "check_beside"
 
 
 def _few_data(results: StudyResults, voice: Voice) -> list[Markup]:

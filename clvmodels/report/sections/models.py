@@ -6,7 +6,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clvmodels.foundation.results import FitRow, ModelSection, ParameterRow, StudyResults
+from clvmodels.foundation.results import (
+    Check,
+    CriterionRow,
+    FitRow,
+    ModelSection,
+    ParameterRow,
+    SensitivityRow,
+    StudyResults,
+)
 from clvmodels.report.tables import Table, columns
 from clvmodels.report.voice import Source, Voice
 
@@ -21,6 +29,8 @@ def models(source: Source, voice: Voice) -> dict[str, Any]:
             "none": voice.text("models.no_fits"),
             "left_out": _left_out(section, voice),
             "correlation": _correlation(section, voice),
+            "sensitivity": None,
+            "criteria": None,
         }
     return {
         "none": None,
@@ -31,6 +41,8 @@ def models(source: Source, voice: Voice) -> dict[str, Any]:
         "passed_count": voice.count(sum(check.passed for fit in section.fits for check in fit.checks)),
         "groups": [_group(fits, source.results, voice) for fits in _side_by_side(section.fits)],
         "correlation": _correlation(section, voice),
+        "sensitivity": _sensitivity(section.sensitivity, voice) if section.sensitivity else None,
+        "criteria": _criteria(section.criteria, voice) if section.criteria else None,
     }
 
 
@@ -72,13 +84,19 @@ def _checks(results: StudyResults, voice: Voice, *, passed: bool) -> Table | Non
             voice.words.name("checks", check.key),
             voice.numbers.significant(check.value),
             voice.numbers.significant(check.limit),
-            voice.text("models.passed" if passed else "models.failed"),
+            voice.text(f"models.{_outcome(fit, check)}"),
         )
         for fit, check in found
     )
     texts = [voice.text(f"models.head_{head}") for head in ("fit", "check", "value", "limit", "result")]
     marked = frozenset() if passed else frozenset(range(len(found)))
     return Table(voice.text("models.table_checks"), columns(*texts, words=2), body, marked) if found else None
+
+
+def _outcome(fit: FitRow, check: Check) -> str:
+    if check.passed:
+        return "passed"
+    return "failed_allowed" if check.key in fit.allowed else "failed"
 
 
 def _side_by_side(fits: Sequence[FitRow]) -> list[list[FitRow]]:
@@ -182,3 +200,72 @@ def _correlation(section: ModelSection, voice: Voice) -> list[Markup]:
     small = abs(correlation.mean) <= CORRELATION_LIMIT
     key = "models.correlation_small" if small else "models.correlation_large"
     return [text, voice.say(key, limit=form(CORRELATION_LIMIT))]
+
+
+# Does the prior decide, and how well is each customer predicted from the others?
+
+
+def _sensitivity(rows: Sequence[SensitivityRow], voice: Voice) -> dict[str, Any]:
+    form = voice.numbers.significant
+    said = {"prior_dominates": "models.sensitivity_prior", "prior_data_conflict": "models.sensitivity_conflict"}
+    found = [
+        voice.say(said[row.diagnosis], parameter=row.parameter, model=voice.words.name("models_named", row.model))
+        for row in rows
+        if row.diagnosis in said
+    ]
+    body = tuple(
+        (
+            f"{voice.words.name('models_named', row.model)}: {row.parameter}",
+            form(row.prior),
+            form(row.likelihood),
+            voice.words.name("models.diagnoses", row.diagnosis),
+        )
+        for row in rows
+    )
+    heads = [voice.text(f"models.head_{head}") for head in ("parameter", "prior", "data", "decides")]
+    marked = frozenset(place for place, row in enumerate(rows) if row.diagnosis in said)
+    return {
+        "text": voice.say("models.sensitivity_text", threshold=voice.numbers.decimal(rows[0].threshold, 2)),
+        "found": found or [voice.say("models.sensitivity_data")],
+        "table": Table(voice.text("models.table_sensitivity"), columns(*heads), body, marked),
+    }
+
+
+def _criteria(rows: Sequence[CriterionRow], voice: Voice) -> dict[str, Any]:
+    form = voice.numbers.decimal
+    body = tuple(
+        (
+            voice.words.name("models_named", row.model),
+            voice.words.name("methods", row.method),
+            form(row.elpd, 1),
+            form(row.se, 1),
+            form(row.p, 1),
+            form(row.worst_k, 2),
+        )
+        for row in rows
+    )
+    heads = [voice.text(f"models.head_{head}") for head in ("model", "fit", "elpd", "se", "p", "worst_k")]
+    marked = frozenset(place for place, row in enumerate(rows) if row.high_k_customers)
+    return {
+        "text": voice.say("models.criteria_text"),
+        "found": _trusted(rows, voice),
+        "table": Table(voice.text("models.table_criteria"), columns(*heads, words=2), body, marked),
+    }
+
+
+def _trusted(rows: Sequence[CriterionRow], voice: Voice) -> list[Markup]:
+    """Whether the leave-one-out estimates hold: for whom they do not, or that they do for all."""
+    doubtful = [
+        voice.say(
+            "models.criteria_doubtful",
+            count=voice.count(row.high_k_customers),
+            customers=voice.count(row.customers),
+            model=voice.words.name("models_named", row.model),
+            limit=voice.numbers.significant(row.k_limit, 1),
+        )
+        for row in rows
+        if row.high_k_customers
+    ]
+    worst = max((row.worst_k for row in rows if row.worst_k is not None), default=None)
+    limit = voice.numbers.significant(rows[0].k_limit, 1)
+    return doubtful or [voice.say("models.criteria_trusted", worst=voice.numbers.decimal(worst, 2), limit=limit)]
