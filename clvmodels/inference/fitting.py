@@ -196,10 +196,19 @@ def _beside_simpler_models(problem: Problem, mode: Mode) -> tuple[Mode, tuple[Ch
         best = max(best, simplest.log_density)
         if mode.log_density < simplest.log_density:
             there = limit(dict(zip(simpler.names, np.exp(simplest.phi), strict=True)))
-            start = target.starts.copy()
-            start[: len(there)] = np.log([there[parameter] for parameter in target.model.parameter_names])
-            mode = max(mode, find_mode(target, start), key=lambda found: found.log_density)
+            mode = _better_mode(target, mode, there)
     return mode, (nested_check(mode.log_density - best),)
+
+
+def _better_mode(target: Target, mode: Mode, there: Mapping[str, float]) -> Mode:
+    """The mode, or a higher one found from half way to where the model is the simpler one: there it is flat."""
+    start = target.starts.copy()
+    limit = np.log([there[parameter] for parameter in target.model.parameter_names])
+    start[: len(limit)] = (start[: len(limit)] + limit) / 2
+    try:
+        return max(mode, find_mode(target, start), key=lambda found: found.log_density)
+    except FitError:  # the check `nested` tells
+        return mode
 
 
 def _laplace_fit(problem: Problem, mode: Mode, draws: int, seed: int) -> Fit:

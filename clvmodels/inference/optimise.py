@@ -112,7 +112,8 @@ def _search(target: Target, start: FloatArray) -> FloatArray:
         return -float(log_density(target, phi[None])[0]) / customers
 
     def slope(phi: FloatArray) -> FloatArray:
-        return np.asarray(-gradient(target, phi) / customers)
+        with np.errstate(invalid="ignore"):  # a trial step may lead where the density is 0: it is not taken
+            return np.nan_to_num(-gradient(target, phi) / customers)
 
     found = optimize.minimize(
         loss,

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -25,7 +25,8 @@ from clvmodels.foundation.patterns import FloatArray, IntArray, Patterns, Varyin
 from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal, Prior
 
 CHUNK_ROWS = 2**13  # patterns that a thread reads at a time
-CHUNK_CELLS = 2**16  # draws x patterns at a time: arrays of 512 KB stay in the cache
+CHUNK_CELLS = 2**16  # draws x patterns at a time: arrays of 512 KB, long enough for NumPy, most of them in the cache
+KEPT_BYTES = 2**25 - 2**13  # just below the largest block that the C library of Linux lets decide what it keeps
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,7 @@ def _by_cell(chunk: Chunk, values: FloatArray, cells: int) -> FloatArray:
 
 def _over_chunks(target: Target, eta: FloatArray, reduce: Reduction) -> Iterator[tuple[slice, FloatArray]]:
     """What `reduce` makes of each chunk at some draws, in a fixed order; n_customers is applied there alone."""
+    _keep_freed_memory()
 
     def work(job: tuple[Chunk, slice]) -> tuple[slice, FloatArray]:
         chunk, draws = job
@@ -244,3 +246,13 @@ def _over_chunks(target: Target, eta: FloatArray, reduce: Reduction) -> Iterator
         return
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         yield from threads.map(work, jobs)
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Have the C library keep freed blocks for the next array in place of handing them back to the system.
+
+    On Linux it keeps as much as the largest mapped block that was ever freed. Without one, each intermediate
+    array of a likelihood is new memory that the system must clear: half of the time of a fit on CDNOW.
+    """
+    np.empty(KEPT_BYTES, dtype=np.uint8)  # mapped and freed at once; never touched, so it takes no memory
