@@ -51,14 +51,21 @@ def test_odd_data_get_a_finite_posterior(name, case):
     assert (expected.mean >= 0).all()
 
 
+def fitted_or_refused(name, summary):
+    """The fit by maximum likelihood and no message, or no fit and the message."""
+    try:
+        return clv.fit(name, summary, method="mle"), ""
+    except clv.FitError as problem:
+        return None, str(problem)
+
+
 @pytest.mark.parametrize("case", ODD)
 @pytest.mark.parametrize("name", PURCHASES)
 def test_maximum_likelihood_of_odd_data_converges_or_says_what_is_not_identified(name, case):
-    try:
-        fit = clv.fit(name, ODD[case], method="mle")
-    except clv.FitError as problem:
-        assert "no well-defined mode" in str(problem)
-        assert 'method = "laplace"' in str(problem)
+    fit, problem = fitted_or_refused(name, ODD[case])
+    if fit is None:
+        assert "no well-defined mode" in problem
+        assert 'method = "laplace"' in problem
     else:
         assert np.isfinite(fit.log_likelihood)
         assert all(value > 0 for value in fit.point.values())
@@ -168,7 +175,8 @@ def test_data_without_drop_out_prefer_nbd_and_bg_nbd_is_no_worse():
     summary, _ = clv.simulate("nbd", {"r": 0.6, "alpha": 6.0}, T=40.0, size=3_000, seed=2)
     simple = clv.fit("nbd", summary, method="mle").log_likelihood
     for name in ("bg_nbd", "mbg_nbd", "pareto_nbd"):
-        try:
-            assert clv.fit(name, summary, method="mle").log_likelihood >= simple - 1e-3
-        except clv.FitError as problem:
-            assert "no well-defined mode" in str(problem)
+        fit, problem = fitted_or_refused(name, summary)
+        if fit is None:
+            assert "no well-defined mode" in problem
+        else:
+            assert fit.log_likelihood >= simple - 1e-3
