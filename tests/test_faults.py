@@ -44,7 +44,7 @@ FAULTS = {
         "tests/test_inference.py -k one_posterior",
     ),
     "counts of patterns are left out": (
-        "inference/target.py", "values @ chunk.patterns.n_customers", "values.sum(axis=1)",
+        "inference/target.py", "(values * chunk.patterns.n_customers).sum(axis=1)", "values.sum(axis=1)",
         "tests/test_inference.py -k published",
     ),
     "a fit that failed its checks is taken all the same": (

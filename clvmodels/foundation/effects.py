@@ -114,11 +114,11 @@ def learn_effects(
     DataError
         If a column is missing, has missing values, is constant, or follows from the others.
     """
-    chosen = _covariates_by_parameter(model, covariates)
+    chosen = covariates_by_parameter(model, covariates)
     coded = {parameter: _coded(customers, names) for parameter, names in chosen.items() if names}
     for parameter, columns in coded.items():
         _refuse_collinear(parameter, _matrix(customers, columns), columns)
-    by_group = _groups_by_parameter(model, groups)
+    by_group = groups_by_parameter(model, groups)
     labels = {name: tuple(sorted(set(group_labels(customers, name)))) for name in dict.fromkeys(by_group.values())}
     for name, found in labels.items():
         if len(found) < 2:
@@ -173,17 +173,14 @@ def group_labels(customers: CustomerSummary, name: str) -> IdArray:
     return labels
 
 
-def _acquired(customers: CustomerSummary, pattern: str) -> IdArray:
-    """The week, month or year of the first purchase."""
-    if customers.calibration_end is None:
-        raise DataError("the period of acquisition needs a summary of a log: these customers have no dates.")
-    end = customers.calibration_end
-    days, place = np.unique(np.rint(customers.T * days_per_unit(customers.unit)), return_inverse=True)
-    names = np.array([(end - dt.timedelta(days=int(day))).strftime(pattern) for day in days], dtype=object)
-    return names[place]
+def covariates_by_parameter(model: Model, covariates: ByParameter) -> dict[str, Sequence[str]]:
+    """The covariates of each parameter; a list is of every parameter that takes covariates.
 
-
-def _covariates_by_parameter(model: Model, covariates: ByParameter) -> dict[str, Sequence[str]]:
+    Raises
+    ------
+    FitError
+        If a parameter is unknown or takes none.
+    """
     taking = [parameter.name for parameter in model.parameters if parameter.covariates]
     if isinstance(covariates, str):
         raise FitError(f'covariates are given as a list, such as ["{covariates}"].')
@@ -201,7 +198,14 @@ def _covariates_by_parameter(model: Model, covariates: ByParameter) -> dict[str,
     return dict(covariates)
 
 
-def _groups_by_parameter(model: Model, groups: Mapping[str, str] | str) -> dict[str, str]:
+def groups_by_parameter(model: Model, groups: Mapping[str, str] | str) -> dict[str, str]:
+    """The grouping column of each parameter that is pooled; one column alone is of every parameter.
+
+    Raises
+    ------
+    FitError
+        If a parameter is unknown.
+    """
     if isinstance(groups, str):
         return dict.fromkeys(model.parameter_names, groups) if groups else {}
     for parameter in groups:
@@ -209,6 +213,16 @@ def _groups_by_parameter(model: Model, groups: Mapping[str, str] | str) -> dict[
             known = ", ".join(model.parameter_names)
             raise FitError(f'groups of "{parameter}": {model.name} has the parameters {known}.')
     return dict(groups)
+
+
+def _acquired(customers: CustomerSummary, pattern: str) -> IdArray:
+    """The week, month or year of the first purchase."""
+    if customers.calibration_end is None:
+        raise DataError("the period of acquisition needs a summary of a log: these customers have no dates.")
+    end = customers.calibration_end
+    days, place = np.unique(np.rint(customers.T * days_per_unit(customers.unit)), return_inverse=True)
+    names = np.array([(end - dt.timedelta(days=int(day))).strftime(pattern) for day in days], dtype=object)
+    return names[place]
 
 
 def _coded(customers: CustomerSummary, names: Sequence[str]) -> tuple[Covariate, ...]:

@@ -347,17 +347,22 @@ def _columns(frame: "pd.DataFrame", names: Sequence[str]) -> dict[str, NDArray[A
 
 
 def _as_column(values: "pd.Series[Any]") -> NDArray[Any]:
-    try:
+    """Numbers as floats, everything else as text: "007" stays what it is."""
+    from pandas.api import types
+
+    kind = types.infer_dtype(values, skipna=True)
+    if kind.startswith(("date", "time", "period")):
+        raise DataError(f"column {values.name!r} holds dates: give a number, such as an age in days, or text.")
+    if kind in ("integer", "floating", "mixed-integer-float", "boolean", "decimal"):
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
-        return np.array([None if missing else str(v) for v, missing in zip(values, values.isna(), strict=True)], object)
+    return np.array([None if missing else str(v) for v, missing in zip(values, values.isna(), strict=True)], object)
 
 
 def _as_text(column: NDArray[Any]) -> IdArray:
     """A column of groups as text: whole numbers without decimals, None where it is missing."""
     if column.dtype == object:
         return column
-    return np.array([None if np.isnan(v) else f"{v:.17g}" for v in column], dtype=object)
+    return np.array([None if np.isnan(v) else np.format_float_positional(v, trim="-") for v in column], dtype=object)
 
 
 @dataclass(frozen=True)

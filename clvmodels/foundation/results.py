@@ -328,7 +328,8 @@ class ParameterRow:
 class FitRow:
     """A fit as the report shows it. `window`: "calibration" or "decision".
 
-    `allowed` has the keys of checks that the study lets fail.
+    `allowed` has the keys of checks that the study lets fail, `references` the category of each covariate of
+    words that the others are compared with.
     """
 
     model: str
@@ -343,6 +344,7 @@ class FitRow:
     checks: list[Check]
     notes: list[str] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
+    references: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

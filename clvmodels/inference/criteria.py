@@ -26,13 +26,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from arviz_stats.base import array_stats
-from scipy import optimize, special
+from scipy import optimize
 
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary
+from clvmodels.inference.diagnostics import ess
 from clvmodels.inference.likelihood import FittedPatterns, fitted_patterns
+from clvmodels.inference.pareto import smooth_tail
 from clvmodels.inference.result import Fit
 from clvmodels.inference.target import Chunk, chunk_log_likelihood
 
@@ -43,7 +44,6 @@ PARETO_K_LIMIT = 0.7
 WAIC_LIMIT = 0.4  # variance of a pattern's log likelihood above which WAIC is not to be trusted [2]_
 LEAST_DRAWS = 100
 BLOCK_CELLS = 2**18  # draws x patterns that a thread holds at a time, some 2 MB an array
-FLAT = 1e-12  # importance ratios that differ by less in their tail are one number but for rounding
 STACKING_GAP = 1e-5  # elpd a customer that the weights found may be short of the best
 EM_STEPS = 30  # w_m <- w_m g_m, which stays on the simplex and never falls, before SLSQP
 
@@ -306,49 +306,6 @@ def _loo_rows(values: FloatArray, size: int) -> FloatArray:
     return np.stack([elpd, log_mean - elpd, pareto_k])
 
 
-def smooth_tail(tail: FloatArray, cutoff: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Largest importance ratios as quantiles of a generalised Pareto distribution, sec. 2 of [1]_.
-
-    Parameters
-    ----------
-    tail : ndarray, shape (K, M), the M largest ratios of each row in increasing order, the largest 1
-    cutoff : ndarray, shape (K,), the largest ratio outside the tail
-
-    Returns
-    -------
-    smoothed : ndarray, shape (K, M), at most 1; the raw ratios where no distribution could be fitted
-    pareto_k : ndarray, shape (K,); -inf where the ratios do not differ, inf where the fit failed
-    """
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # rows without a fit: set below
-        k, sigma = _pareto_fit(tail - cutoff[:, None])
-        places = (np.arange(tail.shape[1]) + 0.5) / tail.shape[1]
-        quantile = np.expm1(np.outer(-k, np.log1p(-places))) / k[:, None]
-        smoothed = np.minimum(cutoff[:, None] + sigma[:, None] * quantile, 1.0)
-    flat = 1 - cutoff < FLAT
-    failed = ~(np.isfinite(k) & np.isfinite(smoothed).all(axis=1))
-    smoothed = np.where((flat | failed)[:, None], tail, smoothed)
-    return smoothed, np.where(flat, -np.inf, np.where(failed, np.inf, k))
-
-
-def _pareto_fit(excess: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Shape and scale of the generalised Pareto distribution of each row, (K, M) in increasing order.
-
-    The estimate of [4]_, a posterior mean over a grid of theta = -k / sigma, with the shape drawn towards .5
-    as if by ten more values, app. G of [1]_. NaN where the first quartile is the minimum.
-    """
-    size = excess.shape[1]
-    quartile = excess[:, int(size / 4 + 0.5) - 1]
-    points = 30 + int(np.sqrt(size))
-    grid = (1 - np.sqrt(points / (np.arange(points) + 0.5))) / 3
-    theta = np.outer(1 / quartile, grid) + 1 / excess[:, -1:]  # (K, G)
-    shape = np.stack([np.log1p(-theta[:, [g]] * excess).mean(axis=1) for g in range(points)], axis=1)
-    log_profile = size * (np.log(-theta / shape) - shape - 1)
-    best = np.sum(theta * special.softmax(log_profile, axis=1), axis=1)
-    k = np.log1p(-best[:, None] * excess).mean(axis=1)
-    sigma = np.where(quartile > excess[:, 0], -k / best, np.nan)
-    return (size * k + 10 * 0.5) / (size + 10), sigma
-
-
 def _tail_length(fit: Fit) -> int:
     """Draws in the tail, min(S / 5, 3 sqrt(S / relative efficiency)), sec. 2.4 of [1]_.
 
@@ -358,7 +315,7 @@ def _tail_length(fit: Fit) -> int:
     effective = fit.effective_draws
     if not np.isfinite(effective):
         names = fit.model.parameter_names
-        effective = float(np.mean([array_stats.ess(fit.draws[name].values, method="mean") for name in names]))
+        effective = float(np.mean([ess(fit.draws[name].values, "mean") for name in names]))
     efficiency = min(1.0, effective / fit.n_draws)
     return int(min(fit.n_draws / 5, 3 * np.sqrt(fit.n_draws / efficiency)))
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from arviz_stats.base import array_stats
 
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray
@@ -78,12 +77,16 @@ def _row(fit: Fit, draws: FloatArray) -> dict[str, float]:
 
 def ess(draws: FloatArray, method: str) -> float:
     """Effective sample size of draws (chain, draw), bulk or tail."""
+    from arviz_stats.base import array_stats  # slow to import
+
     tail = {"prob": (0.05, 0.95)} if method == "tail" else {}
     return float(array_stats.ess(draws, chain_axis=0, draw_axis=1, method=method, **tail))
 
 
 def r_hat(draws: FloatArray) -> float:
     """Rank-normalised split R-hat of draws (chain, draw)."""
+    from arviz_stats.base import array_stats  # slow to import
+
     return float(array_stats.rhat(draws, chain_axis=0, draw_axis=1))
 
 

@@ -15,12 +15,12 @@ References
 from dataclasses import dataclass, replace
 
 import numpy as np
-from arviz_stats.base import array_stats
 from scipy import linalg, special
 from scipy.spatial import distance
 
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.inference.optimise import Mode
+from clvmodels.inference.pareto import smooth_weights
 from clvmodels.inference.target import Target, log_density
 
 POOL, MOST_POOL = 2, 4  # proposals for each draw that is kept; more where draws would be kept twice
@@ -72,8 +72,7 @@ class WeightedSample:
     @classmethod
     def of(cls, phi: FloatArray, log_ratio: FloatArray) -> "WeightedSample":
         """Smooth the weights of proposals."""
-        log_weights, pareto_k = array_stats.psislw(-log_ratio)  # it takes log likelihoods, whose weights are 1 / L
-        return cls(phi, log_ratio, special.softmax(log_weights), float(pareto_k))
+        return cls(phi, log_ratio, *smooth_weights(log_ratio))
 
     @property
     def good(self) -> bool:

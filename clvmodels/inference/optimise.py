@@ -8,7 +8,7 @@ coefficients cost no more evaluations of the likelihood.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg, optimize, stats
+from scipy import linalg, optimize, special
 
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray, IntArray
@@ -93,9 +93,14 @@ def _newton_step(target: Target, phi: FloatArray) -> tuple[FloatArray, Mode]:
 
 def _best_start(target: Target) -> FloatArray:
     """The best of a fixed, space-filling set of points around the centres of the default priors."""
-    cube = stats.qmc.Halton(len(target.starts), scramble=False).random(SCREENED_STARTS + 1)[1:]
-    points = target.starts + 1.5 * stats.norm.ppf(cube)
+    points = target.starts + 1.5 * special.ndtri(_space_filling(SCREENED_STARTS, len(target.starts)))
     return np.asarray(points[np.argmax(log_density(target, points))])
+
+
+def _space_filling(size: int, dimensions: int) -> FloatArray:
+    """Points of the unit cube, shape (size, dimensions): multiples of powers of 1 / phi, phi^(d + 1) = phi + 1."""
+    phi = optimize.brentq(lambda phi: phi ** (dimensions + 1) - phi - 1, 1.0, 2.0)
+    return np.outer(np.arange(1, size + 1), phi ** -np.arange(1.0, dimensions + 1)) % 1.0
 
 
 def _start_without_effects(target: Target) -> FloatArray:

@@ -57,7 +57,8 @@ class CustomerParameters:
         base = self.base[draws]
         eta = np.repeat(base[None], len(cells), axis=0)
         for place, matrix in self.covariates.items():
-            eta[:, :, place] += matrix[cells] @ self.coefficients[place][draws].T
+            for column, coefficient in zip(matrix[cells].T, self.coefficients[place][draws].T, strict=True):
+                eta[:, :, place] += np.multiply.outer(column, coefficient)  # `@` would round by the slice's shape
         for place, group in self.groups.items():
             eta[:, :, place] += self.levels[place][draws].T[group[cells]]
         return eta

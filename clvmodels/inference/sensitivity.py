@@ -23,7 +23,6 @@ References
 from typing import TYPE_CHECKING
 
 import numpy as np
-from arviz_stats.base import array_stats
 from scipy import special
 
 from clvmodels.foundation.errors import FitError
@@ -64,6 +63,7 @@ def prior_sensitivity(fit: Fit, customers: CustomerSummary) -> "pd.DataFrame":
     All priors are scaled together, but for the levels of groups: those are part of the model.
     """
     import pandas as pd
+    from arviz_stats.base import array_stats  # slow to import
 
     if not fit.priors:
         raise FitError(f'{fit.model.name} was fitted by {fit.method}, without priors: fit it with method="laplace".')
@@ -87,6 +87,8 @@ def diagnosis(prior: float, likelihood: float) -> str:
 
 def _weights(log_density: FloatArray, alpha: float) -> FloatArray:
     """Weights of the draws, shape (chain, draw), under density^alpha; they sum to 1."""
+    from arviz_stats.base import array_stats  # slow to import
+
     log_weights = array_stats.power_scale_lw(log_density, alpha=alpha, axis=(-2, -1))
     return np.asarray(special.softmax(log_weights))
 

@@ -253,6 +253,6 @@ def _keep_freed_memory() -> None:
     """Have the C library keep freed blocks for the next array in place of handing them back to the system.
 
     On Linux it keeps as much as the largest mapped block that was ever freed. Without one, each intermediate
-    array of a likelihood is new memory that the system must clear: half of the time of a fit on CDNOW.
+    array of a likelihood is new memory that the system must clear: half of the time of a likelihood on CDNOW.
     """
     np.empty(KEPT_BYTES, dtype=np.uint8)  # mapped and freed at once; never touched, so it takes no memory

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from clvmodels.foundation.effects import ACQUISITION
 from clvmodels.foundation.errors import DataError, StudyError
 from clvmodels.foundation.records import Window
 from clvmodels.foundation.units import TimeUnit
@@ -68,11 +69,46 @@ class ModelsTable(Table, frozen=True):
     spend: str = "gamma_gamma"
 
 
+class CustomersTable(Table, frozen=True):
+    """[customers]: a file (.csv or .parquet) with a row a customer, and its columns that parameters may depend on.
+
+    `id` is the column with the ids of the log. `covariates` are numbers or categories, `groups` are text.
+    """
+
+    source: str
+    id: str = "customer_id"
+    covariates: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+class EffectsTable(Table, frozen=True):
+    """[fit.purchases] or [fit.spend]: what a model's parameters depend on, and what they are pooled over.
+
+    covariates : a list for every parameter that takes covariates, or by parameter: { alpha = ["age"] }
+    groups : a column of [customers] groups, or acquisition_week, _month or _year, for every parameter, or by
+        parameter: { alpha = "acquisition_month" }
+    """
+
+    covariates: dict[str, tuple[str, ...]] | tuple[str, ...] = ()
+    groups: dict[str, str] | str = ""
+
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Every column named, once: those of the covariates and those of the groups."""
+        covariates = self.covariates.values() if isinstance(self.covariates, dict) else [self.covariates]
+        groups = self.groups.values() if isinstance(self.groups, dict) else [self.groups]
+        return {
+            "covariates": tuple(dict.fromkeys(name for names in covariates for name in names)),
+            "groups": tuple(name for name in dict.fromkeys(groups) if name),
+        }
+
+
 class FitTable(Table, frozen=True):
     """[fit]: the method that forecasts rest on, and those shown beside it.
 
     `allow` names checks of the fits that may fail: the study goes on, and its report says so first.
     `replicates` is the number of data sets that each model makes to be held against the data.
+    `purchases` and `spend` are the covariates and groups of the two models.
     """
 
     method: Literal["laplace", "nuts"] = "laplace"
@@ -80,6 +116,8 @@ class FitTable(Table, frozen=True):
     compare: tuple[Literal["mle", "laplace", "nuts"], ...] = ()
     allow: tuple[CheckName, ...] = ()
     replicates: Annotated[int, msgspec.Meta(ge=20)] = 200
+    purchases: EffectsTable = EffectsTable()
+    spend: EffectsTable = EffectsTable()
 
 
 class KeepShares(Table, frozen=True):
@@ -138,6 +176,7 @@ class Study(Table, frozen=True):
     value: ValueTable
     background: dict[str, str] = {}
     languages: tuple[Literal["en", "zh"], ...] = ("en", "zh")
+    customers: CustomersTable | None = None
     models: ModelsTable = ModelsTable()
     fit: FitTable = FitTable()
     matrix: MatrixTable = MatrixTable()
@@ -212,6 +251,49 @@ def _refuse_contradictions(path: Path, study: Study) -> None:
         raise StudyError(f"{path}, [value] as_of = {study.value.as_of}: it is before the calibration ends.")
     if len(set(study.contest.baselines)) < len(study.contest.baselines):
         raise StudyError(f"{path}, [contest] baselines names one of them twice.")
+    _refuse_unknown_columns(path, study)
+    _refuse_groups_without_nuts(path, study)
+
+
+def _refuse_unknown_columns(path: Path, study: Study) -> None:
+    """Columns that a model is to use must be taken from the customers' file, and those taken must be used."""
+    used: dict[str, set[str]] = {"covariates": set(), "groups": set(ACQUISITION)}
+    for family, kind, names in _columns_used(study):
+        taken = () if study.customers is None else getattr(study.customers, kind)
+        known = (*taken, *ACQUISITION) if kind == "groups" else taken
+        used[kind] |= set(names)
+        for name in names:
+            if name not in known:
+                has = ", ".join(f'"{word}"' for word in known) or "nothing"
+                raise StudyError(f'{path}, [fit.{family}] {kind} has "{name}": [customers] {kind} has {has}.')
+    for kind in ("covariates", "groups") if study.customers is not None else ():
+        idle = [name for name in getattr(study.customers, kind) if name not in used[kind]]
+        if idle:
+            raise StudyError(
+                f'{path}, [customers] {kind} has "{idle[0]}", which no model uses: name it in [fit.purchases] '
+                f"or [fit.spend] {kind}, or leave it out."
+            )
+
+
+def _refuse_groups_without_nuts(path: Path, study: Study) -> None:
+    grouped = [family for family, kind, names in _columns_used(study) if kind == "groups" and names]
+    if not grouped:
+        return
+    if study.fit.method != "nuts":
+        raise StudyError(
+            f'{path}, [fit] method = "{study.fit.method}": groups ([fit.{grouped[0]}]) need method = "nuts".'
+        )
+    others = [method for method in study.fit.compare if method != "nuts"]
+    if others:
+        raise StudyError(
+            f'{path}, [fit] compare has "{others[0]}", which cannot pool groups ([fit.{grouped[0]}]): leave it out.'
+        )
+
+
+def _columns_used(study: Study) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Family, "covariates" or "groups", and the columns named there."""
+    tables = {"purchases": study.fit.purchases, "spend": study.fit.spend}
+    return [(family, kind, names) for family, table in tables.items() for kind, names in table.columns.items()]
 
 
 def _explain(path: Path, content: dict[str, Any], problem: str) -> str:

@@ -11,9 +11,9 @@ from scipy import sparse
 from clvmodels.baselines import BASELINES
 from clvmodels.baselines.abc import abc_classes
 from clvmodels.baselines.rfm import rfm_scores
-from clvmodels.data import customer_summary
 from clvmodels.forecast import expected_clv, predict, sample_future
 from clvmodels.forecast.future import Future
+from clvmodels.foundation.effects import cells_of, group_labels
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
@@ -33,6 +33,7 @@ from clvmodels.strategy import (
 from clvmodels.strategy.lifecycle import ALIVE_LIMIT, BUY_LIMIT, stages
 from clvmodels.strategy.pyramid import tiers
 from clvmodels.study.config import Study, cut_of
+from clvmodels.study.customers import summarise
 from clvmodels.study.evidence import fit_pair
 from clvmodels.study.progress import Steps, seed_for
 
@@ -80,9 +81,9 @@ class Decision:
     segments: pd.DataFrame
 
 
-def decide(study: Study, log: TransactionLog, steps: Steps) -> Decision:
+def decide(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Decision:
     """Fit on all data, forecast every customer, and set out who needs what."""
-    outlook = _outlook(study, log, steps)
+    outlook = _outlook(study, log, traits, steps)
     with steps.step("strategy", "customers, segments and strategy"):
         table = _customer_table(study, outlook)
         return Decision(
@@ -95,11 +96,10 @@ def decide(study: Study, log: TransactionLog, steps: Steps) -> Decision:
         )
 
 
-def _outlook(study: Study, log: TransactionLog, steps: Steps) -> Outlook:
+def _outlook(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Outlook:
     as_of = study.value.as_of or log.last_date
     with steps.step("fit_all", f"fit on all data until {as_of}"):
-        window = Window(as_of, unit=study.window.unit)
-        customers = customer_summary(log, window, current_days=study.value.current_days)
+        customers = summarise(study, log, traits, Window(as_of, unit=study.window.unit))
         customers = replace(customers, current_value=customers.current_value * study.value.margin)  # contribution
         fits = fit_pair(study, customers, study.fit.method, "decision")
     ahead = f"{study.value.horizon:g} {study.window.unit}s"
@@ -171,7 +171,7 @@ def _value_section(study: Study, outlook: Outlook) -> ValueSection:
     equity = estimate(future.clv.total_draws)
     order = np.lexsort((customers.customer_id.astype(str), -future.clv.mean))
     top_10, top_20 = _top_shares(future.clv, order, (0.10, 0.20))
-    new_customer = _new_customer_clv(study, outlook.fits)
+    new_customer = _new_customer_clv(study, outlook)
     at_risk = (outlook.alive.mean < ALIVE_LIMIT) & np.isin(outlook.matrix.cell, ("high_high", "high_low"))
     return ValueSection(
         as_of=outlook.as_of.isoformat(),
@@ -222,10 +222,12 @@ def _lorenz(descending: FloatArray) -> list[tuple[float, float]]:
     return [(float(i / len(descending)), float(held[i])) for i in at]
 
 
-def _new_customer_clv(study: Study, fits: tuple[Fit, Fit]) -> Estimate:
-    """Expected value of a customer who makes the first purchase now, that purchase included; its posterior."""
-    frame = pd.DataFrame({"customer_id": ["new"], "frequency": [0], "recency": [0.0], "T": [0.0]})
-    new = CustomerSummary.from_frame(frame, unit=study.window.unit, currency=study.data.currency)
+def _new_customer_clv(study: Study, outlook: Outlook) -> Estimate:
+    """Expected value of a customer who makes the first purchase now, that purchase included; its posterior.
+
+    With covariates or groups the mean over customers like those of the base.
+    """
+    fits, new = outlook.fits, _as_new(outlook.fits, outlook.customers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of an infinite mean: the fit's check and the page say so
         later = expected_clv(
@@ -236,7 +238,20 @@ def _new_customer_clv(study: Study, fits: tuple[Fit, Fit]) -> Estimate:
             margin=study.value.margin,
         )
         first = predict(fits[1], new, quantity="expected_spend")
-    return estimate(later.total_draws + study.value.margin * first.total_draws)
+    return estimate((later.total_draws + study.value.margin * first.total_draws) / len(outlook.customers))
+
+
+def _as_new(fits: tuple[Fit, Fit], customers: CustomerSummary) -> CustomerSummary:
+    """The customers as on the day of their first purchase, those of the same parameters counted in a row.
+
+    Groups are kept as labels, since the period of acquisition would be another at an age of 0.
+    """
+    names = {name for fit in fits for name in fit.effects.labels}
+    labelled = replace(customers, groups={name: group_labels(customers, name) for name in names})
+    cells = np.stack([cells_of(fit.effects, labelled).cell for fit in fits])
+    _, first, counts = np.unique(cells, axis=1, return_index=True, return_counts=True)
+    rows, zeros = labelled.take(first), np.zeros(len(first))
+    return replace(rows, frequency=zeros, recency=zeros, T=zeros, n_customers=counts.astype(np.float64))
 
 
 def _matrix_section(study: Study, outlook: Outlook) -> MatrixSection:

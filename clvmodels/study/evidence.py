@@ -1,35 +1,35 @@
 """The first half of a study: a forecast made on calibration_end, held against the days after it."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from clvmodels.baselines import BASELINES
-from clvmodels.data import (
-    customer_summary,
-    first_purchase_days,
-    holdout_summary,
-    period_ends,
-    purchases_by_period,
-)
+from clvmodels.data import holdout_summary, period_ends, purchases_by_period
 from clvmodels.evaluation import calibration
 from clvmodels.evaluation.contest import contest
 from clvmodels.evaluation.tracking import tracking_points
 from clvmodels.forecast import purchases_by_period as predicted_by_period
 from clvmodels.forecast import sample_future
 from clvmodels.forecast.future import Future
+from clvmodels.foundation.effects import cells_of
 from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog
 from clvmodels.foundation.results import ComparisonSection, EvidenceSection, TrackingPoint
 from clvmodels.foundation.units import days_per_unit
 from clvmodels.inference import Fit, fit
 from clvmodels.inference.diagnostics import require_passed
+from clvmodels.inference.parameters import parameters_at_point
 from clvmodels.strategy import estimate
-from clvmodels.study.config import Study
+from clvmodels.study.config import EffectsTable, Study
+from clvmodels.study.customers import summarise
 from clvmodels.study.progress import Steps, seed_for
 
 PIT_BINS = 20
+TRACKED = 2**14  # ages of customers that an expectation is worked out for at a time: some 15 MB
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Evidence:
     table: pd.DataFrame
 
 
-def gather_evidence(study: Study, log: TransactionLog, steps: Steps) -> Evidence:
+def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Evidence:
     """Fit on the calibration, forecast the holdout, and score every method on it."""
     window = study.contest_window
     with steps.step("summarise", "summarise the calibration and the holdout"):
-        customers = customer_summary(log, window, current_days=study.value.current_days)
+        customers = summarise(study, log, traits, window)
         holdout = holdout_summary(log, window)
     models = f"{study.models.purchases} and {study.models.spend}"
     with steps.step("fit_calibration", f"fit {models} on the calibration"):
@@ -95,11 +95,18 @@ def fit_pair(study: Study, customers: CustomerSummary, method: str, window: str)
     Checks that the study allows may have failed.
     """
 
-    def one(model: str) -> Fit:
+    def one(model: str, effects: EffectsTable) -> Fit:
         seed = None if method == "mle" else seed_for(study.seed, f"{window} {model} {method}")
-        return fit(model, customers, method=method, draws=study.fit.draws, seed=seed).allowing(*study.fit.allow)
+        found = fit(model, customers, method=method, draws=study.fit.draws, seed=seed, **_asked(effects))
+        return found.allowing(*study.fit.allow)
 
-    return one(study.models.purchases), one(study.models.spend)
+    return one(study.models.purchases, study.fit.purchases), one(study.models.spend, study.fit.spend)
+
+
+def _asked(effects: EffectsTable) -> dict[str, Any]:
+    """The covariates and groups of a fit, those that there are."""
+    asked = {"covariates": effects.covariates, "groups": effects.groups}
+    return {name: value for name, value in asked.items() if value}
 
 
 def _predictive_checks(
@@ -146,18 +153,40 @@ def _tracking(study: Study, log: TransactionLog, customers: CustomerSummary, fit
     ends = period_ends(log, window)
     in_calibration = [end for end in ends if end <= window.calibration_end]
     after = np.array([(end - window.calibration_end).days / per_unit for end in ends[len(in_calibration) :]])
-    day, won = first_purchase_days(log, window)
-    age = np.array([(end - log.first_date).days for end in in_calibration])[:, None] - day  # (periods, days)
-    ages, place = np.unique(np.maximum(age, 0), return_inverse=True)
-    expected_new = fitted.model.formulas["expected_purchases_new"](fitted.point, ages / per_unit)
-    by_age = expected_new[place] @ won.astype(np.float64)
+    before_end = np.array([(window.calibration_end - end).days for end in in_calibration])
+    expected = _expected_by(fitted, customers, before_end=before_end)
     draws = predicted_by_period(fitted, customers, ends=after, seed=seed_for(study.seed, "holdout forecast"))
     return tracking_points(
         ends,
         purchases_by_period(log, window, ends=ends),
-        calibration_expected=np.diff(by_age, prepend=0.0),
+        calibration_expected=np.diff(expected, prepend=0.0),
         holdout_draws=draws,
     )
+
+
+def _expected_by(fitted: Fit, customers: CustomerSummary, *, before_end: IntArray) -> FloatArray:
+    """Repeat purchases that the model expected of these customers by each of some days, shape (periods,).
+
+    Each by the customer's own parameters at the fit's point, from the first purchase on.
+
+    Parameters
+    ----------
+    before_end : ndarray, shape (periods,), days from each of the days to the end of the calibration
+    """
+    per_unit = days_per_unit(customers.unit)
+    parameters = parameters_at_point(fitted, cells_of(fitted.effects, customers))
+    days = np.rint(customers.T * per_unit).astype(np.int64)
+    alike, counts = np.unique(np.stack([parameters.cell, days]), axis=1, return_counts=True)
+    age = np.maximum(alike[1] - before_end[:, None], 0)  # (periods, customers alike)
+    pairs = np.stack([np.broadcast_to(alike[0], age.shape).ravel(), age.ravel()])
+    (cell, day), place = np.unique(pairs, axis=1, return_inverse=True)
+    expected = np.empty(len(cell))
+    for first in range(0, len(cell), TRACKED):
+        rows = slice(first, first + TRACKED)
+        theta = np.exp(parameters.log_at(cell[rows])[:, 0])  # (rows, P)
+        own = dict(zip(fitted.model.parameter_names, theta.T, strict=True))
+        expected[rows] = fitted.model.formulas["expected_purchases_new"](own, day[rows] / per_unit)
+    return np.asarray(expected[place].reshape(age.shape) @ counts.astype(np.float64))
 
 
 def _contest(

@@ -13,12 +13,14 @@ from clvmodels.data import calendar_history, read_transactions
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.patterns import IntArray
 from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog
-from clvmodels.foundation.results import DataSection, Estimate, ModelSection, StudyInfo, StudyResults
+from clvmodels.foundation.results import DataSection, Estimate, FitRow, ModelSection, StudyInfo, StudyResults
+from clvmodels.inference import Fit
 from clvmodels.models import MODELS
 from clvmodels.strategy import estimate
 from clvmodels.study import outputs
 from clvmodels.study.adequacy import Adequacy, gauge_adequacy
 from clvmodels.study.config import Study, StudyFile, read_study
+from clvmodels.study.customers import read_traits, require_effects
 from clvmodels.study.decision import Decision, decide
 from clvmodels.study.evidence import Evidence, gather_evidence
 from clvmodels.study.progress import Steps, Tell, seed_for, silent
@@ -49,7 +51,7 @@ def run_study(
     StudyError
         If the study file or the output folder cannot be used.
     DataError, FitError
-        If the data cannot be used as they are.
+        If the data, or the customers' file, cannot be used as they are.
     """
     file = read_study(path)
     study = _with_source(file.study, data)
@@ -58,10 +60,11 @@ def run_study(
     outputs.require_writable(folder)
     steps = Steps(STEPS_BESIDE_COMPARED + len(study.fit.compare), tell)
     with steps.step("read", "read the log"):
-        log = _read_log(study)
+        log, traits = _read_log(study), read_traits(file)
         _require_inside(file, study, log)
-    evidence = gather_evidence(study, log, steps)
-    decision = decide(study, log, steps)
+        require_effects(file, study, log, traits)
+    evidence = gather_evidence(study, log, traits, steps)
+    decision = decide(study, log, traits, steps)
     adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.customers, steps)
     results = _results(file, study, log, evidence, decision, adequacy)
     with steps.step("write", "write results and tables"):
@@ -124,8 +127,8 @@ def _results(
     file: StudyFile, study: Study, log: TransactionLog, evidence: Evidence, decision: Decision, adequacy: Adequacy
 ) -> StudyResults:
     beside = [fit for pair in evidence.beside.values() for fit in pair]
-    fits = [fit_row(fit, "calibration") for fit in (*evidence.fits, *beside)]
-    fits += [fit_row(fit, "decision") for fit in decision.outlook.fits]
+    fits = [_fit_row(fit, "calibration") for fit in (*evidence.fits, *beside)]
+    fits += [_fit_row(fit, "decision") for fit in decision.outlook.fits]
     history = calendar_history(log)
     revenue = sum(period.first_amount + period.repeat_amount for period in history)
     return StudyResults(
@@ -146,6 +149,13 @@ def _results(
         ),
         predictive=adequacy.predictive,
     )
+
+
+def _fit_row(fit: Fit, window: str) -> FitRow:
+    """A fit as the report shows it, with the reference category of each covariate."""
+    columns = [column for of_parameter in fit.effects.covariates.values() for column in of_parameter]
+    references = {column.source: column.reference for column in columns if column.reference is not None}
+    return replace(fit_row(fit, window), references=references)
 
 
 def _info(file: StudyFile, study: Study, log: TransactionLog) -> StudyInfo:

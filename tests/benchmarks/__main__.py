@@ -1,78 +1,182 @@
 """Each task in fresh processes, one at a time: wall and CPU seconds, and the process's peak memory.
 
-python -m tests.benchmarks [TASK ...] [--runs 3]
+python -m tests.benchmarks [PART ...] [--runs 3]; parts are tasks, peer, scale. Times are the least of the runs, so
+that a machine shared with others disturbs them least; the load beside a table says how busy it was.
 """
 
 import argparse
 import json
+import os
 import platform
 import resource
-import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from tests.benchmarks.tasks import ROOT, TASKS
+from tests.benchmarks import scale
+from tests.benchmarks.tasks import ROOT, TASKS, customers_of
 
 LATEST = ROOT / ".benchmarks" / "latest.json"
+PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+WARM_FITS = 4  # in one process; the first is not counted
+
+Figures = dict[str, Any]
 
 
-def measure_here(name: str) -> dict[str, list[float]]:
+def task_here(name: str) -> Figures:
     """Time the task's calls in this process; the first of several is a warm-up that is not counted."""
     set_up, _, calls, _ = TASKS[name]
     work = set_up()
-    measured: dict[str, list[float]] = {"wall": [], "cpu": []}
+    wall, cpu = [], []
     for _ in range(calls):
-        wall, cpu = time.perf_counter(), time.process_time()
+        began, began_cpu = time.perf_counter(), time.process_time()
         work()
-        measured["wall"].append(time.perf_counter() - wall)
-        measured["cpu"].append(time.process_time() - cpu)
+        wall.append(time.perf_counter() - began)
+        cpu.append(time.process_time() - began_cpu)
     counted = slice(1 if calls > 1 else 0, None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"wall": measured["wall"][counted], "cpu": measured["cpu"][counted], "megabytes": [peak]}
+    return {"wall": min(wall[counted]), "cpu": min(cpu[counted]), "megabytes": peak}
 
 
-def measure(name: str, runs: int) -> dict[str, float]:
-    """Medians over fresh processes."""
-    seen: dict[str, list[float]] = {"wall": [], "cpu": [], "megabytes": []}
-    for _ in range(runs):
-        command = [sys.executable, "-m", "tests.benchmarks", "--here", name]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        for key, values in json.loads(done.stdout.splitlines()[-1]).items():
-            seen[key] += values
-    return {key: statistics.median(values) for key, values in seen.items()}
+def in_fresh_process(command: Sequence[str | Path]) -> Figures:
+    """What the command prints as JSON in its last line, with its wall and CPU seconds from start to end."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    process = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))}\n{done.stderr}")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {**json.loads(done.stdout.splitlines()[-1]), "process": process, "process_cpu": cpu}
 
 
-def main() -> None:
-    """Measure the tasks asked for, print a table, keep the figures."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"some of {', '.join(TASKS)}; all if none is named")
-    parser.add_argument("--runs", type=int, default=3, help="fresh processes a task")
-    parser.add_argument("--here", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.here:
-        sys.stdout.write(json.dumps(measure_here(arguments.here)) + "\n")
-        return
-    unknown = set(arguments.tasks) - set(TASKS)
-    if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}")
-    print(f"{'task':55} {'wall s':>8} {'CPU s':>8} {'peak MB':>8} {'target s':>9}")
-    figures = {}
-    for name in arguments.tasks or TASKS:
-        figures[name] = measure(name, arguments.runs)
+def least(runs: Sequence[Figures]) -> Figures:
+    """The least of each figure over runs."""
+    return {key: min(run[key] for run in runs) for key in runs[0]}
+
+
+def load() -> str:
+    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
+def here(*arguments: str | Path) -> list[str | Path]:
+    return [sys.executable, "-m", "tests.benchmarks", *arguments]
+
+
+def bench_tasks(names: Sequence[str], runs: int) -> Figures:
+    print(f"\n{'task':58} {'wall s':>8} {'CPU s':>8} {'peak MB':>8} {'target s':>9}  {load()}")
+    figures: Figures = {}
+    for name in names:
+        row = figures[name] = least([in_fresh_process(here("--task", name)) for _ in range(runs)])
         target = TASKS[name][3]
-        row = figures[name]
         print(
-            f"{TASKS[name][1][:55]:55} {row['wall']:8.3f} {row['cpu']:8.3f} {row['megabytes']:8.0f} "
+            f"{TASKS[name][1]:58} {row['wall']:8.3f} {row['cpu']:8.3f} {row['megabytes']:8.0f} "
             f"{'' if target is None else f'{target:9.0f}'}",
             flush=True,
         )
     if {"mle_sample", "lifetimes_sample"} <= set(figures):
         ratio = figures["lifetimes_sample"]["wall"] / figures["mle_sample"]["wall"]
         print(f"maximum likelihood: lifetimes takes {ratio:.1f} times as long")
+    return figures
+
+
+def bench_peer(runs: int) -> Figures:
+    """The CDNOW sample's full posterior by us and by the peer, in turn, so that load hits both."""
+    there = subprocess.run([PEER_PYTHON, "-c", "import pymc_marketing, nutpie"], capture_output=True, check=False)
+    if there.returncode:
+        print("\npeer: left out, since .venv-bench has no pymc-marketing with nutpie (make bench sets it up)")
+        return {}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "cdnow_sample.csv"
+        customers_of("dataset:cdnow_sample").to_pandas().to_csv(path, index=False)
+        commands: dict[str, list[str | Path]] = {
+            name: [sys.executable, "-m", "tests.benchmarks.ours", path, str(WARM_FITS), name]
+            for name in ("laplace", "nuts")
+        }
+        commands["peer"] = [PEER_PYTHON, ROOT / "tests" / "benchmarks" / "peer.py", path, str(WARM_FITS)]
+        seen: dict[str, list[Figures]] = {name: [] for name in commands}
+        for _ in range(runs):
+            for name, command in commands.items():
+                warm = in_fresh_process(command)
+                once = in_fresh_process([part if part != str(WARM_FITS) else "1" for part in command])
+                seen[name].append({**once, "warm": min(warm["wall"][1:]), "effective": warm["effective"], "wall": 0.0})
+    figures = {name: least(rows) for name, rows in seen.items()}
+    _print_peer(figures)
+    return figures
+
+
+def _print_peer(figures: Figures) -> None:
+    print(f"\n{'BG/NBD, CDNOW sample, from a CSV':33} {'effective':>9} {'process s':>9} {'CPU s':>7}", end="")
+    print(f" {'warm fit s':>10}   peer / ours: {'process':>7} {'CPU':>6} {'warm':>6}   {load()}")
+    names = {"laplace": "clvmodels laplace", "nuts": "clvmodels nuts", "peer": "pymc-marketing with nutpie"}
+    for name, row in figures.items():
+        process, cpu, warm = (figures["peer"][key] / row[key] for key in ("process", "process_cpu", "warm"))
+        print(f"{names[name]:33} {row['effective']:9.0f} {row['process']:9.2f} {row['process_cpu']:7.2f}", end="")
+        print(f" {row['warm']:10.3f}                {process:7.1f} {cpu:6.1f} {warm:6.1f}")
+    print("wanted of laplace: process 10, warm 100; of nuts: process 1", flush=True)
+
+
+def bench_scale(most: int, runs: int) -> list[Figures]:
+    """The cost of a fit against customers and patterns; up to 1,000,000 customers the least of the runs."""
+    print(f"\n{'fit':8} {'times':6} {'customers':>10} {'patterns':>9} {'summary s':>9} {'fit s':>8}", end="")
+    print(f" {'CPU s':>8} {'CPU µs/pat.':>11} {'peak MB':>8}  targets; {load()}")
+    table = []
+    with TemporaryDirectory() as folder:
+        for times, size, method, seconds, megabytes in scale.SIZES:
+            if size > most:
+                continue
+            path = Path(folder) / f"{times}-{size}.npz"
+            if not path.exists():  # in a process apart, since a process starts with its parent's peak of memory
+                in_fresh_process(here("--simulate", path, "--times", times, "--size", str(size)))
+            command = here("--fit", path, "--method", method)
+            row = least([in_fresh_process(command) for _ in range(runs if size <= 1_000_000 else 1)])
+            table.append({"times": times, "method": method, **row})
+            targets = [f"{limit} {unit}" for limit, unit in ((seconds, "s"), (megabytes, "MB")) if limit is not None]
+            print(f"{method:8} {times:6} {row['customers']:10} {row['patterns']:9} {row['summary']:9.2f}", end="")
+            print(f" {row['wall']:8.2f} {row['cpu']:8.2f} {1e6 * row['cpu'] / row['patterns']:11.1f}", end="")
+            print(f" {row['megabytes']:8.0f}  {', '.join(targets)}", flush=True)
+    return table
+
+
+def main() -> None:
+    """Measure the parts asked for, print tables, keep the figures."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"peer, scale, or some of {', '.join(TASKS)}; or all")
+    parser.add_argument("--runs", type=int, default=3, help="fresh processes a task")
+    parser.add_argument("--most", type=int, default=10_000_000, help="customers of the largest fit of scale")
+    parser.add_argument("--task", help=argparse.SUPPRESS)
+    parser.add_argument("--fit", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--method", default="laplace", help=argparse.SUPPRESS)
+    parser.add_argument("--simulate", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--times", help=argparse.SUPPRESS)
+    parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.task:
+        print(json.dumps(task_here(arguments.task)))
+        return
+    if arguments.simulate:
+        print(json.dumps(scale.simulate_here(arguments.simulate, arguments.times, arguments.size)))
+        return
+    if arguments.fit:
+        print(json.dumps(scale.fit_here(arguments.fit, arguments.method)))
+        return
+    parts = arguments.parts or [*TASKS, "peer", "scale"]
+    unknown = set(parts) - {*TASKS, "peer", "scale"}
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}")
+    figures: Figures = {}
+    if names := [name for name in parts if name in TASKS]:
+        figures["tasks"] = bench_tasks(names, arguments.runs)
+    if "peer" in parts:
+        figures["peer"] = bench_peer(arguments.runs)
+    if "scale" in parts:
+        figures["scale"] = bench_scale(arguments.most, arguments.runs)
     LATEST.parent.mkdir(exist_ok=True)
-    Path(LATEST).write_text(json.dumps({"machine": platform.platform(), "figures": figures}, indent=1) + "\n")
+    LATEST.write_text(json.dumps({"machine": platform.platform(), **figures}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """What is measured. A task sets up outside the clock and returns the work to be timed."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
@@ -10,12 +8,6 @@ import clvmodels as clv
 
 Work = Callable[[], object]
 ROOT = Path(__file__).parents[2]
-SCRIPT = """
-import clvmodels as clv
-log = clv.read_transactions("dataset:cdnow_sample")
-customers = clv.customer_summary(log, clv.Window(calibration_end="1997-09-30"))
-print(clv.fit("bg_nbd", customers, seed=1).summary())
-"""
 
 
 def customers_of(dataset: str, end: str = "1997-09-30") -> clv.CustomerSummary:
@@ -42,11 +34,6 @@ def laplace_full() -> Work:
     return lambda: clv.fit("bg_nbd", customers, method="laplace", draws=2000, seed=1)
 
 
-def laplace_from_nothing() -> Work:
-    command = [sys.executable, "-c", SCRIPT]
-    return lambda: subprocess.run(command, check=True, capture_output=True)
-
-
 def mle_sample() -> Work:
     customers = customers_of("dataset:cdnow_sample")
     return lambda: clv.fit("bg_nbd", customers, method="mle")
@@ -57,11 +44,6 @@ def lifetimes_mle_sample() -> Work:
 
     customers = customers_of("dataset:cdnow_sample")
     return lambda: BetaGeoFitter().fit(customers.frequency, customers.recency, customers.T)
-
-
-def nuts_sample() -> Work:
-    customers = customers_of("dataset:cdnow_sample")
-    return lambda: clv.fit("bg_nbd", customers, method="nuts", draws=2000, seed=1)
 
 
 def clv_full() -> Work:
@@ -98,11 +80,9 @@ TASKS: dict[str, tuple[Callable[[], Work], str, int, float | None]] = {
     "summary_full": (summary_full, "CDNOW full: file to customer summary", 3, None),
     "laplace_sample": (laplace_sample, "BG/NBD laplace, CDNOW sample, 2,000 draws, first call", 1, 2.0),
     "laplace_sample_warm": (laplace_sample, "the same, later calls", 5, 2.0),
-    "laplace_from_nothing": (laplace_from_nothing, "the same, process start to printed summary", 1, None),
     "laplace_full": (laplace_full, "BG/NBD laplace, CDNOW full, 2,000 draws, first call", 1, 5.0),
     "mle_sample": (mle_sample, "BG/NBD mle, CDNOW sample", 5, None),
     "lifetimes_sample": (lifetimes_mle_sample, "lifetimes BetaGeoFitter, CDNOW sample (peer)", 5, None),
-    "nuts_sample": (nuts_sample, "BG/NBD nuts, CDNOW sample, 2,000 draws, PyMC's import included", 1, None),
     "clv_full": (clv_full, "23,570 customers x 2,000 predictive CLV draws", 1, 20.0),
     "clv_million": (clv_million, "1,000,000 customers x 100 predictive CLV draws", 1, None),
     "study_sample": (lambda: study("cdnow_sample"), "study CDNOW sample, both reports", 1, 30.0),

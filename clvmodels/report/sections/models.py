@@ -1,6 +1,8 @@
 """Fits side by side, the checks that they passed or failed, and what the models assume."""
 
+import dataclasses
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +21,10 @@ from clvmodels.report.tables import Table, columns
 from clvmodels.report.voice import Source, Voice
 
 CORRELATION_LIMIT = 0.1  # beyond it, spend and frequency are not independent enough for Gamma-Gamma
+COEFFICIENT = re.compile(r"gamma_(\w+)\[(.+)\]")  # gamma_alpha[age], gamma_alpha[channel[web]]
+CATEGORY = re.compile(r"(.+?)\[(.+)\]")
+OF_GROUP = re.compile(r"(\w+?)_by_(.+?)\[(.+)\]")  # alpha_by_country[Italy]
+BETWEEN = re.compile(r"(\w+)_group_sd")
 
 
 def models(source: Source, voice: Voice) -> dict[str, Any]:
@@ -126,12 +132,14 @@ def _group(fits: Sequence[FitRow], results: StudyResults, voice: Voice) -> dict[
         ],
         "agreement": _agreement(fits, voice),
         "table": _parameters(fits, str(title), voice),
+        "coefficients": _coefficients(fits, voice),
+        "pooled": _pooled(first, voice),
     }
 
 
 def _parameters(fits: Sequence[FitRow], label: str, voice: Voice) -> Table:
     priors = next((fit.priors for fit in fits if fit.priors), {})
-    names = [parameter.name for parameter in fits[0].parameters]
+    names = [parameter.name for parameter in fits[0].parameters if _is_of_base(parameter.name)]
     by_fit = [{parameter.name: parameter for parameter in fit.parameters} for fit in fits]
     body = [
         (name, *(_parameter(rows.get(name), voice) for rows in by_fit), *_prior(priors, name, voice)) for name in names
@@ -150,6 +158,70 @@ def _parameters(fits: Sequence[FitRow], label: str, voice: Voice) -> Table:
     if priors:
         heads.append(voice.text("models.prior"))
     return Table(label, columns(*heads), (*body, *extra))
+
+
+def _is_of_base(name: str) -> bool:
+    """Whether it is a parameter itself, not a coefficient, a group's own or the spread between groups."""
+    return not any(pattern.fullmatch(name) for pattern in (COEFFICIENT, OF_GROUP, BETWEEN))
+
+
+def _coefficients(fits: Sequence[FitRow], voice: Voice) -> Table | None:
+    """Coefficients by covariate and parameter, for each fit, and the factor of the first fit; None without any."""
+    by_fit = [{row.name: row for row in fit.parameters} for fit in fits]
+    body = tuple(
+        (
+            _covariate(found[2], fits[0], voice),
+            voice.words.name("models.acts_on", found[1]),
+            *(_parameter(rows.get(name), voice) for rows in by_fit),
+            _parameter(_factor(row), voice),
+        )
+        for name, row in by_fit[0].items()
+        if (found := COEFFICIENT.fullmatch(name))
+    )
+    methods = [voice.words.name("methods", fit.method) for fit in fits]
+    heads = [voice.text("models.head_covariate"), voice.text("models.head_acts_on"), *methods]
+    heads.append(voice.text("models.head_factor"))
+    return Table(voice.text("models.table_coefficients"), columns(*heads, words=2), body) if body else None
+
+
+def _covariate(name: str, fit: FitRow, voice: Voice) -> str:
+    """What a coefficient compares: one more of a number, or a category with the reference."""
+    category = CATEGORY.fullmatch(name)
+    if category and category[1] in fit.references:
+        reference = fit.references[category[1]]
+        return str(voice.say("models.category", covariate=category[1], category=category[2], reference=reference))
+    return str(voice.say("models.one_more", covariate=name))
+
+
+def _factor(row: ParameterRow) -> ParameterRow:
+    """exp(gamma), with its median for the mean: the exponential of a mean is not a mean."""
+    middle = row.mean if row.q50 is None else row.q50
+    low, high = (None if value is None else math.exp(value) for value in (row.q05, row.q95))
+    return dataclasses.replace(row, mean=math.exp(middle), q05=low, q95=high)
+
+
+def _pooled(fit: FitRow, voice: Voice) -> list[Table]:
+    """For each grouping column a row a group with its parameters, and the spread between groups."""
+    rows = {row.name: row for row in fit.parameters}
+    found = [(match, row) for name, row in rows.items() if (match := OF_GROUP.fullmatch(name))]
+    return [
+        _groups_of(column, {(match[1], match[3]): row for match, row in found if match[2] == column}, rows, voice)
+        for column in dict.fromkeys(match[2] for match, _ in found)
+    ]
+
+
+def _groups_of(
+    column: str, values: dict[tuple[str, str], ParameterRow], rows: dict[str, ParameterRow], voice: Voice
+) -> Table:
+    parameters = list(dict.fromkeys(parameter for parameter, _ in values))
+    labels = dict.fromkeys(label for _, label in values)
+    body = [
+        (label, *(_parameter(values.get((parameter, label)), voice) for parameter in parameters)) for label in labels
+    ]
+    spread = [_parameter(rows.get(f"{parameter}_group_sd"), voice) for parameter in parameters]
+    heads = (voice.words.name("models.grouped_by", column), *parameters)
+    label = str(voice.say("models.table_groups", column=heads[0]))
+    return Table(label, columns(*heads), (*body, (voice.text("models.between_groups"), *spread)))
 
 
 def _parameter(row: ParameterRow | None, voice: Voice) -> str:
@@ -205,8 +277,9 @@ def _correlation(section: ModelSection, voice: Voice) -> list[Markup]:
 # Does the prior decide, and how well is each customer predicted from the others?
 
 
-def _sensitivity(rows: Sequence[SensitivityRow], voice: Voice) -> dict[str, Any]:
+def _sensitivity(all_rows: Sequence[SensitivityRow], voice: Voice) -> dict[str, Any]:
     form = voice.numbers.significant
+    rows = [row for row in all_rows if not OF_GROUP.fullmatch(row.parameter)]  # groups lean on each other, as meant
     said = {"prior_dominates": "models.sensitivity_prior", "prior_data_conflict": "models.sensitivity_conflict"}
     found = [
         voice.say(said[row.diagnosis], parameter=row.parameter, model=voice.words.name("models_named", row.model))

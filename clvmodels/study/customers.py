@@ -1,0 +1,105 @@
+"""The customers of a study on a day, with what its customers' file tells of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clvmodels.data import customer_summary
+from clvmodels.foundation.effects import covariates_by_parameter, groups_by_parameter, learn_effects
+from clvmodels.foundation.errors import DataError, FitError, StudyError
+from clvmodels.foundation.records import CustomerSummary, TransactionLog, Window
+from clvmodels.models import MODELS
+from clvmodels.study.config import CustomersTable, Study, StudyFile
+
+FIRST_IDS = 5
+
+
+def read_traits(file: StudyFile) -> pd.DataFrame | None:
+    """The columns of the customers' file that the study takes, by customer id as text; None without a file.
+
+    Raises
+    ------
+    StudyError
+        If the file cannot be read, or a column is not in it.
+    DataError
+        If a customer is in several rows, or in one without an id.
+    """
+    table = file.study.customers
+    if table is None:
+        return None
+    place = f"{file.path}, [customers]"
+    frame = _read_frame(table, place)
+    wanted = [table.id, *table.covariates, *table.groups]
+    for name in wanted:
+        if name not in frame.columns:
+            have = ", ".join(str(column) for column in frame.columns)
+            raise StudyError(f'{place}: {table.source} has no column "{name}"; it has: {have}.')
+    ids = frame[table.id]
+    if ids.isna().any():
+        raise DataError(f"{table.source}: {table.id} is missing in row {int(np.argmax(ids.isna()))}.")
+    if ids.duplicated().any():
+        raise DataError(f"{table.source}: {table.id} {ids[ids.duplicated()].iloc[0]} is in several rows, not in one.")
+    return frame[list(dict.fromkeys(wanted))].set_index(table.id)
+
+
+def _read_frame(table: CustomersTable, place: str) -> pd.DataFrame:
+    """The file as it is; ids and groups as text, so that 007 stays 007."""
+    path = Path(table.source)
+    if path.suffix not in (".csv", ".parquet"):
+        raise StudyError(f'{place} source = "{table.source}": expected a file that ends in .csv or .parquet.')
+    try:
+        if path.suffix == ".csv":
+            return pd.read_csv(path, dtype=dict.fromkeys((table.id, *table.groups), "str"))
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as problem:  # pandas and pyarrow refuse what is not such a file as ValueErrors
+        raise StudyError(f'{place} source = "{table.source}" cannot be read: {problem}.') from None
+    return frame.assign(**{table.id: frame[table.id].astype("str")}) if table.id in frame else frame
+
+
+def summarise(study: Study, log: TransactionLog, traits: pd.DataFrame | None, window: Window) -> CustomerSummary:
+    """The customers won by the end of the window's calibration, with the covariates and groups of the study.
+
+    Raises
+    ------
+    DataError
+        If the customers' file has no row for some of them.
+    """
+    customers = customer_summary(log, window, current_days=study.value.current_days)
+    if traits is None or study.customers is None:
+        return customers
+    absent = customers.customer_id[~np.isin(customers.customer_id.astype(str), traits.index.to_numpy(dtype=str))]
+    if len(absent):
+        first = ", ".join(absent[:FIRST_IDS])
+        raise DataError(
+            f"{study.customers.source} has no row for {len(absent)} of {len(customers)} customers of the log "
+            f"(first: {first}). Add them; unknown values may be a category of their own."
+        )
+    return customers.with_columns(traits, covariates=study.customers.covariates, groups=study.customers.groups)
+
+
+def require_effects(file: StudyFile, study: Study, log: TransactionLog, traits: pd.DataFrame | None) -> None:
+    """Refuse covariates and groups that the models cannot take, before any fit.
+
+    Raises
+    ------
+    StudyError
+        If a parameter is unknown or takes no covariates.
+    DataError
+        If a customer is not in the file, or a column cannot be used.
+    """
+    tables = {"purchases": study.fit.purchases, "spend": study.fit.spend}
+    used = [family for family, table in tables.items() if table.covariates or table.groups]
+    for family in used:
+        model = MODELS[getattr(study.models, family)]
+        try:
+            covariates_by_parameter(model, tables[family].covariates)
+            groups_by_parameter(model, tables[family].groups)
+        except FitError as problem:
+            raise StudyError(f"{file.path}, [fit.{family}]: {problem}") from None
+    if used:
+        window = Window(study.value.as_of or log.last_date, unit=study.window.unit)
+        customers = summarise(study, log, traits, window)
+        for family in used:
+            model, table = MODELS[getattr(study.models, family)], tables[family]
+            learn_effects(model, customers, covariates=table.covariates, groups=table.groups)

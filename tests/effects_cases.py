@@ -1,0 +1,51 @@
+"""Customers whose parameters depend on covariates and groups, made up by the models' own stories."""
+
+import numpy as np
+import pandas as pd
+
+import clvmodels as clv
+from clvmodels.models import MODELS
+
+PURCHASES = {
+    "bg_nbd": {"r": 0.8, "alpha": 6.0, "a": 0.9, "b": 2.5},
+    "nbd": {"r": 0.8, "alpha": 6.0},
+    "pareto_nbd": {"r": 0.8, "alpha": 6.0, "s": 0.6, "beta": 12.0},
+}
+SPEND = {"p": 6.0, "q": 4.0, "v": 15.0}
+
+
+def traits(size, *, seed):
+    """A frame with an age, a channel and a region for each customer."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "customer_id": [f"c{i:05d}" for i in range(size)],
+            "age": rng.normal(40.0, 10.0, size).round(),
+            "channel": rng.choice(["web", "shop", "app"], size, p=[0.5, 0.3, 0.2]),
+            "region": rng.choice(["north", "south", "west"], size, p=[0.6, 0.3, 0.1]),
+        }
+    )
+
+
+def customers_of(frame, *, seed, model="bg_nbd", T=(20.0, 60.0), **parameters):
+    """A summary of the frame's people: repeat purchases by a model, spend by Gamma-Gamma.
+
+    `parameters` replace those of PURCHASES and SPEND, by number or by an array of the customers' own.
+    """
+    rng = np.random.default_rng(seed)
+    size = len(frame)
+    age = rng.uniform(*T, size)
+    own = {name: np.broadcast_to(parameters.get(name, value), size) for name, value in PURCHASES[model].items()}
+    buyer, time = MODELS[model].simulate(rng, own, age)
+    frequency, recency = np.bincount(buyer, minlength=size), np.zeros(size)
+    np.maximum.at(recency, buyer, time)
+    spend = {name: np.broadcast_to(parameters.get(name, value), size) for name, value in SPEND.items()}
+    frame = frame.assign(
+        frequency=frequency,
+        recency=recency,
+        T=age,
+        monetary_value=MODELS["gamma_gamma"].simulate(rng, spend, frequency.astype(np.float64)),
+    )
+    covariates = [name for name in ("age", "channel") if name in frame]
+    groups = [name for name in ("region", "channel") if name in frame]
+    return clv.CustomerSummary.from_frame(frame, unit="week", covariates=covariates, groups=groups)

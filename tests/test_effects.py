@@ -1,0 +1,541 @@
+"""Covariates and groups: exact where they do nothing, right where they do, refused where they cannot be."""
+
+import datetime as dt
+from importlib import import_module
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import clvmodels as clv
+from clvmodels.foundation.effects import cells_of, group_labels, learn_effects
+from clvmodels.foundation.patterns import PurchasePatterns, SpendPatterns
+from clvmodels.foundation.priors import HalfNormal
+from clvmodels.inference.fitting import COEFFICIENT, GROUP_SD, data_scale
+from clvmodels.inference.likelihood import design_of, patterns_of
+from clvmodels.inference.optimise import find_mode, gradient
+from clvmodels.inference.parameters import customer_parameters
+from clvmodels.inference.target import Target, log_density, log_parameters, log_prior, total_log_likelihood
+from clvmodels.models import MODELS
+from tests.effects_cases import customers_of, traits
+
+TAKING = [name for name, model in MODELS.items() if any(p.covariates for p in model.parameters)]
+
+
+def target_of(name, customers, *, covariates=(), groups="", bayes=True, compressed=True):
+    """The target of a fit, from patterns or from a row a customer."""
+    model = MODELS[name]
+    effects = learn_effects(model, customers, covariates=covariates, groups=groups)
+    cells = cells_of(effects, customers)
+    patterns, index, known = patterns_of(model, customers, cells)
+    scale = data_scale(patterns)
+    if not compressed:
+        patterns, index = row_by_row(model, customers, known), np.arange(known.sum())
+    priors = {p.name: p.default_prior(scale) for p in model.parameters}
+    priors |= {f"gamma_{parameter}": COEFFICIENT for parameter in effects.covariates}
+    priors |= {f"{parameter}_group_sd": GROUP_SD for parameter in effects.groups}
+    design = design_of(model, effects, cells, index, known)
+    return Target(model, patterns, scale, priors if bayes else {}, effects, design)
+
+
+def row_by_row(model, customers, known):
+    if model.family == "purchases":
+        return PurchasePatterns.of(customers.frequency, customers.recency, customers.T, customers.unit)
+    rows = PurchasePatterns.of(customers.frequency[known], customers.recency[known], customers.T[known], "week")
+    return SpendPatterns(rows.frequency, customers.monetary_value[known], rows.n_customers, customers.currency)
+
+
+@pytest.fixture(scope="module")
+def people():
+    """1,200 customers; the rate rises with age and in the shop, spend with age."""
+    frame = traits(1200, seed=1)
+    effect = 0.03 * (frame["age"] - 40.0) + 0.6 * (frame["channel"] == "shop")
+    spend = 15.0 * np.exp(0.01 * (frame["age"] - 40.0))
+    return SimpleNamespace(frame=frame, customers=customers_of(frame, seed=2, alpha=6.0 * np.exp(-effect), v=spend))
+
+
+@pytest.fixture(scope="module")
+def cdnow_people(cdnow):
+    """CDNOW's customers with made-up traits: dates in whole days, so that patterns stand for several."""
+    frame = traits(len(cdnow), seed=3).assign(customer_id=cdnow.customer_id)
+    frame["age"] = (frame["age"] / 10).round()
+    return cdnow.with_columns(frame, covariates=["age", "channel"], groups=["region"])
+
+
+@pytest.fixture(scope="module")
+def covariate_fits(people):
+    """Laplace fits of purchases and spend with covariates."""
+    purchases = clv.fit("bg_nbd", people.customers, covariates={"alpha": ["age", "channel"]}, draws=400, seed=1)
+    spend = clv.fit("gamma_gamma", people.customers, covariates=["age"], draws=400, seed=2)
+    return purchases, spend
+
+
+@pytest.fixture(scope="module")
+def few():
+    """400 customers of three regions that differ in rate."""
+    frame = traits(400, seed=5)
+    alpha = frame["region"].map({"north": 6.0, "south": 10.0, "west": 3.0}).to_numpy()
+    return customers_of(frame, seed=6, alpha=alpha)
+
+
+@pytest.fixture(scope="module")
+def group_fit(few):
+    fit = clv.fit(
+        "bg_nbd", few, groups={"alpha": "region"}, covariates={"alpha": ["age"]}, method="nuts", draws=400, seed=1
+    )
+    return fit.allowing("effective_draws", "r_hat")
+
+
+# The target
+
+
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.family == "purchases"])
+def test_every_purchase_model_takes_covariates(name):
+    assert name in TAKING
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_coefficients_of_zero_give_the_plain_likelihood(name, cdnow_people):
+    with_covariates = target_of(name, cdnow_people, covariates=["age", "channel"], bayes=False)
+    plain = target_of(name, cdnow_people, bayes=False)
+    base = plain.starts + np.random.default_rng(1).normal(size=(4, len(plain.starts)))
+    zeros = np.zeros((4, with_covariates.size - base.shape[1]))
+    assert zeros.shape[1] == 3 * sum(bool(p.covariates) for p in plain.model.parameters)
+    ours = log_density(with_covariates, np.hstack([base, zeros]))
+    assert ours == pytest.approx(log_density(plain, base), rel=1e-10)
+    ones = log_density(with_covariates, np.hstack([base, zeros + 0.3]))
+    assert (np.abs(ones - ours) > 1.0).all()
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_the_graph_and_numpy_have_the_same_target_with_covariates_and_groups(name, few):
+    """At any standard deviation between groups: a level is that at the typical one, stretched."""
+    from clvmodels.inference.graph import pymc_model
+
+    parameter = next(p.name for p in MODELS[name].parameters if p.covariates)
+    target = target_of(name, few, covariates={parameter: ["age", "channel"]}, groups={parameter: "region"})
+    mode = find_mode(target)
+    graph = pymc_model(target, mode).compile_logp()
+    rng = np.random.default_rng(2)
+    for tau in (0.05, 1.3):
+        phi = mode.phi + mode.root @ rng.normal(size=target.size)
+        levels = target.levels[parameter]
+        stretched = phi.copy()
+        stretched[levels] *= tau / target.typical_group_sd(parameter)
+        data = total_log_likelihood(target, log_parameters(target, stretched[None]))[0]
+        prior = log_prior(target, phi[None])[0] + stats.halfnorm.logpdf(tau, scale=GROUP_SD.sd) + np.log(tau)
+        z = np.linalg.solve(mode.root, phi - mode.phi)
+        found = graph({"z": z, f"{parameter}_group_sd_log__": np.log(tau)})
+        assert float(found) == pytest.approx(data + prior, rel=1e-10)
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_compression_with_cells_is_exact(name, cdnow_people):
+    parameter = next(p.name for p in MODELS[name].parameters if p.covariates)
+    effects = {"covariates": {parameter: ["age", "channel"]}, "groups": {MODELS[name].parameters[0].name: "region"}}
+    patterns = target_of(name, cdnow_people, **effects)
+    rows = target_of(name, cdnow_people, **effects, compressed=False)
+    assert len(patterns.patterns) < len(rows.patterns) == patterns.patterns.n_customers.sum()
+    phi = patterns.starts + 0.3 * np.random.default_rng(3).normal(size=(3, patterns.size))
+    assert log_density(patterns, phi) == pytest.approx(log_density(rows, phi), rel=1e-12)
+
+
+@pytest.mark.parametrize("groups", [{}, {"alpha": "region", "b": "region"}])
+def test_derivatives_by_the_chain_rule_are_those_of_the_whole_density(people, groups):
+    target = target_of(
+        "bg_nbd", people.customers, covariates={"alpha": ["age", "channel"], "a": ["age"]}, groups=groups
+    )
+    mode = find_mode(target)
+    apart = mode.phi + 0.5 * mode.root @ np.random.default_rng(4).normal(size=target.size)
+    steps = 1e-4 * np.eye(target.size)
+    ahead, behind = log_density(target, apart + steps), log_density(target, apart - steps)
+    assert gradient(target, apart) == pytest.approx((ahead - behind) / 2e-4, rel=1e-5, abs=1e-4)
+    slopes = [(gradient(target, mode.phi + 10 * s) - gradient(target, mode.phi - 10 * s)) / 2e-3 for s in steps]
+    assert mode.precision == pytest.approx(-np.array(slopes), rel=1e-3, abs=1e-3 * np.abs(mode.precision).max() ** 0.5)
+
+
+# Fits
+
+
+def test_a_fit_with_covariates_recovers_the_coefficients():
+    """z scores of 12 fits: mean square near 1, none beyond 4; a sign that is turned round is far beyond."""
+    truth = {"gamma_alpha[age]": 0.02, "gamma_alpha[channel[shop]]": 0.5, "gamma_b[age]": -0.02}
+    scores = []
+    for seed in range(12):
+        frame = traits(1500, seed=seed)
+        age = frame["age"].to_numpy() - 40.0
+        alpha = 6.0 * np.exp(-(0.02 * age + 0.5 * (frame["channel"] == "shop")))
+        customers = customers_of(frame, seed=100 + seed, alpha=alpha, b=2.5 * np.exp(-0.02 * age))
+        fit = clv.fit("bg_nbd", customers, method="mle", covariates={"alpha": ["age", "channel"], "b": ["age"]})
+        scores += [(fit.point[name] - value) / fit.standard_errors[name] for name, value in truth.items()]
+    assert np.abs(scores).max() < 4
+    assert 0.5 < np.mean(np.square(scores)) < 1.7  # chi-square of 36: 0.5 and 1.7 are beyond .003 and .995
+
+
+@pytest.mark.parametrize(("name", "parameter", "coefficient"), [("pareto_nbd", "beta", 0.5), ("gamma_gamma", "v", 0.3)])
+def test_other_models_recover_a_coefficient_in_its_direction(name, parameter, coefficient):
+    """A positive coefficient shortens a Pareto/NBD customer's life, and raises the spend of Gamma-Gamma."""
+    frame = traits(3000, seed=7)
+    web = (frame["channel"] == "web").to_numpy()
+    base, sign = {"beta": (12.0, -1), "v": (15.0, 1)}[parameter]
+    story = "pareto_nbd" if name == "pareto_nbd" else "bg_nbd"
+    customers = customers_of(frame, seed=8, model=story, **{parameter: base * np.exp(sign * coefficient * web)})
+    customers = customers.with_columns(frame.assign(web=web), covariates=["web"])
+    fit = clv.fit(name, customers, method="mle", covariates={parameter: ["web"]})
+    score = (fit.point[f"gamma_{parameter}[web]"] - coefficient) / fit.standard_errors[f"gamma_{parameter}[web]"]
+    assert abs(score) < 4
+    assert fit.point[f"gamma_{parameter}[web]"] > 3 * fit.standard_errors[f"gamma_{parameter}[web]"]
+
+
+@pytest.mark.parametrize("method", ["mle", "laplace"])
+def test_rescaling_a_covariate_rescales_its_coefficient_and_leaves_the_forecast(people, method):
+    other = people.customers.with_columns(people.frame.assign(age=12 * people.frame["age"] + 500), covariates=["age"])
+    draws = {} if method == "mle" else {"draws": 300, "seed": 3}
+    one, two = (
+        clv.fit("bg_nbd", customers, method=method, covariates={"alpha": ["age"], "b": ["age"]}, **draws)
+        for customers in (people.customers, other)
+    )
+    for name in ("gamma_alpha", "gamma_b"):
+        assert 12 * two.draws[name].values == pytest.approx(one.draws[name].values, rel=1e-5)
+    assert two.draws["r"].values == pytest.approx(one.draws["r"].values, rel=1e-5)
+    ahead = [
+        clv.predict(fit, customers.take(np.arange(100)), quantity="expected_purchases", horizon=26.0).mean
+        for fit, customers in ((one, people.customers), (two, other))
+    ]
+    assert ahead[1] == pytest.approx(ahead[0], rel=1e-5)
+
+
+def test_a_covariate_that_matters_gains_and_a_useless_one_gains_by_chance(people):
+    """Twice the gain of a useless covariate is chi-square; over 30 data sets the sum is inside .001 to .999."""
+    plain = clv.fit("bg_nbd", people.customers, method="mle")
+    fit = clv.fit("bg_nbd", people.customers, method="mle", covariates={"alpha": ["age", "channel"]})
+    assert 2 * (fit.log_likelihood - plain.log_likelihood) > stats.chi2.ppf(0.9999, 3)
+    gains = []
+    for seed in range(30):
+        customers = customers_of(traits(300, seed=seed), seed=200 + seed, model="nbd")
+        without, useless = (
+            clv.fit("nbd", customers, method="mle", covariates=c).log_likelihood for c in ((), ["age", "channel"])
+        )
+        gains.append(2 * (useless - without))
+    assert min(gains) > 0
+    low, high = stats.chi2.ppf([0.001, 0.999], 3 * len(gains))
+    assert low < sum(gains) < high
+
+
+def test_laplace_and_nuts_draw_from_one_posterior_with_covariates(few):
+    """Means of coefficients and of log parameters of an average customer within .15 sd, sds within 15 %."""
+    frames = []
+    for method in ("laplace", "nuts"):
+        fit = clv.fit("bg_nbd", few, covariates={"alpha": ["age", "channel"]}, method=method, draws=2000, seed=9)
+        gamma = fit.draws["gamma_alpha"].values.reshape(-1, 3)
+        means = [column.centre for column in fit.effects.covariates["alpha"]]
+        columns = {name: np.log(values.ravel()) for name, values in fit.columns().items()}
+        columns["alpha"] = columns["alpha"] - gamma @ means
+        frames.append(pd.DataFrame({**columns, **dict(enumerate(gamma.T))}))
+        assert fit.method == method
+        assert fit.passed
+    laplace, nuts = frames
+    assert (np.abs(laplace.mean() - nuts.mean()) < 0.15 * nuts.std()).all()
+    assert (np.abs(laplace.std() / nuts.std() - 1) < 0.15).all()
+
+
+def test_row_order_does_not_matter_to_a_fit_with_covariates(people):
+    """The mean of an age that is not whole once depended on the order in which it was summed, one time in four."""
+    order = np.random.default_rng(5).permutation(1200)
+    for seed in range(20):
+        age = np.random.default_rng(seed).normal(40.0, 10.0, 1200)
+        customers = people.customers.with_columns(people.frame.assign(age=age), covariates=["age"])
+        one, other = (learn_effects(MODELS["nbd"], c, covariates=["age"]) for c in (customers, customers.take(order)))
+        assert one == other
+    one, other = (
+        clv.fit("bg_nbd", c, covariates={"alpha": ["age", "channel"]}, draws=100, seed=6)
+        for c in (customers, customers.take(order))
+    )
+    assert one.draws.identical(other.draws)
+
+
+def test_customers_counted_in_rows_weigh_as_many(people):
+    """The centre, the reference category and the fit are those of a row a customer."""
+    rows = people.customers.to_pandas().assign(age=people.frame["age"], channel=people.frame["channel"])
+    counts = np.random.default_rng(6).integers(1, 4, len(rows))
+    each = rows.loc[np.repeat(rows.index, counts)].assign(customer_id=np.arange(counts.sum()))
+    summaries = [
+        clv.CustomerSummary.from_frame(frame, unit="week", covariates=["age", "channel"])
+        for frame in (rows.assign(n_customers=counts), each)
+    ]
+    fits = [clv.fit("bg_nbd", c, method="mle", covariates={"alpha": ["age", "channel"]}) for c in summaries]
+    assert fits[0].point == pytest.approx(fits[1].point, rel=1e-6)
+    assert fits[0].effects.covariates["alpha"][0].centre == pytest.approx(each["age"].mean(), rel=1e-12)
+
+
+# Categories and groups
+
+
+def test_the_reference_is_the_most_frequent_category(people):
+    effects = learn_effects(MODELS["nbd"], people.customers, covariates=["channel"])
+    columns = effects.covariates["alpha"]
+    assert [column.name for column in columns] == ["channel[app]", "channel[shop]"]
+    assert {column.reference for column in columns} == {"web"}
+
+
+def test_the_coefficient_of_a_category_is_against_the_reference(people):
+    """As if the two 0 and 1 columns had been given as numbers."""
+    frame = people.frame.assign(app=people.frame["channel"] == "app", shop=people.frame["channel"] == "shop")
+    customers = people.customers.with_columns(frame, covariates=["app", "shop"])
+    text = clv.fit("nbd", customers, method="mle", covariates={"alpha": ["channel"]})
+    numbers = clv.fit("nbd", customers, method="mle", covariates={"alpha": ["app", "shop"]})
+    assert text.log_likelihood == pytest.approx(numbers.log_likelihood, rel=1e-9)
+    assert text.point["gamma_alpha[channel[shop]]"] == pytest.approx(numbers.point["gamma_alpha[shop]"], rel=1e-5)
+
+
+def test_groups_of_numbers_are_named_without_decimals(people):
+    store = np.random.default_rng(7).choice([3, 12, 150], 1200)
+    for values in (store, store.astype(float), store.astype(str)):
+        customers = people.customers.with_columns(people.frame.assign(store=values), groups=["store"])
+        assert set(group_labels(customers, "store")) == {"3", "12", "150"}
+
+
+def test_months_of_acquisition_are_those_of_the_first_purchases(cdnow_log, cdnow):
+    log = cdnow_log.table.to_pandas()
+    first = pd.to_datetime(log.groupby("customer_id")["date"].min()).dt.strftime("%Y-%m")
+    labels = group_labels(cdnow, "acquisition_month")
+    assert set(labels) == {"1997-01", "1997-02", "1997-03"}
+    assert labels.tolist() == first.loc[cdnow.customer_id.tolist()].tolist()
+
+
+def test_some_customers_keep_their_columns(people):
+    rows = np.array([5, 900, 3])
+    some = people.customers.take(rows)
+    assert some.covariates["age"].tolist() == people.frame["age"].iloc[rows].tolist()
+    assert some.covariates["channel"].tolist() == people.frame["channel"].iloc[rows].tolist()
+    assert some.groups["region"].tolist() == people.frame["region"].iloc[rows].tolist()
+
+
+def test_columns_are_joined_by_customer_and_not_by_row(people):
+    mixed = people.frame.sample(frac=1.0, random_state=np.random.default_rng(8))
+    bare = clv.CustomerSummary.from_frame(people.customers.to_pandas(), unit="week")
+    joined = bare.with_columns(mixed, covariates=["age"], groups=["region"])
+    assert joined.covariates["age"].tolist() == people.customers.covariates["age"].tolist()
+    assert joined.groups["region"].tolist() == people.customers.groups["region"].tolist()
+
+
+# Forecasts
+
+
+def test_a_customer_is_forecast_by_the_customers_own_parameters(people, covariate_fits):
+    """The formula at parameters worked out here from the draws, one customer at a time."""
+    fit, _ = covariate_fits
+    customers, rows = people.customers, [0, 7, 300, 1199]
+    gamma = fit.draws["gamma_alpha"].values.reshape(400, 3)
+    forecast = clv.predict(fit, customers, quantity="expected_purchases", horizon=30.0)
+    for row in rows:
+        channel = people.frame["channel"][row]
+        z = np.array([people.frame["age"][row], channel == "app", channel == "shop"])
+        theta = fit.columns()
+        theta["alpha"] = theta["alpha"] * np.exp(-gamma @ z)[:, None]
+        history = (column[[row]] for column in (customers.frequency, customers.recency, customers.T))
+        expected = fit.model.formulas["expected_purchases"](theta, *history, 30.0)
+        assert forecast.mean[row] == pytest.approx(expected.mean(), rel=1e-9)
+
+
+def test_outcomes_with_covariates_average_to_the_expectation(people, covariate_fits):
+    """By customer: z scores of mean outcomes against expectations, of purchases and of value."""
+    fit, spend = covariate_fits
+    customers = people.customers.take(np.arange(0, 1200, 12))
+    alive = clv.predict(fit, customers, quantity="p_alive").mean > 0.05  # the others hardly ever buy
+    customers = customers.take(alive)
+    outcome = clv.predict(fit, customers, quantity="purchases", horizon=30.0, seed=1, draws=4000)
+    expected = clv.predict(fit, customers, quantity="expected_purchases", horizon=30.0)
+    scores = (outcome.mean - expected.mean) / (outcome.sd / np.sqrt(4000))
+    assert np.abs(scores).max() < 4.5
+    assert 0.7 < np.mean(scores**2) < 1.4
+    kw = {"horizon": 30.0, "annual_discount_rate": 0.1}
+    value = clv.sample_clv(fit, spend, customers, seed=2, draws=4000, **kw)
+    mean = clv.expected_clv(fit, spend, customers, **kw)
+    scores = (value.mean - mean.mean) / (value.sd / np.sqrt(4000))
+    assert np.abs(scores).max() < 5.0
+    by_age = np.polyfit(customers.covariates["age"], np.log(mean.mean), 1)[0]
+    assert by_age > 0.01  # older customers buy more often and spend more
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_order_subset_and_slices_change_no_forecast(people, covariate_fits, few, group_fit, grouped, monkeypatch):
+    fit, customers = (group_fit, few) if grouped else (covariate_fits[0], people.customers.take(np.arange(400)))
+    order = np.random.default_rng(9).permutation(400)
+    some = order[:57]
+
+    def forecasts(of):
+        return (
+            clv.predict(fit, of, quantity="expected_purchases", horizon=20.0),
+            clv.predict(fit, of, quantity="purchases", horizon=20.0, seed=4),
+        )
+
+    whole = forecasts(customers)
+    for rows in (order, some):
+        for all_of_them, these in zip(whole, forecasts(customers.take(rows)), strict=True):
+            for column in ("mean", "sd", "q05", "q50", "q95"):
+                assert np.array_equal(getattr(all_of_them, column)[rows], getattr(these, column))
+    monkeypatch.setattr(import_module("clvmodels.forecast.predict"), "SLICE_CELLS", 3000)
+    assert np.array_equal(forecasts(customers)[0].mean, whole[0].mean)
+
+
+def test_one_customer_alone_has_the_same_parameters_bit_for_bit(people, covariate_fits):
+    whole = customer_parameters(covariate_fits[0], people.customers)
+    for row in range(100):
+        alone = customer_parameters(covariate_fits[0], people.customers.take(np.array([row])))
+        assert np.array_equal(alone.at(alone.cell), whole.at(whole.cell)[[row]])
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_saved_fit_gives_the_same_forecast(people, covariate_fits, few, group_fit, grouped, tmp_path):
+    fit, customers = (group_fit, few) if grouped else (covariate_fits[0], people.customers)
+    fit.save(tmp_path / "fit.nc")
+    loaded = clv.load_fit(tmp_path / "fit.nc")
+    assert loaded.draws.identical(fit.draws)
+    assert loaded.effects == fit.effects
+    for kw in ({"quantity": "p_alive"}, {"quantity": "purchases", "horizon": 9.0, "seed": 3}):
+        one, other = (clv.predict(f, customers, **kw) for f in (fit, loaded))
+        assert np.array_equal(one.mean, other.mean)
+        assert np.array_equal(one.total_draws, other.total_draws)
+
+
+def test_groups_differ_as_the_customers_do(group_fit, few):
+    """alpha of the regions was 6, 10 and 3: west buys most, south least, and so do the forecasts."""
+    alpha = group_fit.draws["alpha_by_region"].mean(("chain", "draw")).to_series()
+    assert alpha["west"] < alpha["north"] < alpha["south"]
+    new = few.take(np.arange(3))
+    frame = pd.DataFrame({"customer_id": ["n", "s", "w"], "frequency": 0, "recency": 0.0, "T": 0.0, "age": 40.0})
+    frame["region"] = ["north", "south", "west"]
+    new = clv.CustomerSummary.from_frame(frame, unit="week", covariates=["age"], groups=["region"])
+    north, south, west = clv.predict(group_fit, new, quantity="expected_purchases", horizon=52.0).mean
+    assert west > north > south
+
+
+# Refusals
+
+
+@pytest.fixture
+def no_search(monkeypatch):
+    """Any search for a mode would fail: what is refused is refused before it."""
+    monkeypatch.setattr("clvmodels.inference.fitting.find_mode", None)
+
+
+def changed(people, **columns):
+    """The same customers with some of their traits changed."""
+    frame = people.frame.assign(**columns)
+    return people.customers.with_columns(frame, covariates=["age", "channel"], groups=["region"])
+
+
+def holes(values, missing):
+    column = pd.Series(values, dtype=object)
+    column[[3, 7]] = missing
+    return column
+
+
+@pytest.mark.usefixtures("no_search")
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"age": lambda f: holes(f["age"], None)}, r'"age" is missing or not finite for 2 .*first: customer_id c00003'),
+        ({"age": lambda f: holes(f["age"], np.inf)}, r'"age" is missing or not finite for 2 customers'),
+        ({"channel": lambda f: holes(f["channel"], None)}, r'"channel" is missing .* 2 customers \(first: .* c00003'),
+        ({"age": 41}, r'"age" is 41 for all customers'),
+        ({"channel": "web"}, r'"channel" is "web" for all customers'),
+        ({"age": lambda f: (f["channel"] == "app").astype(float)}, r"one of them follows from the others"),
+        ({"channel": lambda f: "k" + pd.Series(np.arange(1200) % 51).astype(str)}, r"51 categories, at most 50"),
+    ],
+)
+def test_a_covariate_that_cannot_be_used_is_refused(people, columns, message):
+    with pytest.raises(clv.DataError, match=message):
+        clv.fit("bg_nbd", changed(people, **columns), method="mle", covariates={"alpha": ["age", "channel"]})
+
+
+@pytest.mark.usefixtures("no_search")
+@pytest.mark.parametrize(
+    ("model", "arguments", "error", "message"),
+    [
+        ("bg_nbd", {"covariates": {"alpha": ["income"]}}, clv.DataError, r'"income".*there are: age, channel'),
+        ("bg_nbd", {"covariates": {"delta": ["age"]}}, clv.FitError, r'"delta": in bg_nbd they act on alpha, a, b'),
+        ("bg_nbd", {"covariates": {"r": ["age"]}}, clv.FitError, r'"r": in bg_nbd they act on alpha, a, b'),
+        ("bg_nbd", {"covariates": "age"}, clv.FitError, r'as a list, such as \["age"\]'),
+        ("bg_nbd", {"covariates": {"alpha": "age"}}, clv.FitError, r'as a list, such as \["age"\]'),
+        ("bg_nbd", {"covariates": {"alpha": ["age", "age"]}}, clv.DataError, r"follows from the others"),
+        ("bg_nbd", {"groups": "region"}, clv.FitError, r'method = "nuts" alone'),
+        ("bg_nbd", {"groups": "country", "method": "nuts"}, clv.DataError, r'"country".*region'),
+        ("bg_nbd", {"groups": {"k": "region"}, "method": "nuts"}, clv.FitError, r'"k": bg_nbd has .* r, alpha, a, b'),
+        ("bg_nbd", {"groups": "acquisition_month", "method": "nuts"}, clv.DataError, r"no dates"),
+        (
+            "bg_nbd",
+            {"covariates": {"alpha": ["age"]}, "priors": {"gamma_alpha": HalfNormal(1.0)}},
+            clv.FitError,
+            r"gamma_alpha: expected a Normal",
+        ),
+        ("bg_nbd", {"priors": {"gamma_alpha": COEFFICIENT}}, clv.FitError, r"priors for gamma_alpha: .* has r, alpha"),
+    ],
+)
+def test_what_cannot_be_asked_of_a_fit_is_refused(people, model, arguments, error, message):
+    with pytest.raises(error, match=message):
+        clv.fit(model, people.customers, seed=1, **arguments)
+
+
+@pytest.mark.usefixtures("no_search")
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (lambda f: holes(f["region"], None), r'groups "region" is missing .* 2 customers \(first: customer_id c00003'),
+        ("north", r"all customers are of one group"),
+    ],
+)
+def test_groups_that_cannot_be_pooled_are_refused(people, values, message):
+    with pytest.raises(clv.DataError, match=message):
+        clv.fit("nbd", changed(people, region=values), groups="region", method="nuts", seed=1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"channel": lambda f: f["channel"].replace("app", "kiosk")}, r'"channel": the fit has not seen kiosk'),
+        ({"channel": 1.5}, r'"channel" of alpha had categories when the model was fitted'),
+        ({"age": "old"}, r'"age" of alpha had numbers when the model was fitted'),
+        ({"age": lambda f: holes(f["age"], None)}, r'"age" is missing or not finite for 2 customers'),
+    ],
+)
+def test_customers_unlike_those_of_the_fit_are_refused(people, covariate_fits, columns, message):
+    with pytest.raises(clv.DataError, match=message):
+        clv.predict(covariate_fits[0], changed(people, **columns), quantity="p_alive")
+
+
+def test_customers_without_the_columns_of_the_fit_are_refused(people, covariate_fits):
+    bare = clv.CustomerSummary.from_frame(people.customers.to_pandas(), unit="week")
+    with pytest.raises(clv.DataError, match=r'covariate "age": the customers have no such column'):
+        clv.predict(covariate_fits[0], bare, quantity="p_alive")
+
+
+def test_a_group_that_the_fit_has_not_seen_is_refused(people, group_fit):
+    east = changed(people, region=lambda f: f["region"].replace("west", "east"))
+    with pytest.raises(clv.DataError, match=r'groups "region": the fit has not seen east. It knows north, south, west'):
+        clv.predict(group_fit, east, quantity="p_alive")
+
+
+def columns_of(**columns):
+    size = len(next(iter(columns.values())))
+    base = pd.DataFrame({"customer_id": range(size), "frequency": 1, "recency": 2.0, "T": 9.0, **columns})
+    return clv.CustomerSummary.from_frame(base, unit="week", covariates=list(columns), groups=list(columns))
+
+
+def test_text_of_digits_stays_text_and_numbers_are_numbers():
+    """ "007" once became the number 7, and .1 the group "0.10000000000000001"."""
+    read = columns_of(code=["007", "7", None], share=[0.1, 2.0, np.nan], flag=[True, False, True], odd=[1, None, 2])
+    assert read.groups["code"].tolist() == ["007", "7", None]
+    assert read.groups["share"].tolist() == ["0.1", "2", None]
+    assert read.covariates["flag"].tolist() == [1.0, 0.0, 1.0]
+    assert read.groups["odd"].tolist() == ["1", None, "2"]
+
+
+@pytest.mark.parametrize("column", [pd.to_datetime(["2024-01-01", None]), [dt.date(2024, 1, 1), None]])
+def test_dates_are_no_covariates(column):
+    """A missing date once became -9.2e18, without a word."""
+    with pytest.raises(clv.DataError, match="column 'since' holds dates"):
+        columns_of(since=column)
