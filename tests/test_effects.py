@@ -1,5 +1,6 @@
 """Covariates and groups: exact where they do nothing, right where they do, refused where they cannot be."""
 
+import dataclasses
 import datetime as dt
 from importlib import import_module
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from clvmodels.foundation.effects import cells_of, group_labels, learn_effects
 from clvmodels.foundation.patterns import PurchasePatterns, SpendPatterns
 from clvmodels.foundation.priors import HalfNormal
 from clvmodels.inference.fitting import COEFFICIENT, GROUP_SD, data_scale
-from clvmodels.inference.likelihood import design_of, patterns_of
+from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
 from clvmodels.inference.optimise import find_mode, gradient
 from clvmodels.inference.parameters import customer_parameters
 from clvmodels.inference.target import Target, log_density, log_parameters, log_prior, total_log_likelihood
@@ -27,24 +28,26 @@ TAKING = [name for name, model in MODELS.items() if any(p.covariates for p in mo
 def target_of(name, customers, *, covariates=(), groups="", bayes=True, compressed=True):
     """The target of a fit, from patterns or from a row a customer."""
     model = MODELS[name]
+    if model.family == "spend":
+        customers = customers.take(has_spend(customers))
     effects = learn_effects(model, customers, covariates=covariates, groups=groups)
     cells = cells_of(effects, customers)
-    patterns, index, known = patterns_of(model, customers, cells)
+    patterns, index = patterns_of(model, customers, cells)
     scale = data_scale(patterns)
     if not compressed:
-        patterns, index = row_by_row(model, customers, known), np.arange(known.sum())
+        patterns, index = row_by_row(model, customers), np.arange(len(customers))
     priors = {p.name: p.default_prior(scale) for p in model.parameters}
     priors |= {f"gamma_{parameter}": COEFFICIENT for parameter in effects.covariates}
     priors |= {f"{parameter}_group_sd": GROUP_SD for parameter in effects.groups}
-    design = design_of(model, effects, cells, index, known)
+    design = design_of(model, effects, cells, index)
     return Target(model, patterns, scale, priors if bayes else {}, effects, design)
 
 
-def row_by_row(model, customers, known):
+def row_by_row(model, customers):
     if model.family == "purchases":
         return PurchasePatterns.of(customers.frequency, customers.recency, customers.T, customers.unit)
-    rows = PurchasePatterns.of(customers.frequency[known], customers.recency[known], customers.T[known], "week")
-    return SpendPatterns(rows.frequency, customers.monetary_value[known], rows.n_customers, customers.currency)
+    rows = PurchasePatterns.of(customers.frequency, customers.recency, customers.T, "week")
+    return SpendPatterns(rows.frequency, customers.monetary_value, rows.n_customers, customers.currency)
 
 
 @pytest.fixture(scope="module")
@@ -459,8 +462,8 @@ def test_a_covariate_that_cannot_be_used_is_refused(people, columns, message):
         ("bg_nbd", {"covariates": {"alpha": ["income"]}}, clv.DataError, r'"income".*there are: age, channel'),
         ("bg_nbd", {"covariates": {"delta": ["age"]}}, clv.FitError, r'"delta": in bg_nbd they act on alpha, a, b'),
         ("bg_nbd", {"covariates": {"r": ["age"]}}, clv.FitError, r'"r": in bg_nbd they act on alpha, a, b'),
-        ("bg_nbd", {"covariates": "age"}, clv.FitError, r'as a list, such as \["age"\]'),
-        ("bg_nbd", {"covariates": {"alpha": "age"}}, clv.FitError, r'as a list, such as \["age"\]'),
+        ("bg_nbd", {"covariates": "age"}, clv.FitError, r"expected a list of column names"),
+        ("bg_nbd", {"covariates": {"alpha": "age"}}, clv.FitError, r"expected a list of column names"),
         ("bg_nbd", {"covariates": {"alpha": ["age", "age"]}}, clv.DataError, r"follows from the others"),
         ("bg_nbd", {"groups": "region"}, clv.FitError, r'method = "nuts" alone'),
         ("bg_nbd", {"groups": "country", "method": "nuts"}, clv.DataError, r'"country".*region'),
@@ -539,3 +542,54 @@ def test_dates_are_no_covariates(column):
     """A missing date once became -9.2e18, without a word."""
     with pytest.raises(clv.DataError, match="column 'since' holds dates"):
         columns_of(since=column)
+
+
+def test_covariates_far_from_zero_are_refused_with_what_to_do():
+    """At a year of birth of 0, alpha was 1e6 or infinite, and the fit passed."""
+    people = columns_of(born=np.random.default_rng(0).integers(1950, 2005, 200))
+    with pytest.raises(clv.DataError, match=r'"born" is 19.* on average .* far from 0.*Subtract a typical value'):
+        clv.fit("bg_nbd", people, covariates=["born"], seed=1)
+
+
+def test_a_customer_far_outside_what_the_fit_has_seen_is_named(people, covariate_fits):
+    """A unit slip once gave NaN forecasts."""
+    slip = people.customers.take(np.arange(3))
+    slip = dataclasses.replace(slip, covariates={**slip.covariates, "age": slip.covariates["age"] * 1e4})
+    with pytest.raises(clv.DataError, match=r'"age" is .* for customer_id .* \(3 customers in all\), far outside'):
+        clv.predict(covariate_fits[0], slip, quantity="p_alive")
+
+
+def test_maximum_likelihood_names_the_coefficient_that_has_no_maximum():
+    """One customer alone in a category never came back: its coefficient falls without end."""
+    summary, _ = clv.simulate("bg_nbd", {"r": 0.5, "alpha": 8.0, "a": 0.8, "b": 2.5}, T=40.0, size=600, seed=1)
+    first = int(np.argmin(summary.frequency))
+    kind = np.where(np.arange(600) == first, "rare", "plain").astype(object)
+    with_kind = dataclasses.replace(summary, covariates={"kind": kind})
+    with pytest.raises(clv.FitError, match=r"above all in that of gamma_alpha\[kind\[rare\]\]"):
+        clv.fit("bg_nbd", with_kind, method="mle", covariates={"alpha": ["kind"]})
+
+
+def test_customers_without_spend_do_not_shape_a_spend_model():
+    """A category that only they have is none of the fit's, and their ages do not move a coefficient's prior."""
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"customer_id": range(400), "frequency": np.arange(400) % 2, "T": 20.0})
+    frame["recency"] = 5.0 * frame["frequency"]
+    frame["monetary_value"] = np.where(frame["frequency"] > 0, rng.gamma(3.0, 9.0, 400), np.nan)
+    frame["age"] = np.where(frame["frequency"] > 0, rng.normal(0, 1, 400), 30.0)
+    frame["kind"] = np.where(frame["frequency"] > 0, "buyer", "visitor")
+    customers = clv.CustomerSummary.from_frame(frame, unit="week", covariates=["age", "kind"])
+    buyers = customers.take(customers.frequency > 0)
+    one, other = (clv.fit("gamma_gamma", base, covariates=["age"], draws=300, seed=1) for base in (customers, buyers))
+    assert one.draws.identical(other.draws)
+    with pytest.raises(clv.DataError, match='"kind" is "buyer" for all customers'):
+        clv.fit("gamma_gamma", customers, covariates=["kind"], seed=1)
+
+
+def test_a_column_of_0_and_1_is_a_category(people):
+    customers = people.customers
+    shop = next(iter(name for name, column in customers.covariates.items() if column.dtype == object))
+    text = customers.covariates[shop].astype(str)
+    one = sorted(set(text))[0]
+    flag = dataclasses.replace(customers, covariates={"flag": (text == one).astype(float)})
+    (column,) = learn_effects(MODELS["bg_nbd"], flag, covariates={"alpha": ["flag"]}).covariates["alpha"]
+    assert column.scale == 1.0

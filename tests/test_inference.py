@@ -59,7 +59,7 @@ def noise_of_sd(fit):
 
 @pytest.mark.parametrize("name", [model_and_its_marks(name) for name in MODELS])
 def test_laplace_and_nuts_draw_from_one_posterior(name, cdnow):
-    """Means within a tenth of a sd, sds within 10 %, and 3 Monte Carlo errors of what heavy tails leave of the draws."""
+    """Means within a tenth of a sd, sds within 10 %, and 3 Monte Carlo errors of what heavy tails leave of them."""
     laplace = clv.fit(name, cdnow, method="laplace", draws=4000, seed=3)
     nuts = clv.fit(name, cdnow, method="nuts", draws=4000, seed=4)
     assert laplace.method == "laplace"  # it did not have to fall back on NUTS

@@ -62,24 +62,21 @@ def joint_draws(
 ) -> tuple[list[CustomerParameters], tuple[int, int]]:
     """The customers' parameters of each fit at the same draws; and the numbers of chains and draws.
 
-    Draw s takes parameter draw s of every fit; a fit with one draw ("mle", "known") holds still. `draws`
-    below the number of parameter draws takes evenly spaced ones; for outcomes, `draws` above it takes
-    each several times.
+    Draw s takes parameter draw s of every fit; of a fit with more draws than another evenly spaced ones; a fit
+    with one draw ("mle", "known") holds still. `draws` below the number of parameter draws takes evenly spaced
+    ones; for outcomes, `draws` above it takes each several times.
 
     Raises
     ------
     FitError
-        If a fit failed its checks, the fits have different numbers of draws, or `draws` cannot be met.
+        If a fit failed its checks, or `draws` cannot be met.
     DataError
         If the customers lack a covariate or a group that a fit depends on.
     """
     for fit in fits:
         require_passed(fit)
     sizes = {fit.n_draws for fit in fits} - {1}
-    if len(sizes) > 1:
-        held = ", ".join(f"{fit.model.name} {fit.n_draws}" for fit in fits)
-        raise FitError(f"the fits have different numbers of draws ({held}): fit them with the same draws=.")
-    available = max(sizes, default=1)
+    available = min(sizes, default=1)
     if draws is None:
         draws = OUTCOME_DRAWS if outcomes and available == 1 else available
     draws = _require_count(draws)
@@ -88,9 +85,9 @@ def joint_draws(
     chosen = np.arange(draws) * available // draws
     shape = (1, draws)
     if draws == available:
-        fullest = max(fits, key=lambda fit: fit.n_draws)
-        shape = (int(fullest.draws.sizes["chain"]), int(fullest.draws.sizes["draw"]))
-    parameters = [customer_parameters(fit, customers).take(chosen if fit.n_draws > 1 else 0 * chosen) for fit in fits]
+        (sampled, *_) = [fit for fit in fits if fit.n_draws == available]
+        shape = (int(sampled.draws.sizes["chain"]), int(sampled.draws.sizes["draw"]))
+    parameters = [customer_parameters(fit, customers).take(chosen * fit.n_draws // available) for fit in fits]
     return parameters, shape
 
 

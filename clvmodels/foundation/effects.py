@@ -28,6 +28,9 @@ from clvmodels.foundation.records import CustomerSummary, IdArray
 from clvmodels.foundation.units import days_per_unit
 
 MOST_CATEGORIES = 50
+ALIKE = 1e-12  # of its size: a covariate that differs by less is one number but for rounding
+FAR_FROM_ZERO = 50.0  # standard deviations between a covariate's mean and 0
+FAR_OUTSIDE = 10.0  # standard deviations beyond what the fit has seen
 ACQUISITION = {
     "acquisition_week": "%G-W%V",
     "acquisition_month": "%Y-%m",
@@ -46,7 +49,9 @@ class Covariate:
     source : the customers' column
     category : what the source must be for a 1, or None for a numeric covariate
     reference : the category that has no column of its own, or None
-    centre, scale : the fit works with (z - centre) / scale; coefficients are reported for z itself
+    centre, scale : the fit works with (z - centre) / scale; coefficients are reported for z itself. The scale is
+        the standard deviation, or 1 for a category and a column of 0 and 1
+    lowest, highest : of the customers that were fitted
     """
 
     name: str
@@ -55,6 +60,8 @@ class Covariate:
     reference: str | None
     centre: float
     scale: float
+    lowest: float
+    highest: float
 
 
 @dataclass(frozen=True)
@@ -182,20 +189,26 @@ def covariates_by_parameter(model: Model, covariates: ByParameter) -> dict[str, 
         If a parameter is unknown or takes none.
     """
     taking = [parameter.name for parameter in model.parameters if parameter.covariates]
-    if isinstance(covariates, str):
-        raise FitError(f'covariates are given as a list, such as ["{covariates}"].')
     if not isinstance(covariates, Mapping):
-        if covariates and not taking:
+        names = _names(covariates, "covariates")
+        if names and not taking:
             raise FitError(f"{model.name} has no parameter that takes covariates.")
-        return dict.fromkeys(taking, covariates) if covariates else {}
-    for parameter, names in covariates.items():
-        if isinstance(names, str):
-            raise FitError(f'covariates of {parameter} are given as a list, such as ["{names}"].')
+        return dict.fromkeys(taking, names) if names else {}
+    for parameter in covariates:
         if parameter not in taking:
             raise FitError(
                 f'covariates of "{parameter}": in {model.name} they act on {", ".join(taking) or "nothing"}.'
             )
-    return dict(covariates)
+    return {parameter: _names(names, f"covariates of {parameter}") for parameter, names in covariates.items()}
+
+
+def _names(columns: object, what: str) -> tuple[str, ...]:
+    """Names of columns, checked."""
+    if isinstance(columns, Sequence) and not isinstance(columns, str):
+        names = tuple(columns)
+        if all(isinstance(name, str) for name in names):
+            return names
+    raise FitError(f'{what} = {columns!r}: expected a list of column names, such as ["age"].')
 
 
 def groups_by_parameter(model: Model, groups: Mapping[str, str] | str) -> dict[str, str]:
@@ -208,11 +221,18 @@ def groups_by_parameter(model: Model, groups: Mapping[str, str] | str) -> dict[s
     """
     if isinstance(groups, str):
         return dict.fromkeys(model.parameter_names, groups) if groups else {}
-    for parameter in groups:
+    by_parameter = _mapping_of_names(groups)
+    for parameter in by_parameter:
         if parameter not in model.parameter_names:
             known = ", ".join(model.parameter_names)
             raise FitError(f'groups of "{parameter}": {model.name} has the parameters {known}.')
-    return dict(groups)
+    return by_parameter
+
+
+def _mapping_of_names(groups: object) -> dict[str, str]:
+    if isinstance(groups, Mapping) and all(isinstance(name, str) for name in groups.values()):
+        return dict(groups)
+    raise FitError(f'groups = {groups!r}: expected a column name, or one by parameter: {{"alpha": "channel"}}.')
 
 
 def _acquired(customers: CustomerSummary, pattern: str) -> IdArray:
@@ -234,13 +254,22 @@ def _coded_column(customers: CustomerSummary, name: str) -> list[Covariate]:
     column = _column(customers, name)
     if column.dtype == object:
         return _coded_categories(customers, name, column)
-    centre = _mean(customers, column)
-    scale = math.sqrt(_mean(customers, (column - centre) ** 2))
-    if not scale > 1e-12 * max(1.0, abs(centre)):
+    lowest, highest = float(column.min()), float(column.max())
+    largest = max(abs(lowest), abs(highest))
+    if not highest - lowest > ALIKE * largest:
         raise DataError(
             f'covariate "{name}" is {column[0]:g} for all customers: it cannot tell them apart, leave it out.'
         )
-    return [Covariate(name, name, None, None, centre, scale)]
+    centre = _mean(customers, column)
+    scale = largest * math.sqrt(_mean(customers, (column / largest - centre / largest) ** 2))
+    if set(np.unique(column).tolist()) == {0.0, 1.0}:
+        scale = 1.0
+    if abs(centre) > FAR_FROM_ZERO * scale:
+        raise DataError(
+            f'covariate "{name}" is {centre:g} on average with a standard deviation of {scale:.3g}, far from 0, where '
+            "the parameters are told. Subtract a typical value from it."
+        )
+    return [Covariate(name, name, None, None, centre, scale, lowest, highest)]
 
 
 def _mean(customers: CustomerSummary, column: FloatArray) -> float:
@@ -264,7 +293,7 @@ def _coded_categories(customers: CustomerSummary, name: str, column: NDArray[Any
     shares = np.bincount(index, weights=weights) / weights.sum()
     reference = int(np.argmax(shares))
     return [
-        Covariate(f"{name}[{category}]", name, str(category), str(categories[reference]), float(share), 1.0)
+        Covariate(f"{name}[{category}]", name, str(category), str(categories[reference]), float(share), 1.0, 0.0, 1.0)
         for i, (category, share) in enumerate(zip(categories, shares, strict=True))
         if i != reference
     ]
@@ -294,17 +323,32 @@ def _refuse_missing(customers: CustomerSummary, what: str, missing: NDArray[np.b
 
 
 def _refuse_unseen(customers: CustomerSummary, columns: tuple[Covariate, ...], parameter: str) -> None:
-    """Refuse text where the fit learnt a number, and categories that it has not seen."""
+    """Refuse text where the fit learnt a number, numbers far from those it saw, and categories that it did not see."""
     for column in columns:
         values = _column(customers, column.source)
         if (column.category is None) != (values.dtype != object):
             kind = "numbers" if column.category is None else "categories"
             raise DataError(f'covariate "{column.source}" of {parameter} had {kind} when the model was fitted.')
-        if column.category is not None:
-            known = {c.category for c in columns if c.source == column.source} | {column.reference}
-            unseen = sorted(set(values.astype(str)) - known)
-            if unseen:
-                raise DataError(f'covariate "{column.source}": the fit has not seen {", ".join(unseen[:5])}.')
+        if column.category is None:
+            _refuse_far_outside(customers, column, values)
+            continue
+        known = {c.category for c in columns if c.source == column.source} | {column.reference}
+        unseen = sorted(set(values.astype(str)) - known)
+        if unseen:
+            raise DataError(f'covariate "{column.source}": the fit has not seen {", ".join(unseen[:5])}.')
+
+
+def _refuse_far_outside(customers: CustomerSummary, column: Covariate, values: FloatArray) -> None:
+    """Refuse numbers that can only be a slip, such as another unit."""
+    far = FAR_OUTSIDE * column.scale
+    outside = (values < column.lowest - far) | (values > column.highest + far)
+    if outside.any():
+        first = int(np.argmax(outside))
+        raise DataError(
+            f'covariate "{column.source}" is {values[first]:g} for customer_id {customers.customer_id[first]} '
+            f"({int(outside.sum())} customers in all), far outside what the fit has seen, {column.lowest:g} to "
+            f"{column.highest:g}. Check its unit."
+        )
 
 
 def _matrix(customers: CustomerSummary, columns: tuple[Covariate, ...]) -> FloatArray:

@@ -32,8 +32,8 @@ class Normal:
     sd: float
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.mean):
-            raise FitError(f"Normal(mean={self.mean}): expected a finite number.")
+        if not _is_finite(self.mean):
+            raise FitError(f"Normal(mean={self.mean!r}): expected a finite number.")
         _require_positive("Normal", sd=self.sd)
 
     @property
@@ -57,5 +57,9 @@ Prior = LogNormal | Normal | HalfNormal
 
 def _require_positive(prior: str, **values: float) -> None:
     for name, value in values.items():
-        if not (math.isfinite(value) and value > 0):
-            raise FitError(f"{prior}({name}={value}): expected a finite number above 0.")
+        if not (_is_finite(value) and value > 0):
+            raise FitError(f"{prior}({name}={value!r}): expected a finite number above 0.")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -224,6 +224,7 @@ class CustomerSummary:
         DataError
             If a column is missing, or a customer cannot be as the table says.
         """
+        _require_frame(frame)
         missing = [name for name in ("frequency", "recency", "T") if name not in frame.columns]
         if missing:
             have = ", ".join(str(name) for name in frame.columns)
@@ -276,7 +277,10 @@ class CustomerSummary:
         DataError
             If a column is missing, or a customer is in no row or in several.
         """
+        _require_frame(frame)
         ids = frame["customer_id"] if "customer_id" in frame.columns else frame.index
+        if ids.isna().any():
+            raise DataError(f"customer_id is missing in row {int(np.argmax(ids.isna()))} of the frame.")
         keyed = frame.set_axis([str(value) for value in ids], axis="index")
         if keyed.index.has_duplicates:
             twice = keyed.index[keyed.index.duplicated()][0]
@@ -333,6 +337,16 @@ class CustomerSummary:
         covariates = {name: column[rows] for name, column in self.covariates.items()}
         groups = {name: column[rows] for name, column in self.groups.items()}
         return replace(self, **per_row, covariates=covariates, groups=groups)
+
+
+def _require_frame(frame: object) -> None:
+    """Refuse what is no pandas frame, or has two columns of one name."""
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"a {type(frame).__name__} was given: expected a pandas DataFrame (of polars: .to_pandas()).")
+    if frame.columns.has_duplicates:
+        raise DataError(f"the frame has two columns named {frame.columns[frame.columns.duplicated()][0]!r}.")
 
 
 def _columns(frame: "pd.DataFrame", names: Sequence[str]) -> dict[str, NDArray[Any]]:

@@ -94,11 +94,12 @@ def nuts_checks(draws: dict[str, FloatArray], divergences: int, energy: FloatArr
     """R-hat, effective draws, divergences and energy over all parameters, the worst of each."""
     worst_r_hat = max(r_hat(values) for values in draws.values())
     fewest = min(min(ess(values, "bulk"), ess(values, "tail")) for values in draws.values())
+    enough = min(EFFECTIVE_DRAWS_LIMIT, energy.size / 2)
     divergent = float(DIVERGENT_LIMIT * energy.size // 1)
     bfmi = float(np.min(np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1)))
     return (
         Check("r_hat", worst_r_hat, R_HAT_LIMIT, worst_r_hat <= R_HAT_LIMIT),
-        Check("effective_draws", fewest, EFFECTIVE_DRAWS_LIMIT, fewest >= EFFECTIVE_DRAWS_LIMIT),
+        Check("effective_draws", fewest, enough, fewest >= enough),
         Check("divergences", float(divergences), divergent, divergences <= divergent),
         Check("energy", bfmi, BFMI_LIMIT, bfmi >= BFMI_LIMIT),
     )
@@ -127,7 +128,7 @@ def nested_check(gain: float) -> Check:
     return Check("nested", gain, NESTED_LIMIT, gain >= NESTED_LIMIT)
 
 
-def require_check_names(names: Sequence[str]) -> Sequence[str]:
+def require_check_names(names: Sequence[object]) -> list[str]:
     """The names, checked.
 
     Raises
@@ -135,10 +136,11 @@ def require_check_names(names: Sequence[str]) -> Sequence[str]:
     FitError
         If there is no such check.
     """
-    for name in names:
-        if name not in ADVICE:
-            raise FitError(f'there is no check "{name}": expected some of {", ".join(ADVICE)}.')
-    return names
+    known = [name for name in names if isinstance(name, str) and name in ADVICE]
+    if len(known) < len(names):
+        odd = next(name for name in names if name not in known)
+        raise FitError(f'there is no check "{odd}": expected some of {", ".join(ADVICE)}.')
+    return known
 
 
 def require_passed(fit: Fit) -> None:

@@ -23,6 +23,7 @@ from clvmodels.inference.target import Target
 from clvmodels.models import MODELS, model_named
 
 Method = Literal["mle", "laplace", "nuts"]
+LEAST_NUTS_DRAWS = 100
 GROUP_SD = HalfNormal(0.5)  # of log parameters: groups that differ by a factor of 1.6 are ordinary
 COEFFICIENT = Normal(0.0, 1.0)  # of a standardised covariate
 
@@ -50,10 +51,11 @@ def fit(
     draws : posterior draws to keep
     seed : of the random numbers; needed by "laplace" and "nuts"
     priors : replaces default priors, by parameter; "gamma_alpha" is a Normal for each coefficient of alpha's
-        covariates, each divided by its standard deviation; "alpha_group_sd" a HalfNormal for the standard
-        deviation of log alpha between groups
+        covariates, each divided by its standard deviation (categories and columns of 0 and 1 as they are);
+        "alpha_group_sd" a HalfNormal for the standard deviation of log alpha between groups
     covariates : columns of `customers.covariates`, as a list for every parameter that the model lets depend on
-        them, or by parameter: {"alpha": ["age", "channel"]}. A positive coefficient means a higher rate
+        them, or by parameter: {"alpha": ["age", "channel"]}. With a positive coefficient of alpha customers buy
+        faster, of a or beta they leave earlier, of b later, of v they spend more
     groups : column of `customers.groups` (or "acquisition_week", "_month", "_year") over which parameters are
         partially pooled, for all parameters or by parameter; needs method "nuts"
 
@@ -67,6 +69,14 @@ def fit(
     """
     record = model_named(model)
     _refuse_arguments(method, draws, seed)
+    if not isinstance(customers, CustomerSummary):
+        raise DataError(
+            f"customers is a {type(customers).__name__}: expected a CustomerSummary, as customer_summary(log, window) "
+            "or CustomerSummary.from_frame(frame, unit=...) gives it."
+        )
+    _refuse_too_little(record, customers)
+    if record.family == "spend":  # of the others a spend model learns nothing
+        customers = customers.take(has_spend(customers))
     if groups and method != "nuts":
         raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
     effects = learn_effects(record, customers, covariates=covariates, groups=groups)
@@ -128,17 +138,20 @@ def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
         raise FitError(f"seed = {seed!r}: expected a whole number from 0 to 2^64 - 1.")
     if not (is_whole(draws) and draws >= 1):
         raise FitError(f"draws = {draws!r}: expected a whole number above 0.")
+    if method == "nuts" and draws < LEAST_NUTS_DRAWS:
+        raise FitError(
+            f'draws = {draws}: method = "nuts" needs {LEAST_NUTS_DRAWS} or more to tell whether it converged.'
+        )
 
 
 def _problem(
     model: Model, customers: CustomerSummary, effects: Effects, priors: Mapping[str, Prior], *, bayes: bool
 ) -> Problem:
-    _refuse_too_little(model, customers)
     cells = cells_of(effects, customers)
-    patterns, index, known = patterns_of(model, customers, cells)
+    patterns, index = patterns_of(model, customers, cells)
     scale = data_scale(patterns)
-    chosen = _priors(model, scale, effects, priors) if bayes else {}
-    target = Target(model, patterns, scale, chosen, effects, design_of(model, effects, cells, index, known))
+    chosen = priors_for(model, scale, effects, priors) if bayes else {}
+    target = Target(model, patterns, scale, chosen, effects, design_of(model, effects, cells, index))
     return Problem(target, customers, cells)
 
 
@@ -162,8 +175,16 @@ def _refuse_too_little(model: Model, customers: CustomerSummary) -> None:
         )
 
 
-def _priors(model: Model, scale: DataScale, effects: Effects, given: Mapping[str, Prior]) -> dict[str, Prior]:
-    """A prior for everything that is learnt: those given, else the defaults."""
+def priors_for(model: Model, scale: DataScale, effects: Effects, given: Mapping[str, Prior]) -> dict[str, Prior]:
+    """A prior for everything that is learnt: those given, else the defaults.
+
+    Raises
+    ------
+    FitError
+        If one is of a parameter that there is not, or of the wrong kind.
+    """
+    if not isinstance(given, Mapping):
+        raise FitError(f'priors = {given!r}: expected them by parameter, such as {{"r": LogNormal(0.3, 0.5)}}.')
     default: dict[str, Prior] = {p.name: p.default_prior(scale) for p in model.parameters}
     default |= {f"gamma_{name}": COEFFICIENT for name in effects.covariates}
     default |= {f"{name}_group_sd": GROUP_SD for name in effects.groups}
@@ -219,7 +240,7 @@ def _laplace_fit(problem: Problem, mode: Mode, draws: int, seed: int) -> Fit:
             f"importance weights had Pareto k = {sample.pareto_k:.2f} after {sample.refits} better proposals, "
             "so NUTS was used"
         )
-        return replace(_nuts_fit(problem, mode, draws, seed), notes=(note,))
+        return replace(_nuts_fit(problem, mode, max(draws, LEAST_NUTS_DRAWS), seed), notes=(note,))
     fit = with_draws(problem, resample(sample, draws, rng)[None], {}, {})
     effective = min(float(draws), sample.effective_size)
     return replace(

@@ -123,9 +123,7 @@ def _refitted(sample: WeightedSample, rng: np.random.Generator) -> Proposal:
     return Proposal(resample(sample, CENTRES, rng), width**2 * spread + 1e-9 * np.diag(np.diag(spread)), LEAST_DOF)
 
 
-def _propose(
-    target: Target, proposal: Proposal, size: int, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
+def _propose(target: Target, proposal: Proposal, size: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Draws from the proposal, shape (size, U), and the log of target over proposal, but for a constant."""
     dof, (centres, unknowns) = proposal.dof, proposal.centres.shape
     root = linalg.cholesky(proposal.scale, lower=True)

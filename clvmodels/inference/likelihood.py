@@ -7,7 +7,7 @@ import numpy as np
 
 from clvmodels.data import compress, compress_spend
 from clvmodels.foundation.effects import Cells, Effects, cells_of
-from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
 from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray, Patterns
 from clvmodels.foundation.records import CustomerSummary
@@ -69,11 +69,17 @@ def fitted_patterns(fit: Fit, customers: CustomerSummary, *, at_point: bool = Fa
         If the customers lack a covariate or a group that the fit depends on.
     """
     require_same_units(fit, customers)
-    cells = cells_of(fit.effects, customers)
-    patterns, index, known = patterns_of(fit.model, customers, cells)
-    design = design_of(fit.model, fit.effects, cells, index, known)
+    known = np.ones(len(customers), dtype=bool) if fit.model.family == "purchases" else has_spend(customers)
+    if not known.any():
+        raise DataError(
+            "no customer has a repeat purchase with a known spend above 0: the fit can say nothing of them."
+        )
+    readable = customers.take(known)
+    cells = cells_of(fit.effects, readable)
+    patterns, index = patterns_of(fit.model, readable, cells)
+    design = design_of(fit.model, fit.effects, cells, index)
     target = Target(fit.model, patterns, DataScale(), {}, fit.effects, design)
-    parameters = parameters_at_point(fit, cells) if at_point else customer_parameters(fit, customers)
+    parameters = parameters_at_point(fit, cells) if at_point else customer_parameters(fit, readable)
     return FittedPatterns(target, parameters, index, known)
 
 
@@ -116,21 +122,18 @@ def has_spend(customers: CustomerSummary) -> np.ndarray[tuple[int], np.dtype[np.
     return np.asarray((customers.frequency > 0) & ~np.isnan(customers.monetary_value))
 
 
-def patterns_of(model: Model, customers: CustomerSummary, cells: Cells) -> tuple[Patterns, IntArray, BoolArray]:
-    """Patterns, the pattern of each customer that has one (M,), and which customers do (N,)."""
+def patterns_of(model: Model, customers: CustomerSummary, cells: Cells) -> tuple[Patterns, IntArray]:
+    """Patterns, and the pattern of each customer (of known spend, for a spend model)."""
     cell = None if cells.size == 1 else cells.cell
-    if model.family == "spend":
-        return compress_spend(customers, cell)
-    patterns, index = compress(customers, cell)
-    return patterns, index, np.ones(len(customers), dtype=bool)
+    return compress_spend(customers, cell)[:2] if model.family == "spend" else compress(customers, cell)
 
 
-def design_of(model: Model, effects: Effects, cells: Cells, index: IntArray, known: BoolArray) -> Design | None:
+def design_of(model: Model, effects: Effects, cells: Cells, index: IntArray) -> Design | None:
     """The standardised columns by cell, and the cell of each pattern; none where all share their parameters."""
     if effects.none:
         return None
     cell = np.empty(int(index.max()) + 1, dtype=np.int64)
-    cell[index] = cells.cell[known]
+    cell[index] = cells.cell
     sign = {parameter.name: parameter.covariates for parameter in model.parameters}
     columns = {
         name: sign[name] * (cells.covariates[name] - [c.centre for c in covariates]) / [c.scale for c in covariates]

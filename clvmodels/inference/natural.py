@@ -62,7 +62,7 @@ def natural_covariance(target: Target, mode: Mode) -> FloatArray:
     natural = _natural_map(target)
     size = len(target.model.parameters)
     jacobian = natural.copy()
-    jacobian[:size] *= np.exp(natural @ mode.phi)[:size, None]
+    jacobian[:size] *= np.exp(natural[:size] @ mode.phi[: len(natural)])[:, None]
     covariance = jacobian @ mode.covariance @ jacobian.T
     return np.asarray((covariance + covariance.T) / 2)
 

@@ -18,6 +18,7 @@ from clvmodels.inference.target import Target, log_density, log_likelihood_by_ce
 DECREMENT_LIMIT = 1e-6  # expected gain in log density of one more Newton step
 SCREENED_STARTS = 32
 NEWTON_STEPS = 20
+LARGEST_ERROR = 20.0  # standard error of a log parameter or a coefficient: beyond it the likelihood has no maximum
 GRADIENT_WIDTH, HESSIAN_WIDTH = 1e-4, 2e-3  # steps of the differences, in log parameters
 
 
@@ -78,6 +79,8 @@ def find_mode(target: Target, start: FloatArray | None = None) -> Mode:
             break
         phi = _accept(target, phi, step)
         step, mode = _newton_step(target, phi)
+    if not target.priors and np.sqrt(np.diag(mode.covariance)).max() > LARGEST_ERROR:
+        raise _not_identified(target, phi, gradient(target, phi))
     return mode
 
 
@@ -208,8 +211,10 @@ def _not_identified(target: Target, phi: FloatArray, slope: FloatArray) -> FitEr
         if not target.priors
         else "give tighter priors, a simpler model or more data"
     )
+    flattest = int(np.argmax(np.abs(linalg.eigh(_precision(target, phi))[1][:, 0])))
+    what = target.names[flattest] if flattest < len(target.names) else "a group's level"
     return FitError(
         f"{target.model.name} has no well-defined mode in these data: the search ended at {where} "
-        f"(gradient norm {np.linalg.norm(slope):.1e}), where the curvature is not positive definite. "
-        f"The data barely identify a parameter; {fix}."
+        f"(gradient norm {np.linalg.norm(slope):.1e}), where the density is flat or rises in some direction, above "
+        f"all in that of {what}. The data barely identify it; {fix}."
     )

@@ -11,7 +11,7 @@ from clvmodels.models.pareto_nbd import PARETO_NBD
 MODELS: dict[str, Model] = {model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, NBD, GAMMA_GAMMA)}
 
 
-def model_named(name: str) -> Model:
+def model_named(name: object) -> Model:
     """The model of that registry name.
 
     Raises
@@ -19,6 +19,6 @@ def model_named(name: str) -> Model:
     FitError
         If there is none; the message lists those that there are.
     """
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise FitError(f'unknown model "{name}": expected one of {", ".join(MODELS)}.')
     return MODELS[name]
