@@ -4,6 +4,7 @@ Nothing heavy is imported before the arguments are known to be good.
 """
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -114,18 +115,33 @@ def _add_predict(commands: Any) -> None:
 
 
 def _add_sbc(commands: Any) -> None:
-    sbc = commands.add_parser("sbc", help="simulation-based calibration: whether a model's posteriors are right")
-    sbc.add_argument("model", help="such as bg_nbd; see `clvmodels list`")
+    sbc = commands.add_parser(
+        "sbc",
+        help="simulation-based calibration: whether a model's posteriors are right",
+        usage="%(prog)s MODEL --seed SEED [options]",
+    )
+    sbc.add_argument("model", metavar="MODEL", help="such as bg_nbd, before the options; see `clvmodels list`")
     sbc.add_argument("--method", default="laplace", choices=("laplace", "nuts"))
     sbc.add_argument("--simulations", type=int, default=1000, help="data sets to simulate and fit (1000)")
     sbc.add_argument("--customers", type=int, default=500, help="in each data set (500)")
-    sbc.add_argument("--ages", type=float, nargs="+", metavar="T", help="of the customers, in weeks (12 22 32 42 52)")
-    sbc.add_argument("--horizon", type=float, default=39.0, help="of expected purchases, in weeks (39)")
+    sbc.add_argument("--ages", type=_weeks, nargs="+", metavar="T", help="of the customers, in weeks (12 22 32 42 52)")
+    sbc.add_argument("--horizon", type=_weeks, default=39.0, help="of expected purchases, in weeks (39)")
     sbc.add_argument("--draws", type=int, default=999, help="that a true value is ranked among (999)")
     sbc.add_argument("--seed", type=int, required=True, help="of the random numbers")
     sbc.add_argument("--workers", type=int, help="processes (one a processor)")
     sbc.add_argument("--output", help="folder for the ranks: an interrupted run goes on from what is there")
     sbc.set_defaults(run=_sbc)
+
+
+def _weeks(text: str) -> float:
+    """A length of time, of an option that argparse names."""
+    try:
+        weeks = float(text)
+    except ValueError:
+        weeks = math.nan
+    if not (math.isfinite(weeks) and weeks > 0):
+        raise argparse.ArgumentTypeError(f"{text}: expected weeks, above 0")
+    return weeks
 
 
 def _add_summary(parser: argparse.ArgumentParser) -> None:

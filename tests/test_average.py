@@ -165,6 +165,13 @@ def test_forecasts_that_differ_are_refused(pair, change, message):
         ({"one": 0.3, "two": np.nan}, "weight of two is nan"),
         ({"one": 1.0}, "two is not in both"),
         ({"one": 0.3, "two": 0.3, "other": 0.4}, "other is not in both"),
+        ({"one": 0.3, "two": 0.3, 3: 0.4}, "3 is not in both"),
+        ({"one": "0.3", "two": 0.7}, "weight of one is '0.3'"),
+        ({"one": None, "two": 0.7}, "weight of one is None"),
+        ({"one": [0.3], "two": 0.7}, r"weight of one is \[0.3\]"),
+        ([0.3, 0.7], r"weights = \[0.3, 0.7\]: expected name -> weight"),
+        ("equal", "weights = 'equal': expected name -> weight"),
+        (None, "weights = None: expected name -> weight"),
     ],
 )
 def test_weights_that_cannot_be_are_refused(pair, weights, message):
@@ -172,3 +179,23 @@ def test_weights_that_cannot_be_are_refused(pair, weights, message):
         average_forecasts(pair, weights, seed=1)
     with pytest.raises(clv.DataError, match="no forecasts"):
         average_forecasts({}, {}, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("forecasts", "message"),
+    [
+        ([1.0, 2.0], "expected name -> Forecast, not a list"),
+        (None, "expected name -> Forecast, not a NoneType"),
+        ({"one": 1.0, "two": 2.0}, "the forecast one is a float: expected name -> Forecast"),
+        ({"one": None, "two": None}, "the forecast one is a NoneType"),
+    ],
+)
+def test_what_is_no_forecast_is_refused(forecasts, message):
+    with pytest.raises(clv.DataError, match=message):
+        average_forecasts(forecasts, WEIGHTS, seed=1)
+
+
+@pytest.mark.parametrize("seed", [-1, "x", None, 1.5])
+def test_a_seed_that_cannot_be_is_refused(pair, seed):
+    with pytest.raises(clv.DataError, match="seed"):
+        average_forecasts(pair, WEIGHTS, seed=seed)

@@ -1,6 +1,7 @@
 """Covariates and groups from the study file to the pages, and what is refused on the way."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -92,6 +93,15 @@ def test_the_pages_show_coefficients_in_words(folder, page, comparison, changes)
     text = (folder / page).read_text(encoding="utf-8")
     table = text[text.index(comparison) :]
     assert changes in table[: table.index("</tr>")]
+    assert not re.search(r"gamma_(alpha|v)\b", text)
+
+
+def test_results_say_the_kind_of_every_prior(folder):
+    fits = json.loads((folder / "results.json").read_text())["models"]["fits"]
+    priors = {fit["model"]: fit["priors"] for fit in fits if fit["method"] == "laplace"}
+    kinds = {name: prior["kind"] for name, prior in priors["bg_nbd"].items()}
+    assert kinds == {**dict.fromkeys(("r", "alpha", "a", "b"), "log_normal"), "gamma_alpha": "normal"}
+    assert priors["gamma_gamma"]["gamma_v"] == {"kind": "normal", "middle": 0.0, "sd": 1.0}
 
 
 def test_purchases_expected_through_the_calibration_are_each_customers_own():

@@ -16,7 +16,7 @@ import pytest
 
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.records import LedgerLine
-from clvmodels.foundation.results import Check, Cut, Duel, Estimate, StudyResults
+from clvmodels.foundation.results import Check, Cut, Duel, Estimate, PriorRow, StudyResults
 from clvmodels.report import figures, read_results, render_report
 from clvmodels.report.render import render_page, write_atomically
 from clvmodels.report.sections import SECTIONS
@@ -321,6 +321,75 @@ def test_a_parameter_that_its_prior_decides_is_named() -> None:
     assert section["table"].marked == {1, 2}
     quiet = models(source(results), voice_for(results, "en"))["sensitivity"]
     assert [str(text) for text in quiet["found"]] == ["The data decide: no parameter moves with its prior."]
+
+
+def with_effects() -> StudyResults:
+    """Fits of purchases by a covariate of words and by groups, whose priors decide all of that."""
+    results = plain_results()
+    pattern = results.models.fits[0].parameters[0]
+    names = ["gamma_alpha[tier[R&D]]", "alpha_by_shop[Lyon]", "alpha_group_sd"]
+    priors = {
+        "alpha": PriorRow("log_normal", 12.0, 1.25),
+        "gamma_alpha": PriorRow("normal", 0.25, 0.75),
+        "alpha_group_sd": PriorRow("half_normal", 0.0, 0.35),
+    }
+    fits = [
+        replace(
+            fit,
+            parameters=[*fit.parameters, *(replace(pattern, name=name) for name in names)],
+            priors={**fit.priors, **priors},
+            references={"tier": "plain" if fit.window == "decision" else "gold"},
+        )
+        if fit.model == "bg_nbd" and fit.method == "laplace"
+        else fit
+        for fit in results.models.fits
+    ]
+    row = replace(results.models.sensitivity[0], prior=0.31, likelihood=0.02, diagnosis="prior_dominates")
+    told = [replace(row, parameter=name) for name in names]
+    return replace(results, models=replace(results.models, fits=fits, sensitivity=told))
+
+
+@pytest.mark.parametrize(
+    ("language", "coefficient", "spread"),
+    [
+        ("en", "rate of purchases, tier: R&amp;D instead of plain", "spread of alpha between groups"),
+        ("zh", "购买频率，tier：R&amp;D，与 plain 相比", "alpha 的组间差异"),
+    ],
+)
+def test_what_a_prior_decides_is_named_in_the_words_of_the_parameter_tables(
+    language: str, coefficient: str, spread: str
+) -> None:
+    results = with_effects()
+    section = models(source(results), voice_for(results, language))["sensitivity"]
+    for said, named, row in zip(section["found"], (coefficient, spread), section["table"].rows, strict=True):
+        assert f"<strong>{named}</strong>" in said
+        assert row[0].endswith(named)
+    page = render_page(source(results), language)
+    assert page.count(coefficient) == 2
+    assert "&amp;amp;" not in page
+    assert "gamma_" not in page
+    assert "_group_sd" not in page
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", ("1.00 (log sd 1.50)", "12.0 (log sd 1.25)", "0.250 (sd 0.750)", "half-normal, sd 0.350")),
+        ("zh", ("1.00（对数标准差 1.50）", "12.0（对数标准差 1.25）", "0.250（标准差 0.750）", "半正态，标准差 0.350")),
+    ],
+)
+def test_the_priors_of_parameters_coefficients_and_spread_are_shown_by_kind(
+    language: str, said: tuple[str, ...]
+) -> None:
+    results = with_effects()
+    read = msgspec.json.decode(msgspec.json.encode(results), type=StudyResults)
+    assert read.models.fits[0].priors["r"] == (1.0, 1.5)  # as files written before had it
+    assert read.models.fits[0].priors["gamma_alpha"] == PriorRow("normal", 0.25, 0.75)
+    group = models(source(read), voice_for(read, language))["groups"][0]
+    shown = {row[0]: row[-1] for row in group["table"].rows}
+    (coefficient,) = group["coefficients"].rows
+    (pooled,) = group["pooled"]
+    assert (shown["r"], shown["alpha"], coefficient[-1], pooled.rows[-1][-1]) == said
 
 
 def test_customers_whose_leave_one_out_estimate_fails_are_counted() -> None:

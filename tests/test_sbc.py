@@ -1,6 +1,7 @@
 """Simulation-based calibration: its tests have the power that they claim, its runs resume, planted faults are found."""
 
 import dataclasses
+import itertools
 import os
 import signal
 import subprocess
@@ -166,6 +167,8 @@ def test_an_interrupted_run_goes_on_to_the_same_file(tmp_path, left):
     assert content.startswith(cut.read_bytes())
     end = {"whole lines": cut.stat().st_size, "half a line": cut.stat().st_size - 7, "nothing": 0}[left]
     cut.write_bytes(cut.read_bytes()[:end])
+    held = {"whole lines": 20, "half a line": 19, "nothing": 0}[left]
+    assert len(sbc.read_calibration(tmp_path / "cut").simulations) == held
     told = []
     again = calibration(simulations=24, draws=99, output=tmp_path / "cut", tell=told.append)
     assert cut.read_bytes() == content
@@ -221,23 +224,145 @@ def test_a_folder_of_another_setting_is_refused(tmp_path):
         calibration(simulations=20, draws=99, output=tmp_path / "file")
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run: what its two files hold."""
+    folder = tmp_path_factory.mktemp("finished")
+    calibration(simulations=20, draws=99, output=folder)
+    return {name: (folder / name).read_bytes() for name in ("setting.json", "ranks.csv")}
+
+
+def changed(finished, folder, name, change):
+    """A folder with those files, one of them changed."""
+    for other, content in finished.items():
+        (folder / other).write_bytes(change(content) if other == name else content)
+
+
+def with_line(number, change):
+    """A change of one line, counted from 1 as an editor does."""
+
+    def changed_content(content):
+        lines = content.split(b"\n")
+        lines[number - 1 : number] = change(lines[number - 1])
+        return b"\n".join(lines)
+
+    return changed_content
+
+
+def last_field(value):
+    return lambda line: [line.rpartition(b",")[0] + b"," + value]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (with_line(1, lambda line: [line.replace(b"log_", b"")]), "line 1: expected the columns simulation, method"),
+        (with_line(4, last_field(b"x")), "line 4: .*'x'"),
+        (with_line(4, last_field(b"100")), "line 4: .*rank .*100"),
+        (with_line(4, lambda line: [line[:9]]), "line 4: .*columns"),
+        (with_line(4, lambda line: [line + b",1"]), "line 4: .*columns"),
+        (with_line(4, lambda line: [b""]), "line 4: .*columns"),
+        (with_line(4, lambda line: [b'\xff\x00"']), "line 4: .*columns"),
+        (with_line(4, lambda line: [line.replace(b"laplace", b"lap")]), "line 4: .*method"),
+        (with_line(4, lambda line: []), "line 4: simulation 3 where 2 is due"),
+        (with_line(4, lambda line: [line, line]), "line 5: simulation 2 where 3 is due"),
+    ],
+)
+def test_a_broken_line_of_ranks_is_refused_by_file_and_line(finished, tmp_path, change, message):
+    changed(finished, tmp_path, "ranks.csv", change)
+    held = (tmp_path / "ranks.csv").read_bytes()
+    for read in (sbc.read_calibration, lambda folder: calibration(simulations=24, draws=99, output=folder)):
+        with pytest.raises(clv.StudyError, match=f"ranks.csv, {message}"):
+            read(tmp_path)
+    assert (tmp_path / "ranks.csv").read_bytes() == held
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda content: b"", lambda content: content[:90], lambda content: b"\xff", lambda content: b"[1]\n"],
+)
+def test_a_damaged_setting_is_refused_as_such(finished, tmp_path, change):
+    changed(finished, tmp_path, "setting.json", change)
+    for read in (sbc.read_calibration, lambda folder: calibration(simulations=24, draws=99, output=folder)):
+        with pytest.raises(clv.StudyError, match=r"setting.json is empty or damaged"):
+            read(tmp_path)
+
+
+def test_ranks_whose_setting_is_lost_are_not_gone_on_with(finished, tmp_path):
+    changed(finished, tmp_path, "setting.json", lambda content: content)
+    (tmp_path / "setting.json").unlink()
+    with pytest.raises(clv.StudyError, match=r"ranks.csv .*setting.json is missing"):
+        calibration(simulations=24, draws=99, output=tmp_path)
+
+
+def test_a_kill_while_the_setting_is_written_leaves_no_half_file(tmp_path, monkeypatch):
+    """A kill before the rename: everything written so far lies aside, and the next run is not stopped by it."""
+
+    def killed(self, target):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            calibration(simulations=20, draws=99, output=tmp_path)
+    assert not (tmp_path / "setting.json").exists()
+    assert len(calibration(simulations=20, draws=99, output=tmp_path).simulations) == 20
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ranks.csv", "setting.json"]
+
+
+def test_the_time_that_is_left_does_not_count_the_start_of_the_workers(finished, tmp_path, monkeypatch):
+    """The first of 20 comes after 100 s, each other after 6 s: at the third, 17 x 6 s are left."""
+    changed(finished, tmp_path, "setting.json", lambda content: content)
+    times = itertools.chain([100.0], itertools.count(106.0, 6.0))
+    monkeypatch.setattr(sbc.time, "monotonic", lambda: next(times))
+    told = []
+    list(sbc._told(iter(sbc.read_calibration(tmp_path).simulations), 0, 20, told.append))
+    assert told[0] == "3 of 20 simulations, 0 by NUTS; about 102 s left"
+    assert told[-1].startswith("20 of 20 simulations")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"method": "mle"}, '"laplace" or "nuts"'),
-        ({"simulations": 5}, "simulations = 5: expected 20"),
+        ({"simulations": 5}, "simulations = 5: expected a whole number, 20 or more"),
+        ({"simulations": 20.5}, "simulations = 20.5"),
         ({"customers": 3}, "customers = 3"),
+        ({"customers": 50.5}, "customers = 50.5"),
         ({"draws": 5}, "draws = 5"),
-        ({"T": (10.0, -1.0)}, "lengths of time"),
-        ({"T": ()}, "lengths of time"),
-        ({"seed": -1}, "seed = -1"),
+        ({"draws": 19.5}, "draws = 19.5"),
         ({"workers": 0}, "workers = 0"),
+        ({"workers": 1.5}, "workers = 1.5"),
+        ({"seed": -1}, "seed = -1"),
+        ({"seed": 1.5}, "seed = 1.5"),
+        ({"T": (10.0, -1.0)}, "T = -1.0: expected a length of time"),
+        ({"T": (10.0, np.inf)}, "T = inf"),
+        ({"T": (10.0, "x")}, "T = 'x'"),
+        ({"T": 20.0}, "T = 20.0: expected ages"),
+        ({"T": ()}, r"T = \(\): expected ages"),
+        ({"horizon": 0.0}, "horizon = 0.0: expected a length of time"),
+        ({"horizon": "x"}, "horizon = 'x'"),
+        ({"priors": None}, "priors = None"),
         ({"priors": {"p": clv.LogNormal(1.0, 1.0)}}, "each from its prior"),
+        ({"priors": {**sbc.default_priors("gamma_gamma"), "q": 1.0}}, "priors for q: .* LogNormal, not a float"),
+        ({"priors": {**sbc.default_priors("gamma_gamma"), "q": clv.Normal(0.0, 1.0)}}, "priors for q: .* not a Normal"),
     ],
 )
-def test_arguments_that_cannot_be_are_refused(changes, message):
-    with pytest.raises(clv.FitError, match=message):
+def test_arguments_that_cannot_be_are_refused_before_any_work(changes, message, monkeypatch):
+    monkeypatch.setattr(sbc, "_simulations", None)
+    with pytest.raises((clv.FitError, clv.DataError), match=message):
         calibration(**changes)
+
+
+@pytest.mark.parametrize("T", [20.0, (), (0.0,)])
+def test_default_priors_of_no_ages_are_refused(T):
+    with pytest.raises(clv.FitError, match="T = "):
+        sbc.default_priors("bg_nbd", T=T)
+
+
+def test_counts_of_numpy_are_counts(tmp_path):
+    made = calibration(simulations=np.int64(20), customers=np.int64(100), draws=np.int64(99), output=tmp_path)
+    assert sbc.read_calibration(tmp_path).experiment == made.experiment
 
 
 def test_a_data_set_that_cannot_be_fitted_stops_the_run_by_its_number():
@@ -261,6 +386,24 @@ def test_the_command_prints_the_table_and_says_by_its_exit_code_whether_ranks_ar
     assert cli.main(command) == 1
     assert "NOT uniform: p" in capsys.readouterr().out
     assert cli.main([*command, "--customers", "1"]) == 2
+
+
+@pytest.mark.parametrize("age", ["0", "-1", "inf", "nan", "x"])
+@pytest.mark.parametrize("option", ["--ages", "--horizon"])
+def test_the_command_names_the_option_of_a_length_that_cannot_be(capsys, option, age):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["sbc", "bg_nbd", "--seed", "1", f"{option}={age}"])
+    assert ended.value.code == 2
+    assert f"argument {option}: {age}: expected weeks, above 0" in capsys.readouterr().err
+
+
+def test_a_model_that_is_given_after_the_ages_is_answered_by_where_it_goes(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["sbc", "--seed", "1", "--ages", "10", "20", "bg_nbd"])
+    assert "usage: clvmodels sbc MODEL --seed SEED [options]" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["sbc", "--help"])
+    assert "before the options" in capsys.readouterr().out
 
 
 # Planted faults: each is what somebody once wrote
@@ -321,19 +464,20 @@ def sticky(model, customers, *, method, draws, seed, priors):
     return dataclasses.replace(fitted, method="nuts", draws=dataset_of(columns))
 
 
-def sticky_calibration():
+def least_p_of_sticky_chains():
+    """Over 12 tests; .001 or less comes of right posteriors about once in a hundred sets of random numbers."""
     experiment = experiment_of("gamma_gamma", customers=100, draws=99, method="nuts")
     made = [sbc.simulate_and_rank(experiment, number, fit_model=sticky) for number in range(40)]
-    return sbc.Calibration(experiment, tuple(made))
+    return sbc.Calibration(experiment, tuple(made)).to_pandas()[["chi_square_p", "ecdf_p"]].min().min()
 
 
 def test_a_chain_that_hardly_moves_is_drawn_longer_and_thinned():
-    assert sticky_calibration().uniform
+    assert least_p_of_sticky_chains() > 0.001
 
 
 def test_unthinned_chains_are_found(monkeypatch):
     monkeypatch.setattr(sbc, "effective_size", lambda fitted, customers: np.inf)
-    assert not sticky_calibration().uniform
+    assert least_p_of_sticky_chains() < 0.001
 
 
 def wider_priors(model, customers, *, method, draws, seed, priors):

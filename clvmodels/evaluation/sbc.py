@@ -25,25 +25,28 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 
 from clvmodels.evaluation.ranks import chi_square_p, ecdf_p, rank_of_first
 from clvmodels.forecast import predict, simulate
+from clvmodels.foundation.effects import Effects
 from clvmodels.foundation.errors import DataError, FitError, StudyError
 from clvmodels.foundation.model import DataScale, Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.priors import LogNormal
 from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.streams import require_seed
 from clvmodels.inference import fit
 from clvmodels.inference.diagnostics import ess
+from clvmodels.inference.fitting import is_whole, priors_for
 from clvmodels.inference.likelihood import fitted_patterns
 from clvmodels.inference.result import Fit, dataset_of
 from clvmodels.models import model_named
@@ -58,8 +61,10 @@ PRIOR_SD = 0.4  # of the log: wide enough for very different bases, without one 
 LEVEL = 0.05  # shared out over the quantities
 SPARE = 4  # NUTS draws for each one that is ranked
 REFITS = 4
-FEWEST = {"simulations": 20, "customers": 10, "draws": 19}
+FEWEST = {"simulations": 20, "customers": 10, "draws": 19, "workers": 1}
+METHODS = ("laplace", "nuts")
 TELL_SECONDS = 10.0
+COLUMNS = ("simulation", "method", "pareto_k", "failed")  # of ranks.csv, before those of the quantities
 
 FitModel = Callable[..., Fit]
 Tell = Callable[[str], None]
@@ -193,8 +198,13 @@ def default_priors(model: str, *, T: Sequence[float] = AGES) -> dict[str, LogNor
 
     The scale is a third of the mean age and 30 units of money: it is not taken from data, as the default priors
     of a fit are. With 100 customers or more, every data set from these can be fitted.
+
+    Raises
+    ------
+    FitError
+        If the model is unknown or an age is not above 0.
     """
-    scale = DataScale(time=float(np.mean(T)) / 3, money=MONEY)
+    scale = DataScale(time=float(np.mean(_ages(T))) / 3, money=MONEY)
     return {p.name: LogNormal(p.default_prior(scale).median, PRIOR_SD) for p in model_named(model).parameters}
 
 
@@ -235,21 +245,34 @@ def run_sbc(
     ------
     FitError
         If an argument cannot be, or a data set cannot be fitted: none is left out.
+    DataError
+        If the seed cannot be.
     StudyError
-        If the folder holds ranks of another setting or cannot be written.
+        If the folder holds ranks of another setting or damaged files, or cannot be written.
 
     Notes
     -----
     With more than one worker, a script must call this below `if __name__ == "__main__":`.
     """
-    experiment = Experiment(model, customers, tuple(map(float, T)), float(horizon), dict(priors), method, draws, seed)
-    workers = (os.cpu_count() or 1) if workers is None else workers
-    _refuse(experiment, simulations, workers)
+    record = _model_with_story(model, method)
+    simulations = _count("simulations", simulations)
+    workers = _count("workers", (os.cpu_count() or 1) if workers is None else workers)
+    experiment = Experiment(
+        model=model,
+        customers=_count("customers", customers),
+        T=_ages(T),
+        horizon=_length("horizon", horizon),
+        priors=_priors(record, priors),
+        method=method,
+        draws=_count("draws", draws),
+        seed=require_seed(seed),
+    )
     if output is None:
         with closing(_simulations(experiment, range(simulations), workers)) as made:
             return Calibration(experiment, tuple(_told(made, 0, simulations, tell)))
     with _ranks_file(experiment, Path(output)) as file:
-        held = _read(file)[:simulations]
+        held = _read(file, experiment)[:simulations]
+        _cut_half_line(file)
         with closing(_simulations(experiment, range(len(held), simulations), workers)) as made:
             for simulation in _told(made, len(held), simulations, tell):
                 _append(file, simulation)
@@ -263,16 +286,14 @@ def read_calibration(folder: str | Path) -> Calibration:
     Raises
     ------
     StudyError
-        If there is none.
+        If there is none, or a file of it is damaged.
     """
     try:
-        setting = json.loads((Path(folder) / "setting.json").read_text(encoding="utf-8"))
+        experiment = _read_setting(Path(folder) / "setting.json")
         with (Path(folder) / "ranks.csv").open("rb") as file:
-            held = _read(file)
-    except (OSError, ValueError) as problem:
+            return Calibration(experiment, tuple(_read(file, experiment)))
+    except OSError as problem:
         raise StudyError(f"{folder} holds no calibration ({problem}).") from None
-    priors = {name: LogNormal(**prior) for name, prior in setting["priors"].items()}
-    return Calibration(Experiment(**{**setting, "T": tuple(setting["T"]), "priors": priors}), tuple(held))
 
 
 def simulate_and_rank(experiment: Experiment, number: int, *, fit_model: FitModel = fit) -> Simulation:
@@ -382,11 +403,17 @@ def _quantities(experiment: Experiment, ranked: Fit, customers: CustomerSummary)
     """Values at the truth and at each draw, shape (1 + L,), of every quantity that the model has."""
     values = {name: column[:, 0] for name, column in ranked.columns().items()}
     values["log_likelihood"] = _log_likelihood(ranked, customers)
-    worth = "expected_purchases" if ranked.model.family == "purchases" else "expected_spend"
     fixed = _fixed_customer(ranked.model, experiment)
-    bases = {"p_alive": ("p_alive", customers), worth: (worth, customers), f"{worth}_of_one": (worth, fixed)}
-    offered = {name: of for name, of in bases.items() if of[0] in ranked.model.quantities}
-    return values | {name: _totals(experiment, ranked, *of) for name, of in offered.items()}
+    for name, quantity in _forecasts(ranked.model).items():
+        values[name] = _totals(experiment, ranked, quantity, fixed if name.endswith("_of_one") else customers)
+    return values
+
+
+def _forecasts(model: Model) -> dict[str, str]:
+    """Forecasts that are ranked, each with its quantity: of the customers, and of one who is always the same."""
+    worth = "expected_purchases" if model.family == "purchases" else "expected_spend"
+    named = {"p_alive": "p_alive", worth: worth, f"{worth}_of_one": worth}
+    return {name: quantity for name, quantity in named.items() if quantity in model.quantities}
 
 
 def _totals(experiment: Experiment, ranked: Fit, quantity: str, customers: CustomerSummary) -> FloatArray:
@@ -438,42 +465,67 @@ def _end_after(parent: BaseProcess) -> None:
 
 
 def _told(made: Iterable[Simulation], held: int, total: int, tell: Tell) -> Iterator[Simulation]:
-    """The simulations, with a line of progress at most every ten seconds and at the end."""
-    start = last = time.monotonic()
+    """The simulations, with a line of progress at most every ten seconds and at the end.
+
+    The clock starts when the first is finished: before it the workers start, which takes seconds.
+    """
+    start = last = float("nan")
     escalated = 0
     for done, simulation in enumerate(made, start=1):
         yield simulation
         now = time.monotonic()
+        if done == 1:
+            start = last = now
         escalated += not np.isfinite(simulation.pareto_k)
         if now - last < TELL_SECONDS and held + done < total:
             continue
-        left = (now - start) / done * (total - held - done)
+        left = (now - start) / max(done - 1, 1) * (total - held - done)
         tell(f"{held + done:,} of {total:,} simulations, {escalated} by NUTS; about {left:.0f} s left")
         last = now
 
 
-def _refuse(experiment: Experiment, simulations: int, workers: int) -> None:
-    """Refuse what would fail after long work."""
-    model = model_named(experiment.model)
-    if experiment.method not in ("laplace", "nuts"):
-        raise FitError(f'method = "{experiment.method}": a calibration needs a posterior, "laplace" or "nuts".')
+def _model_with_story(name: str, method: str) -> Model:
+    """The model, if it can be calibrated by that method."""
+    model = model_named(name)
+    if method not in METHODS:
+        raise FitError(f'method = "{method}": a calibration needs a posterior, "laplace" or "nuts".')
     if model.simulate is None or model.family not in ("purchases", "spend"):
         raise FitError(f"{model.name} has no story to simulate purchases or spend from.")
-    if set(experiment.priors) != set(model.parameter_names):
+    return model
+
+
+def _count(name: str, value: int) -> int:
+    if not (is_whole(value) and value >= FEWEST[name]):
+        raise FitError(f"{name} = {value!r}: expected a whole number, {FEWEST[name]} or more.")
+    return int(value)
+
+
+def _length(name: str, value: float) -> float:
+    is_number = is_whole(value) or isinstance(value, float | np.floating)
+    if not (is_number and np.isfinite(value) and value > 0):
+        raise FitError(f"{name} = {value!r}: expected a length of time above 0, in weeks.")
+    return float(value)
+
+
+def _ages(T: Sequence[float]) -> tuple[float, ...]:
+    try:
+        ages = tuple(T)
+    except TypeError:  # one number, or none
+        ages = ()
+    if not ages:
+        raise FitError(f"T = {T!r}: expected ages of customers in weeks, such as (12.0, 52.0).")
+    return tuple(_length("T", age) for age in ages)
+
+
+def _priors(model: Model, given: Mapping[str, LogNormal]) -> dict[str, LogNormal]:
+    """The priors given, one of each parameter."""
+    priors = priors_for(model, DataScale(), Effects(), given)
+    if set(given) != set(priors):
         raise FitError(
-            f"priors for {', '.join(experiment.priors) or 'nothing'}: a calibration of {model.name} draws "
-            f"{', '.join(model.parameter_names)}, each from its prior."
+            f"priors for {', '.join(given) or 'nothing'}: a calibration of {model.name} draws {', '.join(priors)}, "
+            "each from its prior."
         )
-    if not experiment.T or not np.all(np.isfinite([*experiment.T, experiment.horizon])) or min(experiment.T) <= 0:
-        raise FitError(f"T = {experiment.T}, horizon = {experiment.horizon}: expected lengths of time above 0.")
-    sizes = {"simulations": simulations, "customers": experiment.customers, "draws": experiment.draws}
-    for name, least in FEWEST.items():
-        if not sizes[name] >= least:
-            raise FitError(f"{name} = {sizes[name]}: expected {least} or more.")
-    if workers < 1 or not 0 <= experiment.seed < 2**64:
-        raise FitError(
-            f"workers = {workers}, seed = {experiment.seed}: expected workers >= 1, seed from 0 to 2^64 - 1."
-        )
+    return cast(dict[str, LogNormal], dict(given))  # those of parameters are, and priors_for has seen that
 
 
 def _ranks_file(experiment: Experiment, folder: Path) -> IO[bytes]:
@@ -482,25 +534,44 @@ def _ranks_file(experiment: Experiment, folder: Path) -> IO[bytes]:
     Raises
     ------
     StudyError
-        If the folder holds another setting, is being written by another run, or cannot be written.
+        If the folder holds another setting or a damaged one, is being written by another run, or cannot be written.
     """
-    setting = json.dumps(asdict(experiment), indent=1) + "\n"
-    path = folder / "setting.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "ranks.csv").open("a+b")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not path.exists():
-            path.write_text(setting, encoding="utf-8")
-        held = path.read_text(encoding="utf-8")
-    except BlockingIOError:
-        raise StudyError(f"{folder}: another run writes there now.") from None
-    except OSError as problem:
-        raise StudyError(f"{folder} cannot be written ({problem.strerror}).") from None
-    if held != setting:
-        file.close()
-        raise StudyError(f"{folder} holds ranks of another setting (see {path}): choose another folder.")
+    with ExitStack() as opened:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = opened.enter_context((folder / "ranks.csv").open("a+b"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _hold_setting(experiment, folder / "setting.json", is_new=file.tell() == 0)
+        except BlockingIOError:
+            raise StudyError(f"{folder}: another run writes there now.") from None
+        except OSError as problem:
+            raise StudyError(f"{folder} cannot be written ({problem.strerror}).") from None
+        opened.pop_all()  # all is well: it stays open
     return file
+
+
+def _hold_setting(experiment: Experiment, path: Path, *, is_new: bool) -> None:
+    """Write the setting if there is none, else see that it is the same."""
+    setting = (json.dumps(asdict(experiment), indent=1) + "\n").encode()
+    if not path.exists():
+        if not is_new:
+            raise StudyError(f"{path.parent / 'ranks.csv'} holds ranks, but {path} is missing: choose another folder.")
+        partial = path.with_name("setting.json.partial")  # so that a kill leaves no half of a setting
+        partial.write_bytes(setting)
+        partial.replace(path)
+    if path.read_bytes() != setting:
+        _read_setting(path)
+        raise StudyError(f"{path.parent} holds ranks of another setting (see {path}): choose another folder.")
+
+
+def _read_setting(path: Path) -> Experiment:
+    content = path.read_bytes()
+    try:
+        setting = json.loads(content)
+        priors = {name: LogNormal(**prior) for name, prior in setting["priors"].items()}
+        return Experiment(**{**setting, "T": tuple(setting["T"]), "priors": priors})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise StudyError(f"{path} is empty or damaged: put back what it was, or choose another folder.") from None
 
 
 def _append(file: IO[bytes], simulation: Simulation) -> None:
@@ -517,24 +588,53 @@ def _append(file: IO[bytes], simulation: Simulation) -> None:
     os.fsync(file.fileno())
 
 
-def _read(file: IO[bytes]) -> list[Simulation]:
-    """Simulations in a file, which is left at the end of its last whole line; half a line was cut off by a kill."""
+def _cut_half_line(file: IO[bytes]) -> None:
+    """Leave the file at the end of its last whole line: a kill may have cut off the next."""
     file.seek(0)
-    content = file.read()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        file.truncate(len(whole))
-        file.seek(len(whole))
-    rows = csv.DictReader(io.StringIO(whole.decode()))
-    return [_simulation_of(row) for row in rows]
+    file.truncate(file.read().rfind(b"\n") + 1)
+    file.seek(0, os.SEEK_END)
 
 
-def _simulation_of(row: dict[str, str]) -> Simulation:
-    fixed = {name: row.pop(name) for name in ("simulation", "method", "pareto_k", "failed")}
+def _read(file: IO[bytes], experiment: Experiment) -> list[Simulation]:
+    """Simulations 0, 1, 2, ... of a file, up to its last whole line.
+
+    Raises
+    ------
+    StudyError
+        If a line is broken, or is of another simulation than the one that is due; by file and line.
+    """
+    file.seek(0)
+    header, *lines = file.read().decode(errors="replace").split("\n")[:-1] or [""]
+    model = model_named(experiment.model)
+    names = [*COLUMNS, *model.parameter_names, "log_likelihood", *_forecasts(model)]
+    if header and header.split(",") != names:
+        raise StudyError(f"{file.name}, line 1: expected the columns {', '.join(names)}.")
+    held = []
+    for number, line in enumerate(lines):
+        try:
+            held.append(_simulation_of(line.split(","), names, due=number, draws=experiment.draws))
+        except ValueError as problem:
+            raise StudyError(
+                f"{file.name}, line {number + 2}: {problem}. Put the line back, or cut the file off before it."
+            ) from None
+    return held
+
+
+def _simulation_of(values: list[str], names: list[str], *, due: int, draws: int) -> Simulation:
+    if len(values) != len(names):
+        raise ValueError(f"{len(values)} columns where there are {len(names)}")
+    number, method, pareto_k, failed, *ranks = values
+    if int(number) != due:
+        raise ValueError(f"simulation {number} where {due} is due")
+    if method not in METHODS:
+        raise ValueError(f"no method {method!r}")
+    odd = [rank for rank in ranks if not 0 <= int(rank) <= draws]
+    if odd:
+        raise ValueError(f"a rank among {draws} draws is {odd[0]}")
     return Simulation(
-        number=int(fixed["simulation"]),
-        method=fixed["method"],
-        pareto_k=float(fixed["pareto_k"]),
-        failed=tuple(fixed["failed"].split()),
-        ranks={quantity: int(rank) for quantity, rank in row.items()},
+        number=due,
+        method=method,
+        pareto_k=float(pareto_k),
+        failed=tuple(failed.split()),
+        ranks=dict(zip(names[len(COLUMNS) :], map(int, ranks), strict=True)),
     )

@@ -11,6 +11,7 @@ References
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 
@@ -41,15 +42,20 @@ def average_forecasts(forecasts: Mapping[str, Forecast], weights: Mapping[str, f
     Raises
     ------
     DataError
-        If weights are negative, do not sum to 1, or are not of these forecasts; if forecasts differ in
-        quantity, horizon, unit, currency, customers or number of draws; or if one has no draws.
+        If weights are no numbers, negative, do not sum to 1, or are not of these forecasts; if forecasts differ
+        in quantity, horizon, unit, currency, customers or number of draws; if one has no draws or is no
+        forecast; or if the seed cannot be.
     """
+    from clvmodels.foundation.streams import require_seed  # imports numba: seconds
+
+    rng = np.random.default_rng(require_seed(seed))
+    _require_forecasts(forecasts)
     _require_weights(forecasts, weights)
     _require_alike(forecasts)
     members = list(forecasts.values())
     share = np.array([weights[name] for name in forecasts], dtype=np.float64)
     totals = np.stack([forecast.total_draws for forecast in members])
-    mixture = _Mixture(members, _choose(share, totals.shape[1], np.random.default_rng(seed)))
+    mixture = _Mixture(members, _choose(share, totals.shape[1], rng))
     mean, sd, q05, q50, q95 = _statistics(mixture)
     chosen = np.take_along_axis(totals, mixture.member_of[None], axis=0)
     first = members[0]
@@ -98,16 +104,28 @@ def _statistics(mixture: _Mixture) -> FloatArray:
     return np.concatenate([row_statistics(block.values) for block in mixture.replay("customers")], axis=-1)
 
 
-def _require_weights(forecasts: Mapping[str, Forecast], weights: Mapping[str, float]) -> None:
+def _require_forecasts(forecasts: Mapping[str, Forecast]) -> None:
+    if not isinstance(forecasts, Mapping):
+        raise DataError(f"forecasts: expected name -> Forecast, not a {type(forecasts).__name__}.")
     if not forecasts:
         raise DataError("there are no forecasts to average.")
-    odd = sorted(set(weights.keys()) ^ set(forecasts))
+    for name, forecast in forecasts.items():
+        if not isinstance(forecast, Forecast):
+            raise DataError(f"the forecast {name} is a {type(forecast).__name__}: expected name -> Forecast.")
+
+
+def _require_weights(forecasts: Mapping[str, Forecast], weights: Mapping[str, float]) -> None:
+    if not hasattr(weights, "keys"):  # a pandas Series has them, and is no Mapping
+        raise DataError(f"weights = {weights!r}: expected name -> weight.")
+    odd = sorted(map(str, set(weights.keys()) ^ set(forecasts)))
     if odd:
         raise DataError(
-            f"weights are of {', '.join(weights.keys())}, forecasts of {', '.join(forecasts)}: "
+            f"weights are of {', '.join(map(str, weights.keys()))}, forecasts of {', '.join(map(str, forecasts))}: "
             f"{', '.join(odd)} is not in both. Give 0 to a forecast that is not to count."
         )
     for name in forecasts:
+        if not isinstance(weights[name], Real):
+            raise DataError(f"the weight of {name} is {weights[name]!r}: expected a number from 0 to 1.")
         if not (np.isfinite(weights[name]) and weights[name] >= 0):
             raise DataError(f"the weight of {name} is {weights[name]}: expected a number from 0 to 1.")
     total = float(sum(weights[name] for name in forecasts))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.foundation.patterns import FloatArray, PurchasePatterns
 from clvmodels.foundation.priors import LogNormal
 from clvmodels.foundation.records import CustomerSummary
-from clvmodels.inference.fitting import data_scale, is_whole
+from clvmodels.inference.fitting import data_scale, is_whole, priors_for
 from clvmodels.inference.likelihood import has_spend, patterns_of
 from clvmodels.models import model_named
 
@@ -105,7 +105,7 @@ def prior_predictive(
     Raises
     ------
     FitError
-        If the model has no story, a prior is of no parameter of it, or draws or seed cannot be.
+        If the model has no story, a prior is of no parameter of it or no LogNormal, or draws or seed cannot be.
     DataError
         If the customers have no repeat purchase (of known spend), so that default priors have no scale.
 
@@ -153,11 +153,8 @@ def _refuse(model: Model, customers: CustomerSummary, draws: int, seed: int) -> 
 
 def _priors(model: Model, customers: CustomerSummary, given: Mapping[str, LogNormal]) -> dict[str, LogNormal]:
     """The priors of a fit to these customers: those given, else the defaults at the data's scale."""
-    odd = set(given) - set(model.parameter_names)
-    if odd:
-        raise FitError(f"priors for {', '.join(sorted(odd))}: {model.name} has {', '.join(model.parameter_names)}.")
     scale = data_scale(patterns_of(model, customers, cells_of(Effects(), customers))[0])
-    return {p.name: given.get(p.name, p.default_prior(scale)) for p in model.parameters}
+    return cast(dict[str, LogNormal], priors_for(model, scale, Effects(), given))  # of parameters all are
 
 
 def _history(model: Model, customers: CustomerSummary, rng: np.random.Generator) -> tuple[FloatArray, ...]:

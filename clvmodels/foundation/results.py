@@ -325,11 +325,26 @@ class ParameterRow:
 
 
 @dataclass(frozen=True)
+class PriorRow:
+    """A prior of a fit. `kind`: "log_normal", "normal" or "half_normal".
+
+    `middle` is the median of a log-normal, the mean of a normal, 0 for a half-normal; `sd` that of the logarithm, of
+    the number, and of the normal number whose size it is.
+    """
+
+    kind: str
+    middle: float
+    sd: float
+
+
+@dataclass(frozen=True)
 class FitRow:
     """A fit as the report shows it. `window`: "calibration" or "decision".
 
-    `allowed` has the keys of checks that the study lets fail, `references` the category of each covariate of
-    words that the others are compared with.
+    `priors` are by parameter: "alpha" is of the average customer, "gamma_alpha" of each coefficient of a covariate
+    as the fit works with it (numbers over their standard deviation), "alpha_group_sd" between groups; older files
+    have median and sd of log-normal ones as a pair. `allowed` has the keys of checks that the study lets fail,
+    `references` the category of each covariate of words that the others are compared with.
     """
 
     model: str
@@ -340,7 +355,7 @@ class FitRow:
     draws: int
     log_likelihood: float
     parameters: list[ParameterRow]
-    priors: dict[str, tuple[float, float]]
+    priors: dict[str, PriorRow | tuple[float, float]]
     checks: list[Check]
     notes: list[str] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)

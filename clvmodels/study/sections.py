@@ -2,8 +2,8 @@
 
 import math
 
-from clvmodels.foundation.priors import LogNormal
-from clvmodels.foundation.results import FitRow, ParameterRow
+from clvmodels.foundation.priors import HalfNormal, LogNormal, Normal, Prior
+from clvmodels.foundation.results import FitRow, ParameterRow, PriorRow
 from clvmodels.inference import Fit
 
 
@@ -19,11 +19,21 @@ def fit_row(fit: Fit, window: str) -> FitRow:
         draws=fit.n_draws,
         log_likelihood=fit.log_likelihood,
         parameters=[_parameter_row(str(name), summary.loc[name].to_dict(), fit) for name in summary.index],
-        priors={n: (prior.median, prior.sd) for n, prior in fit.priors.items() if isinstance(prior, LogNormal)},
+        priors={name: _prior_row(prior) for name, prior in fit.priors.items()},
         checks=list(fit.checks),
         notes=list(fit.notes),
         allowed=list(fit.allowed),
     )
+
+
+def _prior_row(prior: Prior) -> PriorRow:
+    match prior:
+        case LogNormal(median, sd):
+            return PriorRow("log_normal", median, sd)
+        case Normal(mean, sd):
+            return PriorRow("normal", mean, sd)
+        case HalfNormal(sd):
+            return PriorRow("half_normal", 0.0, sd)
 
 
 def _parameter_row(name: str, row: dict[str, float], fit: Fit) -> ParameterRow:

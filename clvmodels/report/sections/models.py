@@ -3,7 +3,8 @@
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -14,6 +15,7 @@ from clvmodels.foundation.results import (
     FitRow,
     ModelSection,
     ParameterRow,
+    PriorRow,
     SensitivityRow,
     StudyResults,
 )
@@ -25,6 +27,7 @@ COEFFICIENT = re.compile(r"gamma_(\w+)\[(.+)\]")  # gamma_alpha[age], gamma_alph
 CATEGORY = re.compile(r"(.+?)\[(.+)\]")
 OF_GROUP = re.compile(r"(\w+?)_by_(.+?)\[(.+)\]")  # alpha_by_country[Italy]
 BETWEEN = re.compile(r"(\w+)_group_sd")
+Priors = Mapping[str, PriorRow | tuple[float, float]]
 
 
 def models(source: Source, voice: Voice) -> dict[str, Any]:
@@ -47,7 +50,7 @@ def models(source: Source, voice: Voice) -> dict[str, Any]:
         "passed_count": voice.count(sum(check.passed for fit in section.fits for check in fit.checks)),
         "groups": [_group(fits, source.results, voice) for fits in _side_by_side(section.fits)],
         "correlation": _correlation(section, voice),
-        "sensitivity": _sensitivity(section.sensitivity, voice) if section.sensitivity else None,
+        "sensitivity": _sensitivity(section, voice) if section.sensitivity else None,
         "criteria": _criteria(section.criteria, voice) if section.criteria else None,
     }
 
@@ -138,7 +141,7 @@ def _group(fits: Sequence[FitRow], results: StudyResults, voice: Voice) -> dict[
 
 
 def _parameters(fits: Sequence[FitRow], label: str, voice: Voice) -> Table:
-    priors = next((fit.priors for fit in fits if fit.priors), {})
+    priors = _priors(fits)
     names = [parameter.name for parameter in fits[0].parameters if _is_of_base(parameter.name)]
     by_fit = [{parameter.name: parameter for parameter in fit.parameters} for fit in fits]
     body = [
@@ -167,13 +170,15 @@ def _is_of_base(name: str) -> bool:
 
 def _coefficients(fits: Sequence[FitRow], voice: Voice) -> Table | None:
     """Coefficients by covariate and parameter, for each fit, and the factor of the first fit; None without any."""
+    priors = _priors(fits)
     by_fit = [{row.name: row for row in fit.parameters} for fit in fits]
     body = tuple(
         (
-            _covariate(found[2], fits[0], voice),
+            _covariate(found[2], fits[0].references, voice),
             voice.words.name("models.acts_on", found[1]),
             *(_parameter(rows.get(name), voice) for rows in by_fit),
             _parameter(_factor(row), voice),
+            *_prior(priors, f"gamma_{found[1]}", voice),
         )
         for name, row in by_fit[0].items()
         if (found := COEFFICIENT.fullmatch(name))
@@ -181,16 +186,18 @@ def _coefficients(fits: Sequence[FitRow], voice: Voice) -> Table | None:
     methods = [voice.words.name("methods", fit.method) for fit in fits]
     heads = [voice.text("models.head_covariate"), voice.text("models.head_acts_on"), *methods]
     heads.append(voice.text("models.head_factor"))
+    if priors:
+        heads.append(voice.text("models.prior_coefficient"))
     return Table(voice.text("models.table_coefficients"), columns(*heads, words=2), body) if body else None
 
 
-def _covariate(name: str, fit: FitRow, voice: Voice) -> str:
+def _covariate(name: str, references: Mapping[str, str], voice: Voice) -> Markup:
     """What a coefficient compares: one more of a number, or a category with the reference."""
     category = CATEGORY.fullmatch(name)
-    if category and category[1] in fit.references:
-        reference = fit.references[category[1]]
-        return str(voice.say("models.category", covariate=category[1], category=category[2], reference=reference))
-    return str(voice.say("models.one_more", covariate=name))
+    if category and category[1] in references:
+        reference = references[category[1]]
+        return voice.say("models.category", covariate=category[1], category=category[2], reference=reference)
+    return voice.say("models.one_more", covariate=name)
 
 
 def _factor(row: ParameterRow) -> ParameterRow:
@@ -205,23 +212,26 @@ def _pooled(fit: FitRow, voice: Voice) -> list[Table]:
     rows = {row.name: row for row in fit.parameters}
     found = [(match, row) for name, row in rows.items() if (match := OF_GROUP.fullmatch(name))]
     return [
-        _groups_of(column, {(match[1], match[3]): row for match, row in found if match[2] == column}, rows, voice)
+        _groups_of(column, {(match[1], match[3]): row for match, row in found if match[2] == column}, fit, voice)
         for column in dict.fromkeys(match[2] for match, _ in found)
     ]
 
 
-def _groups_of(
-    column: str, values: dict[tuple[str, str], ParameterRow], rows: dict[str, ParameterRow], voice: Voice
-) -> Table:
+def _groups_of(column: str, values: dict[tuple[str, str], ParameterRow], fit: FitRow, voice: Voice) -> Table:
+    rows = {row.name: row for row in fit.parameters}
     parameters = list(dict.fromkeys(parameter for parameter, _ in values))
     labels = dict.fromkeys(label for _, label in values)
     body = [
         (label, *(_parameter(values.get((parameter, label)), voice) for parameter in parameters)) for label in labels
     ]
-    spread = [_parameter(rows.get(f"{parameter}_group_sd"), voice) for parameter in parameters]
+    between = [f"{parameter}_group_sd" for parameter in parameters]
+    last = [(voice.text("models.between_groups"), *(_parameter(rows.get(name), voice) for name in between))]
+    if fit.priors:
+        prior = (said for name in between for said in _prior(fit.priors, name, voice))
+        last.append((voice.text("models.between_groups_prior"), *prior))
     heads = (voice.words.name("models.grouped_by", column), *parameters)
-    label = str(voice.say("models.table_groups", column=heads[0]))
-    return Table(label, columns(*heads), (*body, (voice.text("models.between_groups"), *spread)))
+    label = voice.say("models.table_groups", column=heads[0])
+    return Table(label, columns(*heads), (*body, *last))
 
 
 def _parameter(row: ParameterRow | None, voice: Voice) -> str:
@@ -233,14 +243,20 @@ def _parameter(row: ParameterRow | None, voice: Voice) -> str:
     return f"{form(row.mean)} ({voice.numbers.span(row.q05, row.q95, form)})"
 
 
-def _prior(priors: dict[str, tuple[float, float]], name: str, voice: Voice) -> tuple[str, ...]:
+def _priors(fits: Sequence[FitRow]) -> Priors:
+    """The priors of the first fit that has any; fits of one group share theirs."""
+    return next((fit.priors for fit in fits if fit.priors), {})
+
+
+def _prior(priors: Priors, name: str, voice: Voice) -> tuple[str, ...]:
     if not priors:
         return ()
     if name not in priors:
         return (voice.numbers.decimal(None),)
-    median, sd = priors[name]
+    found = priors[name]
+    prior = found if isinstance(found, PriorRow) else PriorRow("log_normal", *found)
     form = voice.numbers.significant
-    return (str(voice.say("models.prior_value", median=form(median), sd=form(sd))),)
+    return (voice.say(f"models.prior_{prior.kind}", middle=form(prior.middle), sd=form(prior.sd)),)
 
 
 def _fewest_effective(fit: FitRow, voice: Voice) -> str:
@@ -277,18 +293,20 @@ def _correlation(section: ModelSection, voice: Voice) -> list[Markup]:
 # Does the prior decide, and how well is each customer predicted from the others?
 
 
-def _sensitivity(all_rows: Sequence[SensitivityRow], voice: Voice) -> dict[str, Any]:
+def _sensitivity(section: ModelSection, voice: Voice) -> dict[str, Any]:
     form = voice.numbers.significant
-    rows = [row for row in all_rows if not OF_GROUP.fullmatch(row.parameter)]  # groups lean on each other, as meant
+    # Groups lean on each other, as meant.
+    rows = [row for row in section.sensitivity if not OF_GROUP.fullmatch(row.parameter)]
+    of_row = partial(_in_words, fits=section.fits, voice=voice)
     said = {"prior_dominates": "models.sensitivity_prior", "prior_data_conflict": "models.sensitivity_conflict"}
     found = [
-        voice.say(said[row.diagnosis], parameter=row.parameter, model=voice.words.name("models_named", row.model))
+        voice.say(said[row.diagnosis], parameter=of_row(row), model=voice.words.name("models_named", row.model))
         for row in rows
         if row.diagnosis in said
     ]
     body = tuple(
         (
-            f"{voice.words.name('models_named', row.model)}: {row.parameter}",
+            voice.say("models.of_model", model=voice.words.name("models_named", row.model), parameter=of_row(row)),
             form(row.prior),
             form(row.likelihood),
             voice.words.name("models.diagnoses", row.diagnosis),
@@ -302,6 +320,21 @@ def _sensitivity(all_rows: Sequence[SensitivityRow], voice: Voice) -> dict[str, 
         "found": found or [voice.say("models.sensitivity_data")],
         "table": Table(voice.text("models.table_sensitivity"), columns(*heads), body, marked),
     }
+
+
+def _in_words(row: SensitivityRow, fits: Sequence[FitRow], voice: Voice) -> str:
+    """A parameter as the tables of the fits name it."""
+    if between := BETWEEN.fullmatch(row.parameter):
+        return voice.say("models.spread_of", parameter=between[1])
+    coefficient = COEFFICIENT.fullmatch(row.parameter)
+    if not coefficient:
+        return row.parameter
+    same = (fit.references for fit in fits if (fit.model, fit.window) == (row.model, row.window))
+    return voice.say(
+        "models.coefficient",
+        changes=voice.words.name("models.acts_on", coefficient[1]),
+        comparison=_covariate(coefficient[2], next(same, {}), voice),
+    )
 
 
 def _criteria(rows: Sequence[CriterionRow], voice: Voice) -> dict[str, Any]:
