@@ -14,13 +14,13 @@ MODELS = "tests/test_models_purchases.py tests/test_models_bg_nbd.py tests/test_
 # file, what is right, what is put in its place, the tests that must fail
 FAULTS = {
     "a constant of the likelihood is missing": (
-        "models/bg_nbd.py", "ops.gammaln(r + x) - ops.gammaln(r), r)  # A1", "ops.gammaln(r + x), r)  # A1", MODELS,
+        "models/bg_nbd.py", "ops.gammaln(r + x) - ops.gammaln(r) - x", "ops.gammaln(r + x) - x", MODELS,
     ),
     "x - 1 purchases in place of x": (
-        "models/bg_nbd.py", "- x.rows * log_age", "- (x.rows - 1) * log_age", MODELS,
+        "models/bg_nbd.py", "x.map(lambda x, r: r + x, r)", "x.map(lambda x, r: r + x - 1, r)", MODELS,
     ),
     "recency is off by a thousandth of a week": (
-        "models/bg_nbd.py", "ops.log(alpha + t_x), alpha)", "ops.log(alpha + t_x + 1e-3), alpha)", MODELS,
+        "models/bg_nbd.py", "ops.log1p(t_x / alpha), alpha)", "ops.log1p((t_x + 1e-3) / alpha), alpha)", MODELS,
     ),
     "the drop-out after the first purchase is off by one": (
         "models/bg_nbd.py",
@@ -36,11 +36,11 @@ FAULTS = {
         "foundation/quadrature.py", "NODES = 96", "NODES = 30", MODELS,
     ),
     "weights of the importance sample are turned over": (
-        "inference/laplace.py", "array_stats.psislw(-log_ratio)", "array_stats.psislw(log_ratio)",
+        "inference/laplace.py", "*smooth_weights(log_ratio)", "*smooth_weights(-log_ratio)",
         "tests/test_inference.py -k one_posterior",
     ),
     "the plain normal approximation is the posterior": (
-        "inference/laplace.py", "special.softmax(log_weights)", "np.full(len(eta), 1 / len(eta))",
+        "inference/laplace.py", "*smooth_weights(log_ratio)", "np.full(len(phi), 1 / len(phi)), 0.1",
         "tests/test_inference.py -k one_posterior",
     ),
     "counts of patterns are left out": (
