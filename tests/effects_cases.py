@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 import clvmodels as clv
+from clvmodels.foundation.events import purchase_columns, spend_columns
 from clvmodels.models import MODELS
 
 PURCHASES = {
@@ -37,15 +38,11 @@ def customers_of(frame, *, seed, model="bg_nbd", T=(20.0, 60.0), **parameters):
     age = rng.uniform(*T, size)
     own = {name: np.broadcast_to(parameters.get(name, value), size) for name, value in PURCHASES[model].items()}
     buyer, time = MODELS[model].simulate(rng, own, age)
-    frequency, recency = np.bincount(buyer, minlength=size), np.zeros(size)
-    np.maximum.at(recency, buyer, time)
+    repeats = purchase_columns(buyer, time, size)
     spend = {name: np.broadcast_to(parameters.get(name, value), size) for name, value in SPEND.items()}
-    frame = frame.assign(
-        frequency=frequency,
-        recency=recency,
-        T=age,
-        monetary_value=MODELS["gamma_gamma"].simulate(rng, spend, frequency.astype(np.float64)),
-    )
+    amounts = MODELS["gamma_gamma"].simulate(rng, spend, repeats["frequency"])
+    buyer = np.repeat(np.arange(size), repeats["frequency"].astype(int))
+    frame = frame.assign(T=age, **repeats, **spend_columns(buyer, amounts, size))
     covariates = [name for name in ("age", "channel") if name in frame]
     groups = [name for name in ("region", "channel") if name in frame]
     return clv.CustomerSummary.from_frame(frame, unit="week", covariates=covariates, groups=groups)

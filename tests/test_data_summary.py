@@ -18,7 +18,7 @@ from clvmodels.data import (
     read_transactions,
 )
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.records import Window
+from clvmodels.foundation.records import CustomerSummary, Window
 from clvmodels.foundation.units import DAYS_PER_UNIT
 
 START = dt.date(2024, 1, 1)
@@ -154,3 +154,44 @@ def test_patterns_grouped_in_the_engine_are_those_grouped_in_memory(cdnow_log, c
     np.testing.assert_array_equal(in_engine.n_customers, in_memory.n_customers)
     for name in ("frequency", "recency", "T"):
         np.testing.assert_array_equal(getattr(in_engine, name).rows, getattr(in_memory, name).rows)
+
+
+def test_means_of_logarithms_are_those_of_single_purchases():
+    """Against pandas on the log itself; ten decimals of each logarithm are kept, so that sums are exact."""
+    log = read_transactions("dataset:cdnow")
+    customers = customer_summary(log, Window(calibration_end="1997-09-30", unit="week"))
+    rows = log.table.to_pandas().sort_values(["customer_id", "date"])
+    rows = rows[rows["date"] <= "1997-09-30"]
+    rows["gap"] = rows.groupby("customer_id")["date"].diff().dt.days
+    repeats = rows[rows["gap"].notna()]
+    paid = repeats[repeats["amount"] > 0]
+    by_customer = np.log(paid["amount"]).groupby(paid["customer_id"])
+    for ours, theirs, error in (
+        (customers.log_interval, np.log(repeats["gap"] / 7).groupby(repeats["customer_id"]).mean(), 1e-9),
+        (customers.log_amount, by_customer.mean(), 1e-9),
+        (customers.log_amount_sd, by_customer.std(ddof=0), 1e-4),
+    ):
+        np.testing.assert_allclose(ours, theirs.reindex(customers.customer_id).to_numpy(), atol=error)
+    assert np.array_equal(customers.paid_purchases, by_customer.size().reindex(customers.customer_id, fill_value=0))
+
+
+def test_a_customer_without_a_repeat_is_valued_by_the_first_basket():
+    frame = pd.DataFrame(
+        {
+            "customer_id": ["one", "two", "free"],
+            "frequency": [0, 2, 1],
+            "recency": [0.0, 3.0, 2.0],
+            "T": [9.0, 9.0, 9.0],
+            "monetary_value": [np.nan, 8.0, 0.0],
+            "first_amount": [5.0, 70.0, 0.0],
+            "paid_purchases": [0, 2, 0],
+            "log_amount": [np.nan, 2.0, np.nan],
+        }
+    )
+    customers = CustomerSummary.from_frame(frame, unit="week")
+    assert customers.spend_purchases.tolist() == [1, 2, 0]
+    assert np.array_equal(customers.spend_mean, [5.0, 8.0, np.nan], equal_nan=True)
+    assert customers.log_spend_purchases.tolist() == [1, 2, 0]
+    assert np.array_equal(customers.log_spend_mean, [np.log(5.0), 2.0, np.nan], equal_nan=True)
+    with pytest.raises(DataError, match="no column log_interval"):
+        customers.column("log_interval")

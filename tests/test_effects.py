@@ -18,7 +18,7 @@ from clvmodels.inference.fitting import COEFFICIENT, GROUP_SD, data_scale
 from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
 from clvmodels.inference.optimise import find_mode, gradient
 from clvmodels.inference.parameters import customer_parameters
-from clvmodels.inference.target import Target, log_density, log_parameters, log_prior, total_log_likelihood
+from clvmodels.inference.target import Target, log_density, log_prior, total_log_likelihood, unknowns_by_cell
 from clvmodels.models import MODELS
 from tests.effects_cases import customers_of, traits
 
@@ -127,7 +127,7 @@ def test_the_graph_and_numpy_have_the_same_target_with_covariates_and_groups(nam
         levels = target.levels[parameter]
         stretched = phi.copy()
         stretched[levels] *= tau / target.typical_group_sd(parameter)
-        data = total_log_likelihood(target, log_parameters(target, stretched[None]))[0]
+        data = total_log_likelihood(target, unknowns_by_cell(target, stretched[None]))[0]
         prior = log_prior(target, phi[None])[0] + stats.halfnorm.logpdf(tau, scale=GROUP_SD.sd) + np.log(tau)
         z = np.linalg.solve(mode.root, phi - mode.phi)
         found = graph({"z": z, f"{parameter}_group_sd_log__": np.log(tau)})

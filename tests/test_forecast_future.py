@@ -68,7 +68,7 @@ def test_purchases_of_a_new_customer_have_the_published_distribution():
     counts = replayed(
         clv.predict(PURCHASES, new, quantity="purchases", horizon=52, seed=3, draws=100_000), "customers"
     )[0]
-    pmf = bg_nbd.purchase_pmf(BG_NBD_PAPER, np.arange(12), 52.0)
+    pmf = bg_nbd.FORMULAS.purchase_pmf(BG_NBD_PAPER, np.arange(12), 52.0)
     observed = np.append(np.bincount(counts.astype(int), minlength=12)[:12], (counts >= 12).sum())
     assert stats.chisquare(observed, np.append(pmf, 1 - pmf.sum()) * len(counts)).pvalue > 1e-3
 
@@ -252,7 +252,10 @@ def test_clv_of_every_draw_grows_with_the_horizon_and_falls_with_the_rate(fits, 
 
 def test_money_in_cents_gives_a_hundred_times_the_clv(customers):
     in_cents = clv.CustomerSummary.from_frame(
-        customers.to_pandas().assign(monetary_value=lambda f: f["monetary_value"] * 100), unit="week"
+        customers.to_pandas().assign(
+            monetary_value=lambda f: f["monetary_value"] * 100, first_amount=lambda f: f["first_amount"] * 100
+        ),
+        unit="week",
     )
     cents = clv.fit_at("gamma_gamma", {**GAMMA_GAMMA_PAPER, "v": 1544.0}, unit="week", currency="USD")
     arguments = {"horizon": 52, "annual_discount_rate": 0.1, "seed": 1, "draws": 50}

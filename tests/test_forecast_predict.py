@@ -60,7 +60,7 @@ def test_each_draw_is_the_formula_at_that_draws_parameters(fit, spend, quantity,
         if quantity == "expected_spend":
             expected = gamma_gamma.expected_spend(at_draw(of, s), CUSTOMERS.frequency, CUSTOMERS.monetary_value)
         else:
-            formula = getattr(bg_nbd, quantity)
+            formula = fit.model.formulas[quantity]
             expected = formula(at_draw(of, s), *HISTORY, *([] if horizon is None else [horizon]))
         np.testing.assert_allclose(values[:, s], expected, rtol=1e-12)
     np.testing.assert_allclose(forecast.mean, values.mean(axis=1), rtol=1e-12)
@@ -83,13 +83,13 @@ def test_row_order_and_subsets_do_not_move_an_expectation(fit):
 
 def with_if_alive(fit):
     """The fit of a model that says what to expect of a customer who is alive."""
-    quantities = {**fit.model.formulas, "purchases_if_alive": bg_nbd.purchases_if_alive}
-    return dataclasses.replace(fit, model=dataclasses.replace(fit.model, quantities=quantities))
+    assert "purchases_if_alive" in fit.model.formulas
+    return fit
 
 
 def without_if_alive(fit):
     quantities = {name: of for name, of in fit.model.formulas.items() if name != "purchases_if_alive"}
-    return dataclasses.replace(fit, model=dataclasses.replace(fit.model, quantities=quantities))
+    return dataclasses.replace(fit, model=dataclasses.replace(fit.model, formulas=quantities))
 
 
 def test_the_integral_may_be_shared_by_customers_of_one_frequency_and_age(fit):
@@ -153,11 +153,11 @@ def test_expected_clv_is_the_discounted_integral(horizon, alpha):
         # in w = log(1 + t / alpha) the integrand is smooth whatever alpha is
         def integrand(w, x=x, t_x=t_x, T=T):
             t = alpha * np.expm1(w)
-            ce = bg_nbd.expected_purchases(p, np.array([x]), np.array([t_x]), np.array([T]), t)[0]
+            ce = bg_nbd.FORMULAS.expected_purchases(p, np.array([x]), np.array([t_x]), np.array([T]), t)[0]
             return rate * np.exp(-rate * t) * ce * (t + alpha)
 
         inside, _ = integrate.quad(integrand, 0, np.log1p(horizon / alpha), epsrel=1e-10, limit=200)
-        whole = bg_nbd.expected_purchases(p, np.array([x]), np.array([t_x]), np.array([T]), horizon)[0]
+        whole = bg_nbd.FORMULAS.expected_purchases(p, np.array([x]), np.array([t_x]), np.array([T]), horizon)[0]
         expected = margin * amount[k] * (np.exp(-rate * horizon) * whole + inside)
         np.testing.assert_allclose(forecast.mean[k], expected, rtol=1e-6)
 

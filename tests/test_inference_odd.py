@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import clvmodels as clv
+from clvmodels.foundation.events import spend_columns
 from clvmodels.models import MODELS
 
 PURCHASES = [name for name, model in MODELS.items() if model.family == "purchases"]
@@ -103,7 +104,8 @@ def heavy_spend():
     """Mean spends with q = .6: their mean does not exist."""
     rng = np.random.default_rng(3)
     frequency = rng.integers(1, 5, 2_000).astype(float)
-    spend = MODELS["gamma_gamma"].simulate(rng, {"p": 4.0, "q": 0.6, "v": 5.0}, frequency)
+    amounts = MODELS["gamma_gamma"].simulate(rng, {"p": 4.0, "q": 0.6, "v": 5.0}, frequency)
+    spend = spend_columns(np.repeat(np.arange(2_000), frequency.astype(int)), amounts, 2_000)["monetary_value"]
     return customers(frequency, np.full(2_000, 5.0), np.full(2_000, 10.0), spend)
 
 

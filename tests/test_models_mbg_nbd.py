@@ -30,12 +30,14 @@ def test_lifetimes_agrees_on_every_customer(cdnow):
     theirs = other.conditional_probability_alive(x, t_x, T)
     assert mbg_nbd.p_alive(PARAMETERS, x, t_x, T) == pytest.approx(theirs, abs=1e-9)
     theirs = other.conditional_expected_number_of_purchases_up_to_time(39.0, x, t_x, T)
-    assert mbg_nbd.expected_purchases(PARAMETERS, x, t_x, T, 39.0) == pytest.approx(theirs, rel=1e-9)
+    assert mbg_nbd.FORMULAS.expected_purchases(PARAMETERS, x, t_x, T, 39.0) == pytest.approx(theirs, rel=1e-9)
 
 
 def test_the_nbd_forecasts_by_the_shrunken_rate():
     """(r + x) / (alpha + T): between the customer's own x / T and the base's r / alpha."""
     parameters = {"r": 0.5, "alpha": 10.0}
-    ours = nbd.expected_purchases(parameters, np.array([0.0, 5.0]), np.array([0.0, 20.0]), np.array([40.0, 40.0]), 10.0)
+    ours = nbd.FORMULAS.expected_purchases(
+        parameters, np.array([0.0, 5.0]), np.array([0.0, 20.0]), np.array([40.0, 40.0]), 10.0
+    )
     assert ours == pytest.approx([0.1, 1.1])
-    assert nbd.dert(parameters, np.float64(5), np.float64(20), np.float64(40), 0.01) == pytest.approx(11.0)
+    assert nbd.FORMULAS.dert(parameters, np.float64(5), np.float64(20), np.float64(40), 0.01) == pytest.approx(11.0)

@@ -9,6 +9,7 @@ from scipy import special, stats
 
 import clvmodels as clv
 from clvmodels.foundation import streams
+from clvmodels.foundation.whole import require_seed
 
 SIZE = 200_000
 
@@ -112,4 +113,4 @@ def test_customer_keys_are_blake2b_of_the_id_as_text():
 @pytest.mark.parametrize("seed", [None, -1, 2**64, 1.0, True, "1"])
 def test_a_seed_that_cannot_be_used_is_refused(seed):
     with pytest.raises(clv.DataError, match="seed"):
-        streams.require_seed(seed)
+        require_seed(seed)

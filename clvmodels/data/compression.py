@@ -13,11 +13,14 @@ from clvmodels.foundation.patterns import FloatArray, IntArray, Levels, Purchase
 from clvmodels.foundation.records import CustomerSummary
 
 
-def compress(customers: CustomerSummary, cell: IntArray | None = None) -> tuple[PurchasePatterns, IntArray]:
+def compress(
+    customers: CustomerSummary, cell: IntArray | None = None, reads: tuple[str, ...] = ()
+) -> tuple[PurchasePatterns, IntArray]:
     """Distinct (frequency, recency, T) with counts, and the pattern of each customer.
 
     Parameters
     ----------
+    reads : further columns that customers of one pattern share, such as "log_interval"
     cell : ndarray, shape (N,), whole numbers from 0: customers of different cells do not share a pattern
 
     Returns
@@ -26,15 +29,24 @@ def compress(customers: CustomerSummary, cell: IntArray | None = None) -> tuple[
     index : ndarray, shape (N,), customer n has pattern index[n]
     """
     columns = [Levels.of(column) for column in (customers.frequency, customers.recency, customers.T)]
+    further = {name: np.nan_to_num(customers.column(name)) for name in reads}
+    columns += [Levels.of(column) for column in further.values()]
     places, index, counts = _distinct(columns, customers.n_customers, cell)
-    frequency, recency, T = (_again(column, places) for column in columns)
-    return PurchasePatterns(frequency, recency, T, counts, customers.unit), index
+    frequency, recency, T = (_again(column, places) for column in columns[:3])
+    rows = {name: column[places] for name, column in further.items()}
+    return PurchasePatterns(frequency, recency, T, counts, customers.unit, **rows), index
 
 
 def compress_spend(
-    customers: CustomerSummary, cell: IntArray | None = None
+    customers: CustomerSummary, cell: IntArray | None = None, reads: tuple[str, ...] = ()
 ) -> tuple[SpendPatterns, IntArray, NDArray[np.bool_]]:
     """Distinct (frequency, monetary_value) of the customers with a repeat purchase and a known spend.
+
+    Parameters
+    ----------
+    reads : of "log_amount" and "log_amount_sd", those that customers of one pattern share too; frequency and
+        monetary_value are then of the paid purchases alone
+    cell : as in `compress`
 
     Returns
     -------
@@ -52,10 +64,16 @@ def compress_spend(
         raise DataError(
             "no customer has a repeat purchase with a known spend above 0: a spend model has nothing to learn from."
         )
-    columns = [Levels.of(customers.frequency[known]), Levels.of(customers.monetary_value[known])]
+    frequency, mean = customers.frequency[known], customers.monetary_value[known]
+    further = {name: customers.column(name)[known] for name in reads}
+    if reads:
+        paid = customers.column("paid_purchases")[known]
+        frequency, mean = paid, mean * (frequency / paid)
+    columns = [Levels.of(column) for column in (frequency, mean, *further.values())]
     weights = None if customers.n_customers is None else customers.n_customers[known]
     places, index, counts = _distinct(columns, weights, None if cell is None else cell[known])
-    patterns = SpendPatterns(_again(columns[0], places), columns[1].rows[places], counts, customers.currency)
+    rows = {name: column[places] for name, column in further.items()}
+    patterns = SpendPatterns(_again(columns[0], places), mean[places], counts, customers.currency, **rows)
     return patterns, index, known
 
 
@@ -67,7 +85,9 @@ def _distinct(
     Combinations are numbered in lexicographic order, so that the order of rows does not matter.
     """
     key = columns[0].index
-    for column in columns[1:]:
+    for place, column in enumerate(columns[1:]):
+        if place > 1:
+            _, key = np.unique(key, return_inverse=True)  # as below
         key = key * len(column.values) + column.index
     if cell is not None:
         _, key = np.unique(key, return_inverse=True)  # whole numbers below N, so that the next does not overflow

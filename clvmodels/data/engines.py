@@ -86,6 +86,11 @@ def total(amount: Any, where: Any = None) -> Any:
     return money(amount).sum(where=where).cast("float64").fill_null(0.0)
 
 
+def exact_log(value: Any) -> Any:
+    """The logarithm of a number above 0 to ten decimals, so that sums of it are exact."""
+    return money(value.cast("float64").ln())
+
+
 def day(date: dt.date) -> Any:
     """A calendar day as a literal of the engine."""
     return ibis.literal(date, type="date")

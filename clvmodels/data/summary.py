@@ -6,7 +6,7 @@ from typing import Any
 import ibis
 import numpy as np
 
-from clvmodels.data.engines import day, money, total
+from clvmodels.data.engines import day, exact_log, money, total
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, PurchasePatterns
 from clvmodels.foundation.records import (
@@ -66,11 +66,29 @@ def customer_summary(log: TransactionLog, window: Window, *, current_days: int =
         monetary_value=np.where((frequency > 0) & ~unpaid, repeat_amount / np.maximum(frequency, 1), np.nan),
         first_amount=first_amount,
         current_value=current * (DAYS_PER_YEAR / days_used),
+        **_logarithms(rows, frequency, per_unit),
         unit=window.unit,
         currency=log.currency,
         calibration_end=end,
         set_aside=_set_aside(customer_id[unpaid], repeat_amount[unpaid]) + _won_later(log, end),
     )
+
+
+def _logarithms(rows: Any, frequency: FloatArray, per_unit: float) -> dict[str, Any]:
+    """Means of logarithms of times between purchases and of amounts, from their sums."""
+    paid, intervals, amounts, squares = (
+        rows[name].to_numpy().astype(np.float64)
+        for name in ("paid_purchases", "log_days", "log_amounts", "squared_log_amounts")
+    )
+    with np.errstate(invalid="ignore"):  # NaN where there are none
+        log_amount = amounts / paid
+        variance = np.maximum(squares / paid - log_amount**2, 0.0)  # below 0 by rounding alone
+        return {
+            "log_interval": intervals / frequency - np.log(per_unit),
+            "paid_purchases": paid,
+            "log_amount": log_amount,
+            "log_amount_sd": np.sqrt(variance),
+        }
 
 
 def holdout_summary(log: TransactionLog, window: Window) -> HoldoutSummary:
@@ -122,26 +140,41 @@ def compress_log(log: TransactionLog, window: Window) -> PurchasePatterns:
 def customers_until(log: TransactionLog, end: dt.date, *, current_from: dt.date) -> Any:
     """A row a customer of what the log shows until a day; lengths of time in whole days.
 
-    Columns: customer_id, first, frequency, recency_days, T_days, repeat_amount, first_amount, current_amount.
+    Columns: customer_id, first, frequency, recency_days, T_days, repeat_amount, first_amount, current_amount, and
+    of the repeat purchases log_days (sum of log days since the purchase before), paid_purchases (those with an
+    amount above 0), log_amounts and squared_log_amounts (sums).
     """
     seen = log.table.filter(log.table.date <= day(end))
+    in_turn = ibis.window(group_by="customer_id", order_by="date")
+    before = seen.date.lag().over(in_turn)
+    seen = seen.mutate(days=seen.date.delta(before, unit="day"))
+    paid = (seen.amount > 0) & seen.days.notnull()
+    log_amount = exact_log(paid.ifelse(seen.amount, 1.0))
     by_customer = seen.group_by("customer_id").aggregate(
         first=seen.date.min(),
         last=seen.date.max(),
-        days=seen.count(),
+        occasions=seen.count(),
         spent=money(seen.amount).sum(),
         spent_first=money(seen.amount.argmin(seen.date)),
         current_amount=total(seen.amount, where=seen.date >= day(current_from)),
+        log_days=total(exact_log(seen.days.fill_null(1))),
+        paid_purchases=paid.sum(),
+        log_amounts=total(log_amount, where=paid),
+        squared_log_amounts=total(log_amount.cast("float64") ** 2, where=paid),
     )
     return by_customer.select(
         "customer_id",
         "first",
-        frequency=by_customer.days - 1,
+        frequency=by_customer.occasions - 1,
         recency_days=by_customer["last"].delta(by_customer["first"], unit="day"),
         T_days=ibis.literal(end).delta(by_customer["first"], unit="day"),
         repeat_amount=(by_customer.spent - by_customer.spent_first).cast("float64"),
         first_amount=by_customer.spent_first.cast("float64"),
         current_amount=by_customer.current_amount,
+        log_days=by_customer.log_days,
+        paid_purchases=by_customer.paid_purchases,
+        log_amounts=by_customer.log_amounts,
+        squared_log_amounts=by_customer.squared_log_amounts,
     )
 
 

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clvmodels.foundation.errors import DataError, FitError
+from clvmodels.foundation.events import purchase_columns, spend_columns
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.foundation.results import PredictiveCheckTable, ReplicatedRow
-from clvmodels.foundation.streams import require_seed
+from clvmodels.foundation.whole import require_count, require_seed
 from clvmodels.inference.likelihood import require_same_units
 from clvmodels.inference.parameters import CustomerParameters, customer_parameters
 from clvmodels.inference.result import Fit
@@ -106,8 +107,7 @@ def posterior_predictive_check(
 
 
 def _refuse(fit: Fit, customers: CustomerSummary, replicates: object) -> None:
-    if isinstance(replicates, bool) or not isinstance(replicates, int | np.integer) or replicates < FEWEST_REPLICATES:
-        raise DataError(f"replicates = {replicates!r}: expected a whole number from {FEWEST_REPLICATES} on.")
+    require_count("replicates", replicates, least=FEWEST_REPLICATES, error=DataError)
     if fit.model.simulate is None:
         raise FitError(f"{fit.model.name} has no story to replicate data with.")
     require_same_units(fit, customers)
@@ -185,9 +185,8 @@ def _replicated_histories(story: _Story, draw: int, rng: np.random.Generator) ->
         rows = slice(start, start + SLICE)
         age = story.seen[rows]
         buyer, time = story.tell(rng, draw, rows)
-        recency = np.zeros(len(age))
-        np.maximum.at(recency, buyer, time)
-        yield np.bincount(buyer, minlength=len(age)).astype(np.float64), recency, age
+        columns = purchase_columns(buyer, time, len(age))
+        yield columns["frequency"], columns["recency"], age
 
 
 def purchase_quantities(histories: Iterable[History]) -> FloatArray:
@@ -217,16 +216,18 @@ def _tally(frequency: FloatArray, recency: FloatArray, age: FloatArray) -> Float
 
 
 def _spend_replications(fit: Fit, customers: CustomerSummary) -> _Replications:
-    bought = _each(customers, customers.spend_purchases)
+    bought = _each(customers, customers.repeats_of_known_spend)
     if not (bought > 0).any():
         raise DataError("no customer has a repeat purchase with a known spend: there is no spend to replicate.")
     story, order = _story(fit, customers, bought, least=1.0)
     spend = _each(customers, customers.monetary_value)[order]
     classes = _classes(story.seen)
     keys = tuple(("spend", moment, group) for group in classes for moment in SPEND_MOMENTS)
+    buyer = np.repeat(np.arange(len(story.seen)), story.seen.astype(np.int64))
 
     def draw(rng: np.random.Generator, place: int) -> FloatArray:
-        return spend_quantities(story.tell(rng, place), classes)
+        amounts = story.tell(rng, place)
+        return spend_quantities(spend_columns(buyer, amounts, len(story.seen))["monetary_value"], classes)
 
     return _Replications(keys, spend_quantities(spend, classes), draw)
 

@@ -31,7 +31,7 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -39,14 +39,15 @@ from clvmodels.evaluation.ranks import chi_square_p, ecdf_p, rank_of_first
 from clvmodels.forecast import predict, simulate
 from clvmodels.foundation.effects import Effects
 from clvmodels.foundation.errors import DataError, FitError, StudyError
+from clvmodels.foundation.events import spend_columns
 from clvmodels.foundation.model import DataScale, Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
-from clvmodels.foundation.priors import LogNormal
+from clvmodels.foundation.priors import ParameterPrior, prior_from, prior_to_dict
 from clvmodels.foundation.records import CustomerSummary
-from clvmodels.foundation.streams import require_seed
+from clvmodels.foundation.whole import is_whole, require_count, require_seed
 from clvmodels.inference import fit
 from clvmodels.inference.diagnostics import ess
-from clvmodels.inference.fitting import is_whole, priors_for
+from clvmodels.inference.fitting import priors_for
 from clvmodels.inference.likelihood import fitted_patterns
 from clvmodels.inference.result import Fit, dataset_of
 from clvmodels.models import model_named
@@ -90,7 +91,7 @@ class Experiment:
     customers: int
     T: tuple[float, ...]
     horizon: float
-    priors: Mapping[str, LogNormal]
+    priors: Mapping[str, ParameterPrior]
     method: str
     draws: int
     seed: int
@@ -193,7 +194,7 @@ def silent(_: str) -> None:
     """Tell nobody."""
 
 
-def default_priors(model: str, *, T: Sequence[float] = AGES) -> dict[str, LogNormal]:
+def default_priors(model: str, *, T: Sequence[float] = AGES) -> dict[str, ParameterPrior]:
     """Priors for a calibration: the medians of the model's own at a fixed scale, and narrower.
 
     The scale is a third of the mean age and 30 units of money: it is not taken from data, as the default priors
@@ -205,7 +206,7 @@ def default_priors(model: str, *, T: Sequence[float] = AGES) -> dict[str, LogNor
         If the model is unknown or an age is not above 0.
     """
     scale = DataScale(time=float(np.mean(_ages(T))) / 3, money=MONEY)
-    return {p.name: LogNormal(p.default_prior(scale).median, PRIOR_SD) for p in model_named(model).parameters}
+    return {p.name: replace(p.default_prior(scale), sd=PRIOR_SD) for p in model_named(model).parameters}
 
 
 def run_sbc(
@@ -214,7 +215,7 @@ def run_sbc(
     simulations: int,
     customers: int,
     T: Sequence[float],
-    priors: Mapping[str, LogNormal],
+    priors: Mapping[str, ParameterPrior],
     method: str,
     seed: int,
     horizon: float = HORIZON,
@@ -309,7 +310,7 @@ def simulate_and_rank(experiment: Experiment, number: int, *, fit_model: FitMode
         If the data set cannot be fitted.
     """
     rng = np.random.default_rng([experiment.seed, number])
-    truth = {name: float(prior.median * np.exp(prior.sd * rng.normal())) for name, prior in experiment.priors.items()}
+    truth = model_named(experiment.model).drawn_from(experiment.priors, rng)
     try:
         customers = simulated_customers(experiment, truth, rng)
         fitted = _fit_to_rank(experiment, customers, int(rng.integers(2**32)), fit_model)
@@ -343,16 +344,17 @@ def simulated_customers(
     return _spenders(frequency, model.simulate(rng, truth, frequency))
 
 
-def _spenders(frequency: FloatArray, monetary_value: FloatArray) -> CustomerSummary:
-    """Customers of whom repeat purchases and their mean spend matter, and nothing else."""
+def _spenders(frequency: FloatArray, amounts: FloatArray) -> CustomerSummary:
+    """Customers of whom repeat purchases and their amounts matter, and nothing else."""
     size = len(frequency)
+    buyer = np.repeat(np.arange(size), frequency.astype(np.int64))
     age, unknown = np.full(size, max(AGES)), np.full(size, np.nan)
     return CustomerSummary(
         customer_id=np.array([str(i) for i in range(size)], dtype=object),
         frequency=frequency,
         recency=np.where(frequency > 0, age, 0.0),
         T=age,
-        monetary_value=monetary_value,
+        **spend_columns(buyer, amounts, size),
         first_amount=unknown,
         current_value=unknown,
         unit="week",
@@ -431,7 +433,7 @@ def _log_likelihood(fitted: Fit, customers: CustomerSummary) -> FloatArray:
 
 def _fixed_customer(model: Model, experiment: Experiment) -> CustomerSummary:
     """A customer who is the same in all simulations: three repeats, the last at .6 of the greatest age."""
-    one = _spenders(np.array([3.0]), np.array([MONEY]))
+    one = _spenders(np.array([3.0]), np.full(3, MONEY))
     if model.family == "spend":
         return one
     age = np.array([max(experiment.T)])
@@ -495,9 +497,7 @@ def _model_with_story(name: str, method: str) -> Model:
 
 
 def _count(name: str, value: int) -> int:
-    if not (is_whole(value) and value >= FEWEST[name]):
-        raise FitError(f"{name} = {value!r}: expected a whole number, {FEWEST[name]} or more.")
-    return int(value)
+    return require_count(name, value, least=FEWEST[name])
 
 
 def _length(name: str, value: float) -> float:
@@ -517,7 +517,7 @@ def _ages(T: Sequence[float]) -> tuple[float, ...]:
     return tuple(_length("T", age) for age in ages)
 
 
-def _priors(model: Model, given: Mapping[str, LogNormal]) -> dict[str, LogNormal]:
+def _priors(model: Model, given: Mapping[str, ParameterPrior]) -> dict[str, ParameterPrior]:
     """The priors given, one of each parameter."""
     priors = priors_for(model, DataScale(), Effects(), given)
     if set(given) != set(priors):
@@ -525,7 +525,7 @@ def _priors(model: Model, given: Mapping[str, LogNormal]) -> dict[str, LogNormal
             f"priors for {', '.join(given) or 'nothing'}: a calibration of {model.name} draws {', '.join(priors)}, "
             "each from its prior."
         )
-    return cast(dict[str, LogNormal], dict(given))  # those of parameters are, and priors_for has seen that
+    return {parameter.name: given[parameter.name] for parameter in model.parameters}
 
 
 def _ranks_file(experiment: Experiment, folder: Path) -> IO[bytes]:
@@ -552,7 +552,8 @@ def _ranks_file(experiment: Experiment, folder: Path) -> IO[bytes]:
 
 def _hold_setting(experiment: Experiment, path: Path, *, is_new: bool) -> None:
     """Write the setting if there is none, else see that it is the same."""
-    setting = (json.dumps(asdict(experiment), indent=1) + "\n").encode()
+    priors = {name: prior_to_dict(prior) for name, prior in experiment.priors.items()}
+    setting = (json.dumps({**asdict(experiment), "priors": priors}, indent=1) + "\n").encode()
     if not path.exists():
         if not is_new:
             raise StudyError(f"{path.parent / 'ranks.csv'} holds ranks, but {path} is missing: choose another folder.")
@@ -568,7 +569,7 @@ def _read_setting(path: Path) -> Experiment:
     content = path.read_bytes()
     try:
         setting = json.loads(content)
-        priors = {name: LogNormal(**prior) for name, prior in setting["priors"].items()}
+        priors = {name: prior_from(**prior) for name, prior in setting["priors"].items()}
         return Experiment(**{**setting, "T": tuple(setting["T"]), "priors": priors})
     except (ValueError, TypeError, KeyError, AttributeError):
         raise StudyError(f"{path} is empty or damaged: put back what it was, or choose another folder.") from None

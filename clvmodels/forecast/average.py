@@ -19,6 +19,7 @@ from clvmodels.forecast.draws import row_statistics
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import DrawBlock, Forecast
+from clvmodels.foundation.whole import require_seed
 
 SUM_TOLERANCE = 1e-6
 
@@ -46,8 +47,6 @@ def average_forecasts(forecasts: Mapping[str, Forecast], weights: Mapping[str, f
         in quantity, horizon, unit, currency, customers or number of draws; if one has no draws or is no
         forecast; or if the seed cannot be.
     """
-    from clvmodels.foundation.streams import require_seed  # imports numba: seconds
-
     rng = np.random.default_rng(require_seed(seed))
     _require_forecasts(forecasts)
     _require_weights(forecasts, weights)

@@ -5,7 +5,10 @@ import math
 import numpy as np
 
 from clvmodels.foundation.errors import DataError, FitError
+from clvmodels.foundation.model import Model
+from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.whole import require_count
 from clvmodels.inference.diagnostics import require_passed
 from clvmodels.inference.parameters import CustomerParameters, customer_parameters
 from clvmodels.inference.result import Fit
@@ -79,7 +82,7 @@ def joint_draws(
     available = min(sizes, default=1)
     if draws is None:
         draws = OUTCOME_DRAWS if outcomes and available == 1 else available
-    draws = _require_count(draws)
+    draws = require_count("draws", draws)
     if not outcomes and draws > available:
         raise FitError(f"draws = {draws}: the fit has {available}, and an expectation has no more than its parameters.")
     chosen = np.arange(draws) * available // draws
@@ -91,10 +94,9 @@ def joint_draws(
     return parameters, shape
 
 
-def _require_count(draws: object) -> int:
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-        raise FitError(f"draws = {draws!r}: expected a whole number above 0.")
-    return int(draws)
+def history_of(customers: CustomerSummary, model: Model) -> tuple[FloatArray, ...]:
+    """The columns that a model's formulas and kernel read, each shape (N,); what is not known stands as 0."""
+    return tuple(np.nan_to_num(customers.column(name)) for name in model.history)
 
 
 def method_name(*fits: Fit) -> str:

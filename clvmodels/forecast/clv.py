@@ -6,13 +6,10 @@ from clvmodels.forecast import checks
 from clvmodels.forecast.draws import DrawTable, forecasts_of
 from clvmodels.forecast.future import discount_rate, require_value_arguments, sample_value
 from clvmodels.forecast.predict import (
-    PURCHASE_HISTORY,
-    SPEND_HISTORY,
     History,
     distinct,
     evaluate,
     expected_purchases,
-    history_of,
     warn_if_infinite,
 )
 from clvmodels.foundation.errors import FitError
@@ -96,15 +93,18 @@ def expected_clv(
             raise FitError(f'{of.model.name} has no quantity "{quantity}", which expected_clv needs.')
     (parameters, spend_parameters), chains = checks.joint_draws((fit, spend), customers, draws, outcomes=False)
     cells = (parameters.cell.astype(np.float64), spend_parameters.cell.astype(np.float64))
-    columns, row_of = distinct((*cells, *history_of(customers, (*SPEND_HISTORY, *PURCHASE_HISTORY))))
+    columns, row_of = distinct(
+        (*cells, *checks.history_of(customers, spend.model), *checks.history_of(customers, fit.model))
+    )
     counts = np.bincount(row_of, weights=customers.n_customers).astype(np.float64)
     expected_spend = spend.model.formulas["expected_spend"]
 
     def make(rows: IntArray, at: slice) -> FloatArray:
-        cell, spend_cell, x_spend, m_x, x, t_x, T = (column[rows] for column in columns)
-        history = History.of(parameters, at, cell, x, t_x, T)
+        cell, spend_cell, *read = (column[rows] for column in columns)
+        basket, past = read[: len(spend.model.history)], read[len(spend.model.history) :]
+        history = History.of(parameters, at, cell, *past)
         purchases = discounted_purchases(fit, history, horizon=horizon, rate=rate)
-        amount = evaluate(expected_spend, spend, History.of(spend_parameters, at, spend_cell, x_spend, m_x))
+        amount = evaluate(expected_spend, spend, History.of(spend_parameters, at, spend_cell, *basket))
         # where nothing is bought, an infinite amount adds nothing
         value = np.multiply(amount, purchases, out=np.zeros_like(purchases), where=purchases > 0)
         return margin * value[None]
@@ -131,7 +131,7 @@ def discounted_purchases(fit: Fit, history: History, *, horizon: float, rate: fl
 
     Parameters
     ----------
-    history : rows of frequency, recency and T
+    history : rows of what the model reads of a customer
     """
     total: FloatArray = np.exp(-rate * horizon) * expected_purchases(fit, history, horizon=horizon)
     nodes, weights = gauss_legendre(TIME_NODES)

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from clvmodels.forecast import checks
 from clvmodels.forecast.draws import BLOCK, DrawTable, Make, forecasts_of, over_blocks
 from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
 from clvmodels.foundation.units import discount_per_unit as rate_per_unit
+from clvmodels.foundation.whole import require_seed
 from clvmodels.inference.likelihood import require_same_units
 from clvmodels.inference.parameters import CustomerParameters
 from clvmodels.inference.result import Fit
@@ -46,14 +48,14 @@ class _Walkers:
     order: IntArray
 
     @classmethod
-    def of(cls, customers: CustomerSummary) -> "_Walkers":
+    def of(cls, customers: CustomerSummary, model: Model) -> "_Walkers":
         from clvmodels.foundation.streams import customer_keys
 
         keys = customer_keys(customers.customer_id)
         order = np.argsort(keys, kind="stable")
         row_of = np.empty_like(order)
         row_of[order] = np.arange(len(order))
-        history = np.column_stack([customers.frequency, customers.recency, customers.T])[order]
+        history = np.column_stack(checks.history_of(customers, model))[order]
         return cls(keys[order], np.ascontiguousarray(history), row_of, order)
 
 
@@ -164,7 +166,7 @@ def sample_purchases(
     """
     seed = _require_purchase_arguments(fit, customers, horizon, seed)
     (parameters,), chains = checks.joint_draws((fit,), customers, draws, outcomes=True)
-    walkers = _Walkers.of(customers)
+    walkers = _Walkers.of(customers, fit.model)
     from clvmodels.forecast.kernels import draw_purchases
     from clvmodels.foundation.streams import stream_memory
 
@@ -201,7 +203,7 @@ def purchases_by_period(
     seed = _require_purchase_arguments(fit, customers, float(ends[-1]), seed)
     (parameters,), (chains, per_chain) = checks.joint_draws((fit,), customers, draws, outcomes=True)
     n_draws = chains * per_chain
-    walkers = _Walkers.of(customers)
+    walkers = _Walkers.of(customers, fit.model)
     from clvmodels.forecast.kernels import count_by_period
     from clvmodels.foundation.streams import stream_memory
 
@@ -254,9 +256,9 @@ def _value_table(
     """The table of those outcomes that are kept, and the name of the method."""
     require_value_arguments(fit, spend, customers, margin)
     seed = _require_purchase_arguments(fit, customers, horizon, seed)
-    spend_history = np.column_stack([customers.spend_purchases, np.nan_to_num(customers.monetary_value)])
+    spend_history = np.column_stack(checks.history_of(customers, spend.model))
     (parameters, spend_parameters), chains = checks.joint_draws((fit, spend), customers, draws, outcomes=True)
-    walkers = _Walkers.of(customers)
+    walkers = _Walkers.of(customers, fit.model)
     spend_history = np.ascontiguousarray(spend_history[walkers.order])
     draw = _future_drawer(kernel_of(fit.model), kernel_of(spend.model))
 
@@ -300,8 +302,6 @@ def _table(make: Make, walkers: _Walkers, chains: tuple[int, int]) -> DrawTable:
 
 def _require_purchase_arguments(fit: Fit, customers: CustomerSummary, horizon: float, seed: int) -> int:
     """The seed, once what every predictive forecast needs has been checked."""
-    from clvmodels.foundation.streams import require_seed
-
     checks.require_family(fit, "purchases", "the first argument")
     require_same_units(fit, customers)
     checks.require_single_customers(customers)

@@ -12,28 +12,13 @@ from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Formula
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
+from clvmodels.foundation.whole import require_seed
 from clvmodels.inference.likelihood import require_same_units
 from clvmodels.inference.parameters import CustomerParameters
 from clvmodels.inference.result import Fit
 
 SLICE_CELLS = 2**14  # customers x draws that a formula sees at once: some 15 MB with 111 quadrature nodes
-PURCHASE_HISTORY = ("frequency", "recency", "T")
-SPEND_HISTORY = ("spend_purchases", "monetary_value")
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """What a formula reads of a customer, and whether it looks ahead over a horizon."""
-
-    history: tuple[str, ...]
-    looks_ahead: bool
-
-
-EXPECTATIONS: dict[str, Expectation] = {
-    "p_alive": Expectation(PURCHASE_HISTORY, looks_ahead=False),
-    "expected_purchases": Expectation(PURCHASE_HISTORY, looks_ahead=True),
-    "expected_spend": Expectation(SPEND_HISTORY, looks_ahead=False),
-}
+LOOKS_AHEAD = ("expected_purchases",)  # over a horizon
 
 
 def predict(
@@ -77,8 +62,6 @@ def predict(
         raise FitError(f'{fit.model.name} has no quantity "{quantity}": expected one of {", ".join(offered)}.')
     require_same_units(fit, customers)
     if quantity == "purchases":
-        from clvmodels.foundation.streams import require_seed
-
         horizon = checks.require_horizon(horizon, quantity)
         return sample_purchases(fit, customers, horizon=horizon, seed=require_seed(seed), draws=draws)
     if seed is not None:
@@ -88,13 +71,12 @@ def predict(
 
 def _expect(fit: Fit, customers: CustomerSummary, quantity: str, horizon: float | None, draws: int | None) -> Forecast:
     """Posterior of an expectation, worked out once for customers alike."""
-    needs = EXPECTATIONS[quantity]
-    if needs.looks_ahead:
+    if quantity in LOOKS_AHEAD:
         horizon = checks.require_horizon(horizon, quantity)
     elif horizon is not None:
         raise DataError(f"{quantity} does not look ahead: leave out horizon.")
     (parameters,), chains = checks.joint_draws((fit,), customers, draws, outcomes=False)
-    columns, row_of = distinct((parameters.cell.astype(np.float64), *history_of(customers, needs.history)))
+    columns, row_of = distinct((parameters.cell.astype(np.float64), *checks.history_of(customers, fit.model)))
     counts = np.bincount(row_of, weights=customers.n_customers).astype(np.float64)
 
     def make(rows: IntArray, at: slice) -> FloatArray:
@@ -112,11 +94,6 @@ def _expect(fit: Fit, customers: CustomerSummary, quantity: str, horizon: float 
     )[0]
     warn_if_infinite(forecast)
     return forecast
-
-
-def history_of(customers: CustomerSummary, names: tuple[str, ...]) -> tuple[FloatArray, ...]:
-    """The columns that a formula reads; a spend that is not known stands as 0."""
-    return tuple(np.nan_to_num(getattr(customers, name)) for name in names)
 
 
 def distinct(columns: tuple[FloatArray, ...]) -> tuple[tuple[FloatArray, ...], IntArray]:
@@ -175,12 +152,12 @@ def expected_purchases(fit: Fit, history: History, *, horizon: float) -> FloatAr
 
     Parameters
     ----------
-    history : rows of frequency, recency and T
+    history : rows of what the model reads of a customer
     """
     formulas = fit.model.formulas
     if "purchases_if_alive" not in formulas:
         return evaluate(formulas["expected_purchases"], fit, history, horizon)
-    x, _, T = history.columns
+    x, _, T, *_ = history.columns
     ages, age_of = distinct((history.cell.astype(np.float64), x, T))
     of_ages = History.of(history.parameters, history.draws, *ages)
     if_alive = evaluate(formulas["purchases_if_alive"], fit, of_ages, horizon)

@@ -8,12 +8,14 @@ import numpy as np
 
 from clvmodels.foundation.effects import Effects, cells_of
 from clvmodels.foundation.errors import DataError, FitError
+from clvmodels.foundation.events import purchase_columns, spend_columns
 from clvmodels.foundation.model import Draws, Model
 from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.foundation.patterns import FloatArray, PurchasePatterns
-from clvmodels.foundation.priors import LogNormal
+from clvmodels.foundation.priors import ParameterPrior
 from clvmodels.foundation.records import CustomerSummary
-from clvmodels.inference.fitting import data_scale, is_whole, priors_for
+from clvmodels.foundation.whole import require_count, require_seed
+from clvmodels.inference.fitting import data_scale, priors_for
 from clvmodels.inference.likelihood import has_spend, patterns_of
 from clvmodels.models import model_named
 
@@ -46,7 +48,7 @@ class PriorPredictive:
     """
 
     model: str
-    priors: Mapping[str, LogNormal]
+    priors: Mapping[str, ParameterPrior]
     parameters: Mapping[str, FloatArray]
     quantities: Mapping[str, FloatArray]
     observed: Mapping[str, float]
@@ -80,7 +82,7 @@ def prior_predictive(
     *,
     draws: int,
     seed: int,
-    priors: Mapping[str, LogNormal] | None = None,
+    priors: Mapping[str, ParameterPrior] | None = None,
 ) -> PriorPredictive:
     """What the prior believes of customers like these, before it sees what they did.
 
@@ -105,7 +107,7 @@ def prior_predictive(
     Raises
     ------
     FitError
-        If the model has no story, a prior is of no parameter of it or no LogNormal, or draws or seed cannot be.
+        If the model has no story, a prior is of no parameter of it or not of its kind, or draws or seed cannot be.
     DataError
         If the customers have no repeat purchase (of known spend), so that default priors have no scale.
 
@@ -122,7 +124,7 @@ def prior_predictive(
     parameters, data = [], []
     for s in range(draws):
         rng = np.random.default_rng([seed, s])
-        theta = {name: float(prior.median * np.exp(prior.sd * rng.normal())) for name, prior in chosen.items()}
+        theta = record.drawn_from(chosen, rng)
         parameters.append(theta)
         data.append(QUANTITIES[record.family](*_simulated(record, rng, theta, history)))
     observed = QUANTITIES[record.family](*history)
@@ -141,8 +143,8 @@ def prior_predictive(
 def _refuse(model: Model, customers: CustomerSummary, draws: int, seed: int) -> None:
     if model.simulate is None or model.family not in QUANTITIES:
         raise FitError(f"{model.name} has no story to simulate purchases or spend from.")
-    if not (is_whole(draws) and draws >= 1 and is_whole(seed) and 0 <= seed < 2**64):
-        raise FitError(f"draws = {draws!r}, seed = {seed!r}: expected draws >= 1 and a seed from 0 to 2^64 - 1.")
+    require_count("draws", draws)
+    require_seed(seed, error=FitError)
     known = customers.frequency > 0 if model.family == "purchases" else has_spend(customers)
     if not known.any():
         raise DataError(
@@ -151,10 +153,10 @@ def _refuse(model: Model, customers: CustomerSummary, draws: int, seed: int) -> 
         )
 
 
-def _priors(model: Model, customers: CustomerSummary, given: Mapping[str, LogNormal]) -> dict[str, LogNormal]:
+def _priors(model: Model, customers: CustomerSummary, given: Mapping[str, ParameterPrior]) -> dict[str, ParameterPrior]:
     """The priors of a fit to these customers: those given, else the defaults at the data's scale."""
     scale = data_scale(patterns_of(model, customers, cells_of(Effects(), customers))[0])
-    return cast(dict[str, LogNormal], priors_for(model, scale, Effects(), given))  # of parameters all are
+    return cast(dict[str, ParameterPrior], priors_for(model, scale, Effects(), given))  # of parameters all are
 
 
 def _history(model: Model, customers: CustomerSummary, rng: np.random.Generator) -> tuple[FloatArray, ...]:
@@ -177,8 +179,9 @@ def _simulated(
     assert model.simulate is not None
     if model.family == "purchases":
         return _purchases(model, rng, theta, history[2])
+    buyer = np.repeat(np.arange(len(history[0])), history[0].astype(np.int64))
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        spend = model.simulate(rng, theta, history[0])
+        spend = spend_columns(buyer, model.simulate(rng, theta, history[0]), len(history[0]))["monetary_value"]
     return history[0], np.where(np.isnan(spend), np.inf, spend)  # beyond what a float holds, and counted
 
 
@@ -199,9 +202,8 @@ def _story(model: Model, rng: np.random.Generator, theta: Draws, end: FloatArray
     assert model.simulate is not None
     with np.errstate(divide="ignore", over="ignore"):  # a rate next to 0 never buys
         buyer, time = model.simulate(rng, theta, end)
-    recency = np.zeros(len(end))
-    np.maximum.at(recency, buyer, time)
-    return np.bincount(buyer, minlength=len(end)).astype(np.float64), recency
+    columns = purchase_columns(buyer, time, len(end))
+    return columns["frequency"], columns["recency"]
 
 
 def _none(model: Model, theta: Draws, T: FloatArray) -> FloatArray:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.events import purchase_columns, spend_columns
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, IdArray
-from clvmodels.inference.result import require_positive
+from clvmodels.inference.result import require_values
 from clvmodels.models import model_named
 
 if TYPE_CHECKING:  # slow to import and only named here
@@ -52,7 +53,7 @@ def simulate(
     record = model_named(model)
     if record.family != "purchases" or record.simulate is None:
         raise FitError(f"{model} does not tell when customers buy: simulate a purchase model and give spend=... .")
-    values = require_positive(dict(parameters), record)
+    values = require_values(dict(parameters), record)
     age = np.broadcast_to(np.asarray(T, dtype=np.float64), (size,))
     ahead = float(age.mean()) if horizon is None else float(horizon)
     if size < 1 or not np.all(np.isfinite(age) & (age >= 0)) or not (np.isfinite(ahead) and ahead > 0):
@@ -70,7 +71,7 @@ def _amounts(
     if spend is None:
         return np.full(size, np.nan), np.full(len(buyer), np.nan)
     gamma_gamma: Model = model_named("gamma_gamma")
-    values = require_positive(dict(spend), gamma_gamma)
+    values = require_values(dict(spend), gamma_gamma)
     nu = rng.gamma(values["q"], 1 / values["v"], size)
     return rng.gamma(values["p"], 1 / nu), rng.gamma(values["p"], 1 / nu[buyer])
 
@@ -89,16 +90,13 @@ def _observed(
     currency: str,
 ) -> CustomerSummary:
     seen = time <= age[buyer]
-    frequency = np.bincount(buyer[seen], minlength=len(age)).astype(np.float64)
-    recency = np.zeros(len(age))
-    np.maximum.at(recency, buyer[seen], time[seen])
-    spent = np.bincount(buyer[seen], weights=amounts[1][seen], minlength=len(age))
+    known = not np.isnan(amounts[0]).any()
+    spend = spend_columns(buyer[seen], amounts[1][seen], len(age)) if known else {"monetary_value": amounts[0]}
     return CustomerSummary(
         customer_id=_ids(len(age)),
-        frequency=frequency,
-        recency=recency,
         T=age.copy(),
-        monetary_value=np.where(frequency > 0, spent / np.maximum(frequency, 1.0), np.nan),
+        **purchase_columns(buyer[seen], time[seen], len(age)),
+        **spend,
         first_amount=amounts[0],
         current_value=np.full(len(age), np.nan),
         unit=unit,

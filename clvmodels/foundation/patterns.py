@@ -111,6 +111,7 @@ class PurchasePatterns:
     frequency, recency, T : Levels over K patterns, in purchases and units of time
     n_customers : ndarray, shape (K,), customers with that pattern
     unit : unit of time
+    log_interval : ndarray, shape (K,), mean log time between purchases, 0 at frequency 0; for models that read it
     """
 
     frequency: Levels
@@ -118,6 +119,7 @@ class PurchasePatterns:
     T: Levels
     n_customers: FloatArray
     unit: str
+    log_interval: FloatArray | None = None
 
     @classmethod
     def of(
@@ -133,7 +135,8 @@ class PurchasePatterns:
     def take(self, rows: slice) -> "PurchasePatterns":
         """Some of the patterns, with the distinct values that they hold."""
         x, t_x, T = (Levels.of(column.rows[rows]) for column in (self.frequency, self.recency, self.T))
-        return PurchasePatterns(x, t_x, T, self.n_customers[rows], self.unit)
+        log_interval = None if self.log_interval is None else self.log_interval[rows]
+        return PurchasePatterns(x, t_x, T, self.n_customers[rows], self.unit, log_interval)
 
 
 @dataclass(frozen=True)
@@ -146,21 +149,25 @@ class SpendPatterns:
     monetary_value : ndarray, shape (K,), mean spend a purchase, above 0, in currency
     n_customers : ndarray, shape (K,)
     currency : code, such as "USD"
+    log_amount, log_amount_sd : ndarrays, shape (K,), mean and standard deviation of the purchases' log amounts,
+        for models that read them; then frequency and monetary_value are of the paid purchases alone
     """
 
     frequency: Levels
     monetary_value: FloatArray
     n_customers: FloatArray
     currency: str
+    log_amount: FloatArray | None = None
+    log_amount_sd: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.n_customers)
 
     def take(self, rows: slice) -> "SpendPatterns":
         """Some of the patterns, with the distinct values that they hold."""
-        return SpendPatterns(
-            Levels.of(self.frequency.rows[rows]), self.monetary_value[rows], self.n_customers[rows], self.currency
-        )
+        logs = [None if column is None else column[rows] for column in (self.log_amount, self.log_amount_sd)]
+        frequency = Levels.of(self.frequency.rows[rows])
+        return SpendPatterns(frequency, self.monetary_value[rows], self.n_customers[rows], self.currency, *logs)
 
 
 Patterns = PurchasePatterns | SpendPatterns

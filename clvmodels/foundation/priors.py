@@ -1,7 +1,8 @@
 """Prior distributions as records."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from clvmodels.foundation.errors import FitError
 
@@ -26,7 +27,7 @@ class LogNormal:
 
 @dataclass(frozen=True)
 class Normal:
-    """A coefficient of a standardised covariate: normal, with its mean and standard deviation."""
+    """A parameter of any sign, such as a coefficient of a standardised covariate: normal, by mean and sd."""
 
     mean: float
     sd: float
@@ -38,7 +39,28 @@ class Normal:
 
     @property
     def normal(self) -> tuple[float, float]:
-        """Mean and standard deviation of the coefficient."""
+        """Mean and standard deviation of the parameter."""
+        return self.mean, self.sd
+
+
+@dataclass(frozen=True)
+class FisherNormal:
+    """A correlation rho whose log((1 + rho) / (1 - rho)), twice Fisher's z, is normal.
+
+    With mean 0 and sd 1.5 nearly every correlation is as likely as another.
+    """
+
+    mean: float
+    sd: float
+
+    def __post_init__(self) -> None:
+        if not _is_finite(self.mean):
+            raise FitError(f"FisherNormal(mean={self.mean!r}): expected a finite number.")
+        _require_positive("FisherNormal", sd=self.sd)
+
+    @property
+    def normal(self) -> tuple[float, float]:
+        """Mean and standard deviation of log((1 + rho) / (1 - rho))."""
         return self.mean, self.sd
 
 
@@ -52,7 +74,19 @@ class HalfNormal:
         _require_positive("HalfNormal", sd=self.sd)
 
 
-Prior = LogNormal | Normal | HalfNormal
+ParameterPrior = LogNormal | Normal | FisherNormal  # normal in what the inference works with
+Prior = ParameterPrior | HalfNormal
+
+
+def prior_to_dict(prior: Prior) -> dict[str, str | float]:
+    """A prior as its kind and its numbers, for a file."""
+    return {"kind": type(prior).__name__, **asdict(prior)}
+
+
+def prior_from(kind: str, **values: float) -> Any:
+    """The prior that `prior_to_dict` wrote."""
+    kinds: tuple[type[Prior], ...] = (LogNormal, Normal, FisherNormal, HalfNormal)
+    return {prior.__name__: prior for prior in kinds}[kind](**values)
 
 
 def _require_positive(prior: str, **values: float) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # both are slow to import and only named here
     import xarray as xr
 
 IdArray = NDArray[np.object_]
+OPTIONAL_COLUMNS = ("n_customers", "log_interval", "paid_purchases", "log_amount", "log_amount_sd")
 
 
 def as_date(value: str | dt.date, name: str) -> dt.date:
@@ -148,6 +149,11 @@ class CustomerSummary:
     first_amount : ndarray, shape (N,), spend of the first purchase day; NaN where not known
     current_value : ndarray, shape (N,), spend of the most recent period at a yearly rate; NaN where not known
     n_customers : ndarray, shape (N,) of counts where a row stands for several customers, else None
+    log_interval : ndarray, shape (N,), mean of log(time between two purchases that follow each other), time in
+        units; NaN at frequency 0. Not every model reads it: None where it is not known
+    paid_purchases, log_amount, log_amount_sd : ndarrays, shape (N,), of the repeat purchases with an amount above
+        0: how many, and mean and standard deviation (divided by their number) of log(amount), NaN where there are
+        none; None where they are not known
     unit : unit of time
     currency : code, such as "USD"
     calibration_end : last day seen, or None where the caller brought frequency, recency and T
@@ -166,6 +172,10 @@ class CustomerSummary:
     unit: str
     currency: str
     n_customers: FloatArray | None = None
+    log_interval: FloatArray | None = None
+    paid_purchases: FloatArray | None = None
+    log_amount: FloatArray | None = None
+    log_amount_sd: FloatArray | None = None
     calibration_end: dt.date | None = None
     covariates: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     groups: Mapping[str, IdArray] = field(default_factory=dict)
@@ -191,6 +201,7 @@ class CustomerSummary:
         known = (x > 0) & ~np.isnan(self.monetary_value)
         bad = known & ~(np.isfinite(self.monetary_value) & (self.monetary_value > 0))
         _refuse_where(bad, ids, "monetary_value is not above 0", "It is the mean spend of the repeat purchases.")
+        self._check_logs()
         if self.n_customers is not None:
             counts = self.n_customers
             bad = ~(np.isfinite(counts) & (counts >= 1) & (counts == np.floor(counts)))
@@ -199,6 +210,24 @@ class CustomerSummary:
             names, rows = np.unique(ids.astype(str), return_counts=True)
             most = int(np.argmax(rows))
             raise DataError(f"customer_id {names[most]} is in {rows[most]} rows: one row a customer is expected.")
+
+    def _check_logs(self) -> None:
+        """Refuse means of logarithms where they are not known, though there are purchases."""
+        if self.paid_purchases is not None:
+            paid, ids = self.paid_purchases, self.customer_id
+            bad = ~((paid >= 0) & (paid == np.floor(paid)) & (paid <= self.frequency))
+            _refuse_where(bad, ids, "paid_purchases is not whole or above frequency", "It counts repeats above 0.")
+            bad = (paid == 0) & (self.frequency > 0) & ~np.isnan(self.monetary_value)
+            _refuse_where(bad, ids, "paid_purchases is 0 with a monetary_value", "Their mean spend is above 0.")
+        for name, count, what in (
+            ("log_interval", "frequency", "It is the mean log time between purchases."),
+            ("log_amount", "paid_purchases", "It is the mean log amount of the paid repeat purchases."),
+            ("log_amount_sd", "paid_purchases", "It is the standard deviation of their log amounts."),
+        ):
+            values, counts = getattr(self, name), getattr(self, count)
+            if values is not None and counts is not None:
+                bad = (counts > 0) & ~np.isfinite(values)
+                _refuse_where(bad, self.customer_id, f"{name} is missing or not finite with purchases", what)
 
     def __len__(self) -> int:
         return len(self.customer_id)
@@ -215,9 +244,9 @@ class CustomerSummary:
     ) -> "CustomerSummary":
         """A summary from a frame with customer_id (or the index), frequency, recency, T, and optional columns.
 
-        Optional are monetary_value, first_amount, current_value and n_customers, and the columns named as
-        covariates or groups. The input is not changed. A monetary_value of 0 is read as not known;
-        customers with repeats that have it are listed in `set_aside`.
+        Optional are monetary_value, first_amount, current_value, n_customers, log_interval, paid_purchases,
+        log_amount and log_amount_sd, and the columns named as covariates or groups. The input is not changed. A
+        monetary_value of 0 is read as not known; customers with repeats that have it are listed in `set_aside`.
 
         Raises
         ------
@@ -246,6 +275,7 @@ class CustomerSummary:
         free = (frequency > 0) & (monetary_value == 0)
         monetary_value = np.where(monetary_value == 0, np.nan, monetary_value)
         sample = tuple(str(value) for value in ids[free][:5])
+        known: dict[str, Any] = {name: column(name) for name in OPTIONAL_COLUMNS if name in frame.columns}
         return cls(
             customer_id=np.array([str(value) for value in ids], dtype=object),
             frequency=frequency,
@@ -254,7 +284,7 @@ class CustomerSummary:
             monetary_value=monetary_value,
             first_amount=column("first_amount"),
             current_value=column("current_value"),
-            n_customers=column("n_customers") if "n_customers" in frame.columns else None,
+            **known,
             unit=unit,
             currency=currency,
             covariates=_columns(frame, covariates),
@@ -302,21 +332,93 @@ class CustomerSummary:
         names = ["customer_id", "frequency", "recency", "T", "monetary_value", "first_amount", "current_value"]
         frame = pd.DataFrame({name: getattr(self, name) for name in names})
         frame["frequency"] = frame["frequency"].astype("int64")
+        for name, values in self._logs.items():
+            if values is not None:
+                frame[name] = values
         if self.n_customers is not None:
             frame["n_customers"] = self.n_customers.astype("int64")
         return frame
 
-    @property
-    def spend_purchases(self) -> FloatArray:
-        """Repeat purchases that a mean spend is known of, shape (N,): the frequency, or 0.
-
-        It is 0 for customers set aside because their repeat purchases were all free: of what they will
-        spend, no more is known than of a customer without repeats.
+    def column(self, name: str) -> FloatArray:
+        """A column that a model reads, shape (N,).
 
         Raises
         ------
         DataError
-            If other customers have repeats without a monetary_value.
+            If the summary does not have it.
+        """
+        values = getattr(self, name)
+        if values is None:
+            raise DataError(
+                f"the customers have no column {name}, which this model reads: customer_summary(log, window) gives it, "
+                "and CustomerSummary.from_frame takes it."
+            )
+        return np.asarray(values)
+
+    def as_newcomers(self, n_customers: FloatArray) -> "CustomerSummary":
+        """Customers with the same covariates and groups of whom nothing is known yet: at their first purchase.
+
+        Parameters
+        ----------
+        n_customers : ndarray, shape (N,), how many each row stands for
+        """
+        none, unknown = np.zeros(len(self)), np.full(len(self), np.nan)
+        known = [name for name, values in self._logs.items() if values is not None]
+        logs: dict[str, Any] = {name: none if name == "paid_purchases" else unknown for name in known}
+        return replace(
+            self,
+            frequency=none,
+            recency=none,
+            T=none,
+            monetary_value=unknown,
+            first_amount=unknown,
+            current_value=unknown,
+            n_customers=n_customers,
+            set_aside=(),
+            **logs,
+        )
+
+    @property
+    def _logs(self) -> dict[str, Any]:
+        """The columns that only some models read."""
+        return {name: getattr(self, name) for name in OPTIONAL_COLUMNS if name != "n_customers"}
+
+    @property
+    def spend_purchases(self) -> FloatArray:
+        """Purchases that `spend_mean` is the mean of, shape (N,): the repeats, else the first one, else 0.
+
+        A customer without a paid repeat is valued with what the first basket says, where its amount is known
+        and above 0.
+        """
+        repeats = self.repeats_of_known_spend
+        return np.where((repeats == 0) & (self.first_amount > 0), 1.0, repeats)
+
+    @property
+    def spend_mean(self) -> FloatArray:
+        """Mean spend of the `spend_purchases`, shape (N,), in currency; NaN where there are none."""
+        first = np.where(self.first_amount > 0, self.first_amount, np.nan)
+        return np.where(self.repeats_of_known_spend > 0, self.monetary_value, first)
+
+    @property
+    def log_spend_purchases(self) -> FloatArray:
+        """Paid purchases that `log_spend_mean` is the mean of, shape (N,): the repeats, else the first one, else 0."""
+        paid = self.column("paid_purchases")
+        return np.where((paid == 0) & (self.first_amount > 0), 1.0, paid)
+
+    @property
+    def log_spend_mean(self) -> FloatArray:
+        """Mean of log(amount) over the `log_spend_purchases`, shape (N,); NaN where there are none."""
+        first = np.log(np.where(self.first_amount > 0, self.first_amount, np.nan))
+        return np.where(self.column("paid_purchases") > 0, self.column("log_amount"), first)
+
+    @property
+    def repeats_of_known_spend(self) -> FloatArray:
+        """The frequency, or 0 for customers set aside because their repeat purchases were all free.
+
+        Raises
+        ------
+        DataError
+            If others have repeats without a monetary_value.
         """
         unknown = (self.frequency > 0) & np.isnan(self.monetary_value)
         free = sum(line.rows for line in self.set_aside if line.reason == "no_positive_spend")

@@ -326,7 +326,7 @@ class ParameterRow:
 
 @dataclass(frozen=True)
 class PriorRow:
-    """A prior of a fit. `kind`: "log_normal", "normal" or "half_normal".
+    """A prior of a fit. `kind`: "log_normal", "normal", "fisher_normal" or "half_normal".
 
     `middle` is the median of a log-normal, the mean of a normal, 0 for a half-normal; `sd` that of the logarithm, of
     the number, and of the normal number whose size it is.

@@ -22,7 +22,6 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.records import IdArray
 
 PURCHASES, SPEND = 0, 1  # purposes: what a stream is for
@@ -49,21 +48,6 @@ def customer_keys(customer_id: IdArray) -> NDArray[np.uint64]:
     """
     digests = [hashlib.blake2b(value.encode(), digest_size=8).digest() for value in customer_id]
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
-
-
-def require_seed(seed: object) -> int:
-    """The seed, checked.
-
-    Raises
-    ------
-    DataError
-        If there is none, or it is not a whole number from 0 to 2^64 - 1.
-    """
-    if seed is None:
-        raise DataError("this is drawn at random: give a seed, for instance seed=1.")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-        raise DataError(f"seed = {seed!r}: expected a whole number from 0 to 2^64 - 1.")
-    return int(seed)
 
 
 def stream_memory() -> NDArray[np.void]:

@@ -33,14 +33,13 @@ from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.inference.diagnostics import ess
 from clvmodels.inference.likelihood import FittedPatterns, fitted_patterns
-from clvmodels.inference.pareto import smooth_tail
+from clvmodels.inference.pareto import PARETO_K_LIMIT, smooth_tail
 from clvmodels.inference.result import Fit
 from clvmodels.inference.target import Chunk, chunk_log_likelihood
 
 if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
 
-PARETO_K_LIMIT = 0.7
 WAIC_LIMIT = 0.4  # variance of a pattern's log likelihood above which WAIC is not to be trusted [2]_
 LEAST_DRAWS = 100
 BLOCK_CELLS = 2**18  # draws x patterns that a thread holds at a time, some 2 MB an array
@@ -219,7 +218,7 @@ def _over_patterns(fitted: FittedPatterns, pointwise: Pointwise) -> FloatArray:
     def work(job: tuple[Chunk, int]) -> FloatArray:
         chunk, first = job
         part, cells = chunk.take(slice(first, first + size))
-        eta = fitted.parameters.log_at(cells).transpose(1, 0, 2)  # (S, C, P)
+        eta = fitted.parameters.unknowns_at(cells).transpose(1, 0, 2)  # (S, C, P)
         return pointwise(np.ascontiguousarray(chunk_log_likelihood(fitted.target.model, part, eta).T))
 
     jobs = [(chunk, first) for chunk in fitted.target.chunks for first in range(0, len(chunk.patterns), size)]

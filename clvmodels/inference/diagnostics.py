@@ -8,6 +8,7 @@ import pandas as pd
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.results import Check
+from clvmodels.inference.pareto import PARETO_K_LIMIT
 from clvmodels.inference.result import Fit, flat_draws
 
 R_HAT_LIMIT = 1.01
@@ -114,11 +115,11 @@ def model_checks(fit: Fit) -> tuple[Check, ...]:
     return (Check("infinite_mean", share, INFINITE_MEAN_LIMIT, share <= INFINITE_MEAN_LIMIT),)
 
 
-def laplace_checks(pareto_k: float, pareto_k_limit: float, effective_draws: float, draws: int) -> tuple[Check, ...]:
+def laplace_checks(pareto_k: float, effective_draws: float, draws: int) -> tuple[Check, ...]:
     """Tail of the importance weights, and the share of draws that are worth an independent one."""
     fewest = min(EFFECTIVE_DRAWS_LIMIT, draws / 2)
     return (
-        Check("pareto_k", pareto_k, pareto_k_limit, pareto_k <= pareto_k_limit),
+        Check("pareto_k", pareto_k, PARETO_K_LIMIT, pareto_k <= PARETO_K_LIMIT),
         Check("effective_draws", effective_draws, fewest, effective_draws >= fewest),
     )
 

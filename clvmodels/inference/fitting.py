@@ -13,12 +13,14 @@ from clvmodels.foundation.patterns import Patterns, PurchasePatterns
 from clvmodels.foundation.priors import HalfNormal, Normal, Prior
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.foundation.results import Check
+from clvmodels.foundation.whole import require_count, require_seed
 from clvmodels.inference.diagnostics import laplace_checks, model_checks, nested_check, nuts_checks
-from clvmodels.inference.laplace import PARETO_K_LIMIT, importance_sample, resample
+from clvmodels.inference.laplace import importance_sample, resample
 from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
 from clvmodels.inference.natural import Problem, natural_covariance, with_draws
 from clvmodels.inference.optimise import Mode, find_mode
-from clvmodels.inference.result import Fit, flat_draws, require_positive, single_draw
+from clvmodels.inference.pareto import PARETO_K_LIMIT
+from clvmodels.inference.result import Fit, flat_draws, require_values, single_draw
 from clvmodels.inference.target import Target
 from clvmodels.models import MODELS, model_named
 
@@ -96,10 +98,10 @@ def fit_at(model: str, parameters: Mapping[str, float], *, unit: str = "week", c
     Raises
     ------
     FitError
-        If a parameter is missing, unknown or not above 0.
+        If a parameter is missing or unknown, or cannot have that value.
     """
     record = model_named(model)
-    values = require_positive(dict(parameters), record)
+    values = require_values(dict(parameters), record)
     size = len(values)
     return Fit(
         model=record,
@@ -124,20 +126,14 @@ def data_scale(patterns: Patterns) -> DataScale:
     return DataScale(money=float(np.average(patterns.monetary_value, weights=n)))
 
 
-def is_whole(value: object) -> bool:
-    """Whether a value is a whole number, True and False aside."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
 def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
     if method not in get_args(Method):
         raise FitError(f'method = "{method}": expected one of "mle", "laplace", "nuts".')
     if method != "mle" and seed is None:
         raise FitError(f'method = "{method}" draws random numbers: give seed=... .')
-    if seed is not None and not (is_whole(seed) and 0 <= seed < 2**64):
-        raise FitError(f"seed = {seed!r}: expected a whole number from 0 to 2^64 - 1.")
-    if not (is_whole(draws) and draws >= 1):
-        raise FitError(f"draws = {draws!r}: expected a whole number above 0.")
+    if seed is not None:
+        require_seed(seed, error=FitError)
+    require_count("draws", draws)
     if method == "nuts" and draws < LEAST_NUTS_DRAWS:
         raise FitError(
             f'draws = {draws}: method = "nuts" needs {LEAST_NUTS_DRAWS} or more to tell whether it converged.'
@@ -216,7 +212,7 @@ def _beside_simpler_models(problem: Problem, mode: Mode) -> tuple[Mode, tuple[Ch
         simplest = find_mode(simpler)
         best = max(best, simplest.log_density)
         if mode.log_density < simplest.log_density:
-            there = limit(dict(zip(simpler.names, np.exp(simplest.phi), strict=True)))
+            there = limit(dict(zip(simpler.names, simpler.model.natural(simplest.phi), strict=True)))
             mode = _better_mode(target, mode, there)
     return mode, (nested_check(mode.log_density - best),)
 
@@ -224,7 +220,7 @@ def _beside_simpler_models(problem: Problem, mode: Mode) -> tuple[Mode, tuple[Ch
 def _better_mode(target: Target, mode: Mode, there: Mapping[str, float]) -> Mode:
     """The mode, or a higher one found from half way to where the model is the simpler one: there it is flat."""
     start = target.starts.copy()
-    limit = np.log([there[parameter] for parameter in target.model.parameter_names])
+    limit = target.model.unknowns(np.array([there[parameter] for parameter in target.model.parameter_names]))
     start[: len(limit)] = (start[: len(limit)] + limit) / 2
     try:
         return max(mode, find_mode(target, start), key=lambda found: found.log_density)
@@ -249,7 +245,7 @@ def _laplace_fit(problem: Problem, mode: Mode, draws: int, seed: int) -> Fit:
         covariance=natural_covariance(problem.target, mode),
         checks=(
             *mode.checks,
-            *laplace_checks(sample.pareto_k, PARETO_K_LIMIT, effective, draws),
+            *laplace_checks(sample.pareto_k, effective, draws),
             *model_checks(fit),
         ),
         pareto_k=sample.pareto_k,

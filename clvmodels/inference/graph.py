@@ -86,18 +86,18 @@ def pymc_model(target: Target, mode: Mode) -> pm.Model:
 
 def _parameters(target: Target, phi: Any, levels: dict[str, Any]) -> dict[str, Any]:
     """Parameters of the graph: scalars, or values by cell with the cells of the patterns."""
-    names, design = target.model.parameter_names, target.design
+    design = target.design
     if design is None:
-        theta = pt.exp(phi)
-        return {name: theta[i] for i, name in enumerate(names)}
+        return {p.name: p.natural(phi[i], TENSOR_OPS) for i, p in enumerate(target.model.parameters)}
     parameters = {}
-    for place, name in enumerate(names):
+    for place, parameter in enumerate(target.model.parameters):
+        name = parameter.name
         eta = phi[place] + pt.zeros(design.size)
         if name in target.coefficients:
             eta += pt.sum(design.columns[name] * phi[target.coefficients[name]], axis=1)
         if name in levels:
             eta += levels[name][design.groups[name]]
-        parameters[name] = Varying(pt.exp(eta), design.cell)
+        parameters[name] = Varying(parameter.natural(eta, TENSOR_OPS), design.cell)
     return parameters
 
 

@@ -20,13 +20,12 @@ from scipy.spatial import distance
 
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.inference.optimise import Mode
-from clvmodels.inference.pareto import smooth_weights
+from clvmodels.inference.pareto import PARETO_K_LIMIT, smooth_weights
 from clvmodels.inference.target import Target, log_density
 
 POOL, MOST_POOL = 2, 4  # proposals for each draw that is kept; more where draws would be kept twice
 REPEATS = 0.01  # share of draws that may be another's repeat
 LEAST_POOL = 1000
-PARETO_K_LIMIT = 0.7
 GOOD_PARETO_K, GOOD_EFFICIENCY = 0.5, 0.25  # a better proposal is looked for where weights are worse than that
 REFITS = 2
 LEAST_DOF = 5.0  # of the t; with many unknowns as many as there are, or most proposals would lie far out

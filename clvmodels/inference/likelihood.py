@@ -44,7 +44,7 @@ class FittedPatterns:
             size = max(1, 16 * CHUNK_CELLS // self.parameters.n_draws)
             for first in range(0, len(chunk.patterns), size):
                 part, cells = chunk.take(slice(first, first + size))
-                eta = self.parameters.log_at(cells)  # (C, S, P)
+                eta = self.parameters.unknowns_at(cells)  # (C, S, P)
                 yield chunk_log_likelihood(self.target.model, part, eta.transpose(1, 0, 2))
 
     def totals(self) -> FloatArray:
@@ -53,7 +53,7 @@ class FittedPatterns:
         step = max(1, 64 * CHUNK_CELLS // size)
         parts = []
         for first in range(0, self.parameters.n_draws, step):
-            eta = self.parameters.log_at(np.arange(size), slice(first, first + step))
+            eta = self.parameters.unknowns_at(np.arange(size), slice(first, first + step))
             parts.append(total_log_likelihood(self.target, eta.transpose(1, 0, 2)))
         return np.concatenate(parts)
 
@@ -125,7 +125,9 @@ def has_spend(customers: CustomerSummary) -> np.ndarray[tuple[int], np.dtype[np.
 def patterns_of(model: Model, customers: CustomerSummary, cells: Cells) -> tuple[Patterns, IntArray]:
     """Patterns, and the pattern of each customer (of known spend, for a spend model)."""
     cell = None if cells.size == 1 else cells.cell
-    return compress_spend(customers, cell)[:2] if model.family == "spend" else compress(customers, cell)
+    if model.family == "spend":
+        return compress_spend(customers, cell, model.reads)[:2]
+    return compress(customers, cell, model.reads)
 
 
 def design_of(model: Model, effects: Effects, cells: Cells, index: IntArray) -> Design | None:

@@ -36,7 +36,7 @@ def with_draws(
     target = problem.target
     names, effects = target.model.parameter_names, target.effects
     natural = phi @ _natural_map(target).T
-    draws = {name: np.exp(natural[:, :, place]) for place, name in enumerate(names)}
+    draws = dict(zip(names, np.moveaxis(target.model.natural(natural[:, :, : len(names)]), -1, 0), strict=True))
     labels: dict[str, tuple[str, tuple[str, ...]]] = {}
     for name, columns in target.coefficients.items():
         draws[f"gamma_{name}"] = natural[:, :, columns]
@@ -51,9 +51,10 @@ def with_draws(
     flat = flat_draws(fit.draws)
     point = {name: float(values.mean()) for name, values in flat.items() if not name.startswith(by_group)}
     if not effects.none:  # at covariates of 0, or in a group apart, a parameter's mean may lie far in its tail
-        point |= {name: float(np.exp(np.log(draws[name]).mean())) for name in names}
+        middle = target.model.natural(natural[:, :, : len(names)].mean(axis=(0, 1)))
+        point |= dict(zip(names, middle.tolist(), strict=True))
     fit = replace(fit, point=point)
-    at_point = parameters_at_point(fit, problem.cells).log_at(np.arange(problem.cells.size))
+    at_point = parameters_at_point(fit, problem.cells).unknowns_at(np.arange(problem.cells.size))
     return replace(fit, log_likelihood=float(total_log_likelihood(target, at_point.transpose(1, 0, 2))[0]))
 
 
@@ -62,13 +63,15 @@ def natural_covariance(target: Target, mode: Mode) -> FloatArray:
     natural = _natural_map(target)
     size = len(target.model.parameters)
     jacobian = natural.copy()
-    jacobian[:size] *= np.exp(natural[:size] @ mode.phi[: len(natural)])[:, None]
+    at_mode = target.model.natural(natural[:size] @ mode.phi[: len(natural)])
+    slopes = [float(p.slope(value)) for p, value in zip(target.model.parameters, at_mode, strict=True)]
+    jacobian[:size] *= np.array(slopes)[:, None]
     covariance = jacobian @ mode.covariance @ jacobian.T
     return np.asarray((covariance + covariance.T) / 2)
 
 
 def _natural_map(target: Target) -> FloatArray:
-    """Linear map, shape (U, U), from the unknowns to log parameters and coefficients of covariates as they are."""
+    """Linear map, shape (U, U), from the unknowns to those of the base and coefficients of covariates as they are."""
     natural = np.eye(len(target.names))
     sign = {parameter.name: parameter.covariates for parameter in target.model.parameters}
     for name, places in target.coefficients.items():

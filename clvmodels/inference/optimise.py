@@ -1,6 +1,6 @@
 """The mode of a target, with a certificate: Newton decrement and a positive definite Hessian.
 
-Derivatives by the log parameters of each cell of customers are central differences, 2 P points for the
+Derivatives by the unknowns of each cell of customers are central differences, 2 P points for the
 gradient and 4 P (P + 1) / 2 for the Hessian. Those by the unknowns follow by the chain rule, so that more
 coefficients cost no more evaluations of the likelihood.
 """
@@ -13,13 +13,13 @@ from scipy import linalg, optimize, special
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.results import Check
-from clvmodels.inference.target import Target, log_density, log_likelihood_by_cell, log_parameters
+from clvmodels.inference.target import Target, log_density, log_likelihood_by_cell, unknowns_by_cell
 
 DECREMENT_LIMIT = 1e-6  # expected gain in log density of one more Newton step
 SCREENED_STARTS = 32
 NEWTON_STEPS = 20
 LARGEST_ERROR = 20.0  # standard error of a log parameter or a coefficient: beyond it the likelihood has no maximum
-GRADIENT_WIDTH, HESSIAN_WIDTH = 1e-4, 2e-3  # steps of the differences, in log parameters
+GRADIENT_WIDTH, HESSIAN_WIDTH = 1e-4, 2e-3  # steps of the differences, in the parameters' unknowns
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Mode:
 
     Attributes
     ----------
-    phi : ndarray, shape (U,), the unknowns: log parameters and standardised coefficients
+    phi : ndarray, shape (U,), the unknowns
     log_density : at phi
     precision : ndarray, shape (U, U), minus the Hessian at phi; positive definite
     decrement : half g' H^-1 g, the gain that a further Newton step would bring
@@ -145,7 +145,7 @@ def _accept(target: Target, phi: FloatArray, step: FloatArray) -> FloatArray:
 
 def gradient(target: Target, phi: FloatArray) -> FloatArray:
     """Gradient of the log density, shape (U,)."""
-    eta = log_parameters(target, phi[None])  # (1, C, P)
+    eta = unknowns_by_cell(target, phi[None])  # (1, C, P)
     steps = GRADIENT_WIDTH * np.eye(eta.shape[2])[:, None, :]
     ahead, behind = np.split(log_likelihood_by_cell(target, np.concatenate([eta + steps, eta - steps])), 2)
     by_cell = (ahead - behind) / (2 * GRADIENT_WIDTH)  # (P, C)
@@ -157,7 +157,7 @@ def gradient(target: Target, phi: FloatArray) -> FloatArray:
 
 def _precision(target: Target, phi: FloatArray) -> FloatArray:
     """Minus the Hessian of the log density, shape (U, U), symmetric."""
-    eta = log_parameters(target, phi[None])
+    eta = unknowns_by_cell(target, phi[None])
     size = eta.shape[2]
     steps = HESSIAN_WIDTH * np.eye(size)[:, None, :]
     rows, columns = np.triu_indices(size)
@@ -204,7 +204,7 @@ def _prior_precision(target: Target, phi: FloatArray) -> FloatArray:
 
 def _not_identified(target: Target, phi: FloatArray, slope: FloatArray) -> FitError:
     size = len(target.model.parameters)
-    found = [*np.exp(phi[:size]), *phi[size : len(target.names)]]
+    found = [*target.model.natural(phi[:size]), *phi[size : len(target.names)]]
     where = ", ".join(f"{name} = {value:.3g}" for name, value in zip(target.names, found, strict=True))
     fix = (
         'use a prior (method = "laplace" or "nuts")'

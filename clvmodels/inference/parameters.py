@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from clvmodels.foundation.effects import Cells, cells_of
+from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.inference.result import Fit
@@ -14,11 +15,12 @@ from clvmodels.inference.result import Fit
 
 @dataclass(frozen=True)
 class CustomerParameters:
-    """Parameters of cells of customers at draws: log-linear in covariates, with a level a group.
+    """Parameters of cells of customers at draws: their unknowns linear in covariates, with a level a group.
 
     Attributes
     ----------
-    base : ndarray, shape (S, P), log parameters of the base, in the paper's order
+    model : whose parameters they are
+    base : ndarray, shape (S, P), unknowns of the base, in the paper's order
     coefficients : place of the parameter -> ndarray, shape (S, Q), sign x gamma
     levels : place of the parameter -> ndarray, shape (S, G), log level of each group against the base
     covariates : place of the parameter -> ndarray, shape (C, Q)
@@ -26,6 +28,7 @@ class CustomerParameters:
     cell : ndarray, shape (N,), the cell of each customer
     """
 
+    model: Model
     base: FloatArray
     coefficients: Mapping[int, FloatArray]
     levels: Mapping[int, FloatArray]
@@ -52,8 +55,8 @@ class CustomerParameters:
             levels={place: values[draws] for place, values in self.levels.items()},
         )
 
-    def log_at(self, cells: IntArray, draws: slice = slice(None)) -> FloatArray:
-        """Log parameters of some cells at some draws, shape (cells, draws, P)."""
+    def unknowns_at(self, cells: IntArray, draws: slice = slice(None)) -> FloatArray:
+        """Unknowns of some cells at some draws, shape (cells, draws, P)."""
         base = self.base[draws]
         eta = np.repeat(base[None], len(cells), axis=0)
         for place, matrix in self.covariates.items():
@@ -66,8 +69,8 @@ class CustomerParameters:
     def at(self, cells: IntArray, draws: slice = slice(None)) -> FloatArray:
         """Parameters of some cells at some draws, shape (cells, draws, P); one cell where all are alike."""
         if self.alike:
-            return np.ascontiguousarray(np.exp(self.base[draws])[None])
-        return np.exp(self.log_at(cells, draws))
+            return np.ascontiguousarray(self.model.natural(self.base[draws])[None])
+        return self.model.natural(self.unknowns_at(cells, draws))
 
 
 def customer_parameters(fit: Fit, customers: CustomerSummary) -> CustomerParameters:
@@ -86,7 +89,7 @@ def parameters_at_point(fit: Fit, cells: Cells) -> CustomerParameters:
     drawn = _parameters(fit, fit.draws, cells)
     return replace(
         drawn,
-        base=np.log([[fit.point[name] for name in fit.model.parameter_names]]),
+        base=fit.model.unknowns(np.array([[fit.point[name] for name in fit.model.parameter_names]])),
         coefficients={place: values.mean(axis=0, keepdims=True) for place, values in drawn.coefficients.items()},
         levels={place: values.mean(axis=0, keepdims=True) for place, values in drawn.levels.items()},
     )
@@ -96,13 +99,14 @@ def _parameters(fit: Fit, draws: xr.Dataset, cells: Cells) -> CustomerParameters
     size = int(draws.sizes["chain"] * draws.sizes["draw"])
     place_of = {name: place for place, name in enumerate(fit.model.parameter_names)}
     sign = {parameter.name: parameter.covariates for parameter in fit.model.parameters}
-    base = np.log(np.column_stack([draws[name].values.reshape(size) for name in place_of]))
+    base = fit.model.unknowns(np.column_stack([draws[name].values.reshape(size) for name in place_of]))
 
     def stacked(variable: str) -> FloatArray:
         return np.asarray(draws[variable].values.reshape(size, -1))
 
     groups = fit.effects.groups
     return CustomerParameters(
+        model=fit.model,
         base=base,
         coefficients={place_of[name]: sign[name] * stacked(f"gamma_{name}") for name in fit.effects.covariates},
         levels={

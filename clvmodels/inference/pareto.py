@@ -5,6 +5,7 @@ from scipy import special
 
 from clvmodels.foundation.patterns import FloatArray
 
+PARETO_K_LIMIT = 0.7  # beyond it the weights cannot be trusted
 FLAT = 1e-12  # importance ratios that differ by less in their tail are one number but for rounding
 
 

@@ -159,13 +159,13 @@ def flat_draws(draws: xr.Dataset) -> dict[str, FloatArray]:
     return flat
 
 
-def require_positive(values: dict[str, float], model: Model) -> dict[str, float]:
+def require_values(values: dict[str, float], model: Model) -> dict[str, float]:
     """The parameters in the paper's order, checked.
 
     Raises
     ------
     FitError
-        If one is missing, unknown, or not a finite number above 0.
+        If one is missing or unknown, or cannot have that value.
     """
     expected = set(model.parameter_names)
     if set(values) != expected:
@@ -173,7 +173,13 @@ def require_positive(values: dict[str, float], model: Model) -> dict[str, float]
         raise FitError(
             f"{model.name} has the parameters {', '.join(model.parameter_names)}; missing or unknown: {odd}."
         )
-    for name, value in values.items():
-        if not (np.isfinite(value) and value > 0):
-            raise FitError(f"{model.name}: {name} = {value}: expected a finite number above 0.")
+    for parameter in model.parameters:
+        value = values[parameter.name]
+        if not parameter.holds(value):
+            supports = {
+                "positive": "a finite number above 0",
+                "real": "a finite number",
+                "correlation": "a number between -1 and 1",
+            }
+            raise FitError(f"{model.name}: {parameter.name} = {value}: expected {supports[parameter.support]}.")
     return {name: float(values[name]) for name in model.parameter_names}

@@ -27,7 +27,7 @@ from scipy import special
 
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray
-from clvmodels.foundation.priors import HalfNormal, LogNormal, Normal
+from clvmodels.foundation.priors import HalfNormal, Normal
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.inference.criteria import fitted_customers
 from clvmodels.inference.result import Fit, flat_draws
@@ -109,15 +109,15 @@ def _log_prior(fit: Fit) -> FloatArray:
     total = np.zeros((draws.sizes["chain"], draws.sizes["draw"]))
     for parameter in fit.model.parameters:
         name, prior = parameter.name, fit.priors[parameter.name]
-        assert isinstance(prior, LogNormal)
-        eta = np.log(draws[name].values)
+        assert not isinstance(prior, HalfNormal)
+        eta = parameter.unknown(draws[name].values)
         if name in fit.effects.covariates:
             centre, scale = np.array([(c.centre, c.scale) for c in fit.effects.covariates[name]]).T
             gamma, of_gamma = draws[f"gamma_{name}"].values, fit.priors[f"gamma_{name}"]
             assert isinstance(of_gamma, Normal)
             eta = eta + parameter.covariates * gamma @ centre
             total += _normal(gamma * scale, of_gamma.mean, of_gamma.sd).sum(axis=-1)
-        total += _normal(eta, np.log(prior.median), prior.sd)
+        total += _normal(eta, *prior.normal)
     for name in fit.effects.groups:
         between = fit.priors[f"{name}_group_sd"]
         assert isinstance(between, HalfNormal)

@@ -11,7 +11,7 @@ import xarray as xr
 
 from clvmodels.foundation.effects import Effects
 from clvmodels.foundation.errors import FitError
-from clvmodels.foundation.priors import HalfNormal, LogNormal, Normal, Prior
+from clvmodels.foundation.priors import prior_from, prior_to_dict
 from clvmodels.foundation.results import Check
 from clvmodels.inference.result import Fit
 from clvmodels.models import model_named
@@ -32,7 +32,7 @@ def save_fit(fit: Fit, path: Path) -> None:
         "currency": fit.currency,
         "n_customers": fit.n_customers,
         "n_patterns": fit.n_patterns,
-        "priors": {name: {"kind": type(prior).__name__, **asdict(prior)} for name, prior in fit.priors.items()},
+        "priors": {name: prior_to_dict(prior) for name, prior in fit.priors.items()},
         "effects": msgspec.to_builtins(fit.effects),
         "checks": [asdict(check) for check in fit.checks],
         "allowed": list(fit.allowed),
@@ -77,15 +77,10 @@ def load_fit(path: str | Path) -> Fit:
             "model": model_named(description["model"]),
             "draws": draws,
             "covariance": np.array(description["covariance"]),
-            "priors": {name: _prior(**prior) for name, prior in description["priors"].items()},
+            "priors": {name: prior_from(**prior) for name, prior in description["priors"].items()},
             "effects": msgspec.convert(description["effects"], Effects),
             "checks": tuple(Check(**check) for check in description["checks"]),
             "allowed": tuple(description["allowed"]),
             "notes": tuple(description["notes"]),
         }
     )
-
-
-def _prior(kind: str, **values: float) -> Prior:
-    kinds: dict[str, type[Prior]] = {"LogNormal": LogNormal, "Normal": Normal, "HalfNormal": HalfNormal}
-    return kinds[kind](**values)

@@ -1,13 +1,14 @@
 """The target that mle, laplace and nuts read: log likelihood of counted patterns plus log prior.
 
-Every parameter is positive and works as its logarithm. The unknowns phi, shape (S, U), are
+Every parameter works as an unknown on the whole line: a positive one as its logarithm (`Parameter`). The
+unknowns phi, shape (S, U), are
 
-    the log parameters of an average customer, in the paper's order; for each parameter with covariates
-    the coefficients of its standardised columns; for each parameter with groups the log level of each
-    group against the base, at a typical standard deviation between groups (`graph` learns it).
+    those of the parameters of an average customer, in the paper's order; for each parameter with covariates
+    the coefficients of its standardised columns; for each parameter with groups the level of each group
+    against the base, at a typical standard deviation between groups (`graph` learns it).
 
 Since a customer's likelihood reads nothing but that customer's own parameters, derivatives by any number
-of coefficients follow from those by the log parameters (`optimise`).
+of coefficients follow from those by the parameters' unknowns (`optimise`).
 """
 
 import os
@@ -99,7 +100,7 @@ class Target:
     @property
     def starts(self) -> FloatArray:
         """Centres of the default priors as phi, shape (U,): where a search may begin."""
-        centres = [np.log(p.default_prior(self.scale).median) for p in self.model.parameters]
+        centres = [p.default_prior(self.scale).normal[0] for p in self.model.parameters]
         return np.array(centres + [0.0] * (self.size - len(centres)))
 
     @cached_property
@@ -156,8 +157,8 @@ class Chunk:
 Reduction = Callable[[Chunk, FloatArray, int], FloatArray]  # rows (S, K) of a chunk, cells C -> what is kept
 
 
-def log_parameters(target: Target, phi: FloatArray) -> FloatArray:
-    """Log parameters of each cell, shape (S, C, P)."""
+def unknowns_by_cell(target: Target, phi: FloatArray) -> FloatArray:
+    """The parameters' unknowns of each cell, shape (S, C, P)."""
     cells = 1 if target.design is None else target.design.size
     size = len(target.model.parameters)
     eta = np.repeat(phi[:, None, :size], cells, axis=1)
@@ -173,7 +174,7 @@ def log_parameters(target: Target, phi: FloatArray) -> FloatArray:
 def chunk_log_likelihood(model: Model, chunk: Chunk, eta: FloatArray) -> FloatArray:
     """Log likelihood of one customer of each pattern of the chunk, shape (S, K); eta has shape (S, C, P)."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # far from the mode: set to -inf below
-        theta = np.exp(eta)
+        theta = model.natural(eta)
         parameters: Draws = {
             name: theta[:, :, i] if chunk.cell is None else Varying(theta[:, :, i], chunk.cell)
             for i, name in enumerate(model.parameter_names)
@@ -211,7 +212,7 @@ def log_density(target: Target, phi: FloatArray) -> FloatArray:
     """Log posterior density of phi up to a constant, shape (S,); the log likelihood if there are no priors."""
     step = max(1, CHUNK_CELLS * 64 // max(1, 1 if target.design is None else target.design.size))
     parts = [
-        total_log_likelihood(target, log_parameters(target, phi[first : first + step]))
+        total_log_likelihood(target, unknowns_by_cell(target, phi[first : first + step]))
         for first in range(0, len(phi), step)
     ]
     return np.concatenate(parts) + log_prior(target, phi)

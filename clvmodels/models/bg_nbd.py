@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from clvmodels.foundation.model import Draws, Model, Parameter
+from clvmodels.foundation.model import Draws, Formula, Model, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray, IntArray, PurchasePatterns
 from clvmodels.foundation.quadrature import beta_expectation, discounted_without_end
 from clvmodels.models import nbd
+from clvmodels.models.alive import AliveOrGone
 
 
 def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> Any:
@@ -35,23 +36,38 @@ def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> A
     Times are in units of alpha, (alpha + T)^-(r + x) = alpha^-(r + x) (1 + T / alpha)^-(r + x), so that nothing
     cancels where alpha is far above them.
     """
+    return alive_or_left(parameters, patterns, ops, log_stayed, log_odds_of_leaving)
+
+
+def alive_or_left(
+    parameters: Draws, patterns: PurchasePatterns, ops: Ops, log_stayed: Formula, log_odds: Formula
+) -> Any:
+    """Log likelihood of a model in which customers leave right after a purchase.
+
+    Parameters
+    ----------
+    log_stayed, log_odds : f(a, b, x, ops) -> log A2, and log(A4 / A3) but for the times
+    """
     r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
     x, t_x, T = patterns.frequency, patterns.recency, patterns.T
     shape = x.map(lambda x, r: r + x, r)
     log_age = T.map(lambda T, alpha: ops.log1p(T / alpha), alpha)
     log_last = t_x.map(lambda t_x, alpha: ops.log1p(t_x / alpha), alpha)
-    log_odds = x.map(lambda x, a, b: _log_odds_of_leaving(a, b, x, ops), a, b)
-    of_frequency = x.map(lambda x, r, alpha, a, b: _log_of_frequency(r, alpha, a, b, x, ops), r, alpha, a, b)
-    return of_frequency - shape * log_age + ops.softplus(log_odds + shape * (log_age - log_last))
+
+    def log_of_frequency(x: FloatArray, r: Any, alpha: Any, a: Any, b: Any) -> Any:  # log A1 A2 alpha^-(r + x)
+        return ops.gammaln(r + x) - ops.gammaln(r) - x * ops.log(alpha) + log_stayed(a, b, x, ops)
+
+    odds = x.map(lambda x, a, b: log_odds(a, b, x, ops), a, b)
+    of_frequency = x.map(log_of_frequency, r, alpha, a, b)
+    return of_frequency - shape * log_age + ops.softplus(odds + shape * (log_age - log_last))
 
 
-def _log_of_frequency(r: Any, alpha: Any, a: Any, b: Any, x: FloatArray, ops: Ops) -> Any:
-    """log A1 A2 alpha^-(r + x)."""
-    counted = ops.gammaln(r + x) - ops.gammaln(r) - x * ops.log(alpha)
-    return counted + ops.betaln(a, b + x) - ops.betaln(a, b)
+def log_stayed(a: Any, b: Any, x: FloatArray, ops: Ops) -> Any:
+    """log A2: staying after x purchases."""
+    return ops.betaln(a, b + x) - ops.betaln(a, b)
 
 
-def _log_odds_of_leaving(a: Any, b: Any, x: FloatArray, ops: Ops) -> Any:
+def log_odds_of_leaving(a: Any, b: Any, x: FloatArray, ops: Ops) -> Any:
     """log(a / (b + x - 1)): odds of leaving right after purchase x against staying; -inf at x = 0."""
     return ops.where(x > 0, ops.log(a / (b + ops.maximum(x, 1.0) - 1)), -math.inf)
 
@@ -66,19 +82,29 @@ def p_alive(parameters: Draws, frequency: FloatArray, recency: FloatArray, T: Fl
         return np.asarray(special.expit(-(np.log(odds_of_leaving) + (r + x) * silence)))
 
 
-def expected_purchases(
-    parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, horizon: Any
-) -> FloatArray:
-    """E[purchases in (T, T + t] | x, t_x, T], eq. 10 of [1]_, as an integral over the drop-out chance p.
+def survival_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, horizon: Any) -> FloatArray:
+    """P(alive at T + t | x, alive at T) = E[(1 + p t / (alpha + T))^-(r + x)], p ~ Beta(a, b + x).
 
-    P(alive) x E[(1 - (1 + p t / (alpha + T))^-(r + x)) / p], p ~ Beta(a, b + x). The paper's 2F1 is this
-    integral; the integral is smooth through a = 1 and does not overflow.
+    Purchases that are the last come at rate lambda p.
     """
-    return p_alive(parameters, frequency, recency, T) * purchases_if_alive(parameters, frequency, T, horizon)
+    r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
+    n, tau = r + np.asarray(frequency, dtype=np.float64), horizon / (alpha + T)
+    n, tau = np.broadcast_arrays(n, tau)
+    return beta_expectation(
+        a,
+        b + frequency,
+        lambda p: np.exp(-n[..., None] * np.log1p(p * tau[..., None])),
+        at_zero=np.ones(n.shape),
+        bend=-np.log(np.maximum(n * tau, 1e-300)),
+    )
 
 
 def purchases_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, horizon: Any) -> FloatArray:
-    """E[purchases in (T, T + t] | x, alive at T]; recency does not enter."""
+    """E[purchases in (T, T + t] | x, alive at T], in eq. 10 of [1]_, as an integral over the drop-out chance p.
+
+    E[(1 - (1 + p t / (alpha + T))^-(r + x)) / p], p ~ Beta(a, b + x). The paper's 2F1 is this integral; the
+    integral is smooth through a = 1 and does not overflow.
+    """
     r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
     n, tau = r + np.asarray(frequency, dtype=np.float64), horizon / (alpha + T)
     n, tau = np.broadcast_arrays(n, tau)
@@ -89,26 +115,6 @@ def purchases_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, 
         at_zero=n * tau,
         bend=-np.log(np.maximum(n * tau, 1e-300)),  # where the bracket turns from p n tau to 1
     )
-
-
-def expected_purchases_new(parameters: Draws, horizon: Any) -> FloatArray:
-    """E[purchases in (0, t]] of a new customer, eq. 9 of [1]_: the first purchase is not counted."""
-    none = np.zeros(np.shape(horizon))
-    return expected_purchases(parameters, none, none, none, horizon)
-
-
-def purchase_pmf(parameters: Draws, purchases: IntArray, horizon: Any) -> FloatArray:
-    """P(X(t) = k) of a new customer, eq. 8 of [1]_."""
-    return pmf_if_alive(parameters, np.zeros(()), np.zeros(()), purchases, horizon)
-
-
-def conditional_purchase_pmf(
-    parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, purchases: IntArray, horizon: Any
-) -> FloatArray:
-    """P(X(T, T + t) = k | x, t_x, T), all arguments broadcast."""
-    alive = p_alive(parameters, frequency, recency, T)
-    if_alive = pmf_if_alive(parameters, frequency, T, purchases, horizon)
-    return alive * if_alive + np.where(np.asarray(purchases) == 0, 1 - alive, 0.0)
 
 
 def pmf_if_alive(
@@ -128,21 +134,8 @@ def pmf_if_alive(
     return np.asarray(stayed + np.where(k > 0, left * nbd.chance_of_at_least(rate, purchases, horizon), 0.0))
 
 
-def dert(parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
-    """Discounted expected residual transactions, int_0^inf exp(-d t) dCE(t).
-
-    Purchases after T, each worth exp(-d t) at its time t after T, without end. At d = 0 it is finite where
-    a > 1; below 0 it is infinite.
-
-    Parameters
-    ----------
-    discount : continuous rate d per unit of time
-    """
-    return p_alive(parameters, frequency, recency, T) * dert_if_alive(parameters, frequency, T, discount)
-
-
 def dert_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
-    """DERT of a customer who is alive at T; recency does not enter."""
+    """DERT of a customer who is alive at T. At d = 0 it is finite where a > 1; below 0 it is infinite."""
     r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
     if discount > 0:
         return discounted_without_end(
@@ -186,6 +179,7 @@ def purchases_until_drop_out(
     return np.concatenate(buyers), np.concatenate(times)
 
 
+FORMULAS = AliveOrGone(p_alive, survival_if_alive, purchases_if_alive, pmf_if_alive, dert_if_alive)
 BG_NBD = Model(
     name="bg_nbd",
     family="purchases",
@@ -197,15 +191,7 @@ BG_NBD = Model(
     ),
     log_likelihood=log_likelihood,
     quantities=("p_alive", "expected_purchases", "purchases"),
-    formulas={
-        "p_alive": p_alive,
-        "expected_purchases": expected_purchases,
-        "purchases_if_alive": purchases_if_alive,
-        "expected_purchases_new": expected_purchases_new,
-        "purchase_pmf": purchase_pmf,
-        "conditional_purchase_pmf": conditional_purchase_pmf,
-        "dert": dert,
-    },
+    formulas=FORMULAS.formulas,
     simulate=simulate,
     kernel="bg_nbd",
     limits={"nbd": lambda nbd: {**nbd, "a": 1e-9, "b": 1.0}},

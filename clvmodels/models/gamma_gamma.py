@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from clvmodels.foundation.model import Draws, Model, Parameter
+from clvmodels.foundation.model import SPEND_HISTORY, Draws, Model, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray, SpendPatterns, at_rows
 
@@ -50,11 +50,11 @@ def expected_spend(parameters: Draws, frequency: FloatArray, monetary_value: Flo
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, frequency: FloatArray) -> FloatArray:
-    """Mean spend of customers with `frequency` purchases, shape (N,); NaN at 0."""
-    x = np.asarray(frequency, dtype=np.float64)
-    nu = rng.gamma(parameters["q"], 1 / parameters["v"], len(x))
-    spent = rng.gamma(parameters["p"] * np.maximum(x, 1.0), 1.0) / nu
-    return np.where(x > 0, spent / np.maximum(x, 1.0), np.nan)
+    """Value of each purchase of customers with `frequency` purchases, customer by customer, shape (sum x,)."""
+    nu = rng.gamma(parameters["q"], 1 / parameters["v"], len(frequency))
+    buyer = np.repeat(np.arange(len(frequency)), np.asarray(frequency, dtype=np.int64))
+    p = np.broadcast_to(parameters["p"], np.shape(frequency))[buyer]
+    return np.asarray(rng.gamma(p, 1.0) / nu[buyer])
 
 
 GAMMA_GAMMA = Model(
@@ -66,6 +66,7 @@ GAMMA_GAMMA = Model(
         Parameter("v", "money", prior_median=0.5, prior_sd=1.5, covariates=1),
     ),
     log_likelihood=log_likelihood,
+    history=SPEND_HISTORY,
     quantities=("expected_spend",),
     formulas={"expected_spend": expected_spend},
     simulate=simulate,

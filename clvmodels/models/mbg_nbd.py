@@ -24,6 +24,7 @@ from clvmodels.foundation.model import Draws, Model
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray, IntArray, PurchasePatterns
 from clvmodels.models import bg_nbd
+from clvmodels.models.alive import AliveOrGone
 
 
 def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> Any:
@@ -34,20 +35,17 @@ def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> A
         A1 = Gamma(r + x) alpha^r / Gamma(r)    A2 = B(a, b + x + 1) / B(a, b)
         A3 = (alpha + T)^-(r + x)               A4 = a / (b + x) (alpha + t_x)^-(r + x)
     """
-    r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
-    x, t_x, T = patterns.frequency, patterns.recency, patterns.T
-    log_age = T.map(lambda T, alpha: ops.log(alpha + T), alpha)
-    log_last = t_x.map(lambda t_x, alpha: ops.log(alpha + t_x), alpha)
-    return (
-        x.map(lambda x, r: ops.gammaln(r + x) - ops.gammaln(r), r)  # A1 but alpha^r
-        + x.map(lambda x, a, b: ops.betaln(a, b + x + 1) - ops.betaln(a, b), a, b)  # A2
-        - T.map(lambda T, r, alpha: r * ops.log1p(T / alpha), r, alpha)  # alpha^r (alpha + T)^-r
-        - x.rows * log_age
-        + ops.softplus(
-            x.map(lambda x, a, b: ops.log(a) - ops.log(b + x), a, b)
-            + x.map(lambda x, r: r + x, r) * (log_age - log_last)
-        )
-    )
+    return bg_nbd.alive_or_left(parameters, patterns, ops, log_stayed, log_odds_of_leaving)
+
+
+def log_stayed(a: Any, b: Any, x: FloatArray, ops: Ops) -> Any:
+    """log A2: staying after the first purchase and x more."""
+    return ops.betaln(a, b + x + 1) - ops.betaln(a, b)
+
+
+def log_odds_of_leaving(a: Any, b: Any, x: FloatArray, ops: Ops) -> Any:
+    """log(a / (b + x)): odds of leaving right after the last purchase against staying."""
+    return ops.log(a) - ops.log(b + x)
 
 
 def p_alive(parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray) -> FloatArray:
@@ -58,51 +56,31 @@ def p_alive(parameters: Draws, frequency: FloatArray, recency: FloatArray, T: Fl
     return np.asarray(special.expit(np.log((b + x) / a) - (r + x) * silence))
 
 
-def expected_purchases(
-    parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, horizon: Any
-) -> FloatArray:
-    """E[purchases in (T, T + t] | x, t_x, T], as an integral over the drop-out chance p; see `bg_nbd`."""
-    return p_alive(parameters, frequency, recency, T) * purchases_if_alive(parameters, frequency, T, horizon)
-
-
-def purchases_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, horizon: Any) -> FloatArray:
-    """E[purchases in (T, T + t] | x, alive at T]; recency does not enter."""
-    return bg_nbd.purchases_if_alive(_alive_at_first(parameters), frequency, T, horizon)
-
-
-def _alive_at_first(parameters: Draws) -> dict[str, Any]:
+def alive_at_first(parameters: Draws) -> dict[str, Any]:
     """Parameters of the BG/NBD that a customer who did not leave at time 0 follows."""
     return {**parameters, "b": parameters["b"] + 1}
 
 
-def expected_purchases_new(parameters: Draws, horizon: Any) -> FloatArray:
-    """E[purchases in (0, t]] of a new customer: the first purchase is not counted."""
-    none = np.zeros(np.shape(horizon))
-    return expected_purchases(parameters, none, none, none, horizon)
+def survival_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, horizon: Any) -> FloatArray:
+    """P(alive at T + t | x, alive at T)."""
+    return bg_nbd.survival_if_alive(alive_at_first(parameters), frequency, T, horizon)
 
 
-def purchase_pmf(parameters: Draws, purchases: IntArray, horizon: Any) -> FloatArray:
-    """P(X(t) = k) of a new customer, who may have left at time 0."""
-    none = np.zeros(np.shape(purchases))
-    return conditional_purchase_pmf(parameters, none, none, none, purchases, horizon)
+def purchases_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, horizon: Any) -> FloatArray:
+    """E[purchases in (T, T + t] | x, alive at T]; recency does not enter."""
+    return bg_nbd.purchases_if_alive(alive_at_first(parameters), frequency, T, horizon)
 
 
-def conditional_purchase_pmf(
-    parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, purchases: IntArray, horizon: Any
+def pmf_if_alive(
+    parameters: Draws, frequency: FloatArray, T: FloatArray, purchases: IntArray, horizon: Any
 ) -> FloatArray:
-    """P(X(T, T + t) = k | x, t_x, T), all arguments broadcast."""
-    alive = p_alive(parameters, frequency, recency, T)
-    if_alive = bg_nbd.pmf_if_alive(_alive_at_first(parameters), frequency, T, purchases, horizon)
-    return alive * if_alive + np.where(np.asarray(purchases) == 0, 1 - alive, 0.0)
+    """P(X(T, T + t) = k | x, alive at T)."""
+    return bg_nbd.pmf_if_alive(alive_at_first(parameters), frequency, T, purchases, horizon)
 
 
-def dert(parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
-    """Discounted expected residual transactions, int_0^inf exp(-d t) dCE(t); infinite as in `bg_nbd`.
-
-    At d = 0 it is finite where a > 1; below 0 it is infinite.
-    """
-    alive = p_alive(parameters, frequency, recency, T)
-    return alive * bg_nbd.dert_if_alive(_alive_at_first(parameters), frequency, T, discount)
+def dert_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
+    """DERT of a customer who is alive at T. At d = 0 it is finite where a > 1; below 0 it is infinite."""
+    return bg_nbd.dert_if_alive(alive_at_first(parameters), frequency, T, discount)
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -122,21 +100,14 @@ def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tu
     return bg_nbd.purchases_until_drop_out(rng, rate, drop_out, end, stayed)
 
 
+FORMULAS = AliveOrGone(p_alive, survival_if_alive, purchases_if_alive, pmf_if_alive, dert_if_alive)
 MBG_NBD = Model(
     name="mbg_nbd",
     family="purchases",
     parameters=bg_nbd.BG_NBD.parameters,
     log_likelihood=log_likelihood,
     quantities=("p_alive", "expected_purchases", "purchases"),
-    formulas={
-        "p_alive": p_alive,
-        "expected_purchases": expected_purchases,
-        "purchases_if_alive": purchases_if_alive,
-        "expected_purchases_new": expected_purchases_new,
-        "purchase_pmf": purchase_pmf,
-        "conditional_purchase_pmf": conditional_purchase_pmf,
-        "dert": dert,
-    },
+    formulas=FORMULAS.formulas,
     simulate=simulate,
     kernel="mbg_nbd",
     limits=bg_nbd.BG_NBD.limits,

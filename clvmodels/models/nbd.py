@@ -19,6 +19,7 @@ from scipy import special
 from clvmodels.foundation.model import Draws, Model, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray, IntArray, PurchasePatterns
+from clvmodels.models.alive import AliveOrGone
 
 
 def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> Any:
@@ -41,21 +42,14 @@ def p_alive(parameters: Draws, frequency: FloatArray, recency: FloatArray, T: Fl
     return np.ones(np.broadcast_shapes(*map(np.shape, (parameters["r"], frequency, recency, T))))
 
 
-def expected_purchases(
-    parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, horizon: Any
-) -> FloatArray:
-    """E[purchases in (T, T + t] | x, T] = (r + x) t / (alpha + T)."""
-    return p_alive(parameters, frequency, recency, T) * purchases_if_alive(parameters, frequency, T, horizon)
+def survival_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, horizon: Any) -> FloatArray:
+    """P(alive at T + t) = 1."""
+    return np.ones(np.broadcast_shapes(*map(np.shape, (parameters["r"], frequency, T, horizon))))
 
 
 def purchases_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, horizon: Any) -> FloatArray:
-    """E[purchases in (T, T + t] | x, T]; recency does not enter."""
+    """E[purchases in (T, T + t] | x, T] = (r + x) t / (alpha + T)."""
     return np.asarray((parameters["r"] + frequency) / (parameters["alpha"] + T) * horizon)
-
-
-def expected_purchases_new(parameters: Draws, horizon: Any) -> FloatArray:
-    """E[purchases in (0, t]] of a new customer = r t / alpha: the first purchase is not counted."""
-    return np.asarray(parameters["r"] / parameters["alpha"] * horizon)
 
 
 def purchase_pmf(parameters: Draws, purchases: IntArray, horizon: Any) -> FloatArray:
@@ -73,12 +67,11 @@ def chance_of_at_least(parameters: Draws, purchases: IntArray, horizon: Any) -> 
     return np.where(k > 0, reached, 1.0)
 
 
-def conditional_purchase_pmf(
-    parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, purchases: IntArray, horizon: Any
+def pmf_if_alive(
+    parameters: Draws, frequency: FloatArray, T: FloatArray, purchases: IntArray, horizon: Any
 ) -> FloatArray:
     """P(X(T, T + t) = k | x, T): that of a new customer of rate Gamma(r + x, alpha + T)."""
-    alive = p_alive(parameters, frequency, recency, T)
-    return alive * purchase_pmf(after(parameters, frequency, T), purchases, horizon)
+    return purchase_pmf(after(parameters, frequency, T), purchases, horizon)
 
 
 def after(parameters: Draws, frequency: FloatArray, T: FloatArray) -> dict[str, Any]:
@@ -86,12 +79,9 @@ def after(parameters: Draws, frequency: FloatArray, T: FloatArray) -> dict[str, 
     return {"r": parameters["r"] + frequency, "alpha": parameters["alpha"] + T}
 
 
-def dert(parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
-    """Discounted expected residual transactions, (r + x) / (alpha + T) / d.
-
-    Purchases after T, each worth exp(-d t) at its time t after T, without end; infinite at d <= 0.
-    """
-    each = expected_purchases(parameters, frequency, recency, T, 1.0)
+def dert_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
+    """DERT, (r + x) / (alpha + T) / d; infinite at d <= 0."""
+    each = purchases_if_alive(parameters, frequency, T, 1.0)
     return each / discount if discount > 0 else np.full(each.shape, np.inf)
 
 
@@ -116,6 +106,7 @@ def poisson_purchases(rng: np.random.Generator, rate: FloatArray, end: FloatArra
     return buyer, rng.uniform(0.0, end[buyer])
 
 
+FORMULAS = AliveOrGone(p_alive, survival_if_alive, purchases_if_alive, pmf_if_alive, dert_if_alive)
 NBD = Model(
     name="nbd",
     family="purchases",
@@ -125,15 +116,7 @@ NBD = Model(
     ),
     log_likelihood=log_likelihood,
     quantities=("p_alive", "expected_purchases", "purchases"),
-    formulas={
-        "p_alive": p_alive,
-        "expected_purchases": expected_purchases,
-        "purchases_if_alive": purchases_if_alive,
-        "expected_purchases_new": expected_purchases_new,
-        "purchase_pmf": purchase_pmf,
-        "conditional_purchase_pmf": conditional_purchase_pmf,
-        "dert": dert,
-    },
+    formulas=FORMULAS.formulas,
     simulate=simulate,
     kernel="nbd",
     reference="Ehrenberg (1959), doi 10.2307/2985810",

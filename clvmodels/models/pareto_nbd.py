@@ -27,6 +27,7 @@ from clvmodels.foundation.ops import NUMPY_OPS, Ops
 from clvmodels.foundation.patterns import FloatArray, IntArray, Levels, PurchasePatterns, Varying, at_rows
 from clvmodels.foundation.quadrature import falling_root, integral_from_zero
 from clvmodels.models import nbd
+from clvmodels.models.alive import AliveOrGone
 
 NODES = 32  # an error of 5e-9 at scales a million times apart, of 7e-10 at a thousand (the tests)
 PMF_NODES, DERT_NODES = 64, 64
@@ -152,15 +153,14 @@ def _leaves_first(parameters: Draws, frequency: FloatArray, now: FloatArray) -> 
     return np.asarray(chance_to_leave_first(n, alpha, s, beta, NUMPY_OPS))
 
 
-def expected_purchases(
-    parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, horizon: Any
-) -> FloatArray:
-    """E[purchases in (T, T + t] | x, t_x, T], eq. 22 of [1]_."""
-    return p_alive(parameters, frequency, recency, T) * purchases_if_alive(parameters, frequency, T, horizon)
+def survival_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, horizon: Any) -> FloatArray:
+    """P(alive at T + t | alive at T) = ((beta + T) / (beta + T + t))^s."""
+    alone = np.zeros(np.shape(frequency))  # of the shape of all arguments: frequency does not enter
+    return np.asarray(np.exp(-parameters["s"] * np.log1p(horizon / (parameters["beta"] + T))) + alone)
 
 
 def purchases_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, horizon: Any) -> FloatArray:
-    """E[purchases in (T, T + t] | x, alive at T]; recency does not enter.
+    """E[purchases in (T, T + t] | x, alive at T], in eq. 22 of [1]_; recency does not enter.
 
     (r + x) / (alpha + T) is the mean rate, and E[time alive in (T, T + t]] is
     (beta + T) (1 - ((beta + T) / (beta + T + t))^(s - 1)) / (s - 1), here without the division by 0 at s = 1.
@@ -168,25 +168,6 @@ def purchases_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, 
     r, alpha, s, beta = (parameters[name] for name in ("r", "alpha", "s", "beta"))
     u = np.log1p(horizon / (beta + T))
     return np.asarray((r + frequency) / (alpha + T) * (beta + T) * u * special.exprel((1 - s) * u))
-
-
-def expected_purchases_new(parameters: Draws, horizon: Any) -> FloatArray:
-    """E[purchases in (0, t]] of a new customer, eq. 17 of [1]_: the first purchase is not counted."""
-    return purchases_if_alive(parameters, np.zeros(()), np.zeros(()), horizon)
-
-
-def purchase_pmf(parameters: Draws, purchases: IntArray, horizon: Any) -> FloatArray:
-    """P(X(t) = k) of a new customer."""
-    return pmf_if_alive(parameters, np.zeros(()), np.zeros(()), purchases, horizon)
-
-
-def conditional_purchase_pmf(
-    parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, purchases: IntArray, horizon: Any
-) -> FloatArray:
-    """P(X(T, T + t) = k | x, t_x, T), all arguments broadcast."""
-    alive = p_alive(parameters, frequency, recency, T)
-    if_alive = pmf_if_alive(parameters, frequency, T, purchases, horizon)
-    return alive * if_alive + np.where(np.asarray(purchases) == 0, 1 - alive, 0.0)
 
 
 def pmf_if_alive(
@@ -242,21 +223,8 @@ def _bought_and_left(
     )
 
 
-def dert(parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
-    """Discounted expected residual transactions, int_0^inf exp(-d t) dCE(t), eq. 2 of [3]_.
-
-    Purchases after T, each worth exp(-d t) at its time t after T, without end. At d = 0 it is finite where
-    s > 1; below 0 it is infinite.
-
-    Parameters
-    ----------
-    discount : continuous rate d per unit of time
-    """
-    return p_alive(parameters, frequency, recency, T) * dert_if_alive(parameters, frequency, T, discount)
-
-
 def dert_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
-    """DERT of a customer who is alive at T; recency does not enter.
+    """DERT of a customer who is alive at T, in eq. 2 of [3]_; at d = 0 finite where s > 1, below 0 infinite.
 
     The mean rate times int_0^inf exp(-d t) ((beta + T) / (beta + T + t))^s dt, which is the paper's Psi.
     """
@@ -296,6 +264,7 @@ def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tu
     return nbd.poisson_purchases(rng, rate, np.minimum(end, lifetime))
 
 
+FORMULAS = AliveOrGone(p_alive, survival_if_alive, purchases_if_alive, pmf_if_alive, dert_if_alive)
 PARETO_NBD = Model(
     name="pareto_nbd",
     family="purchases",
@@ -307,15 +276,7 @@ PARETO_NBD = Model(
     ),
     log_likelihood=log_likelihood,
     quantities=("p_alive", "expected_purchases", "purchases"),
-    formulas={
-        "p_alive": p_alive,
-        "expected_purchases": expected_purchases,
-        "purchases_if_alive": purchases_if_alive,
-        "expected_purchases_new": expected_purchases_new,
-        "purchase_pmf": purchase_pmf,
-        "conditional_purchase_pmf": conditional_purchase_pmf,
-        "dert": dert,
-    },
+    formulas=FORMULAS.formulas,
     simulate=simulate,
     kernel="pareto_nbd",
     limits={"nbd": lambda nbd: {**nbd, "s": 1e-9, "beta": nbd["alpha"]}},

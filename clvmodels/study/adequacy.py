@@ -8,7 +8,8 @@ from clvmodels.evaluation.predictive_checks import posterior_predictive_check
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.foundation.results import CriterionRow, PredictiveCheckTable, SensitivityRow
 from clvmodels.inference import Fit
-from clvmodels.inference.criteria import PARETO_K_LIMIT, loo
+from clvmodels.inference.criteria import loo
+from clvmodels.inference.pareto import PARETO_K_LIMIT
 from clvmodels.inference.sensitivity import THRESHOLD, prior_sensitivity
 from clvmodels.study.config import Study
 from clvmodels.study.progress import Steps, seed_for

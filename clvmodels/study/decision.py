@@ -250,8 +250,7 @@ def _as_new(fits: tuple[Fit, Fit], customers: CustomerSummary) -> CustomerSummar
     labelled = replace(customers, groups={name: group_labels(customers, name) for name in names})
     cells = np.stack([cells_of(fit.effects, labelled).cell for fit in fits])
     _, first, counts = np.unique(cells, axis=1, return_index=True, return_counts=True)
-    rows, zeros = labelled.take(first), np.zeros(len(first))
-    return replace(rows, frequency=zeros, recency=zeros, T=zeros, n_customers=counts.astype(np.float64))
+    return labelled.take(first).as_newcomers(counts.astype(np.float64))
 
 
 def _matrix_section(study: Study, outlook: Outlook) -> MatrixSection:

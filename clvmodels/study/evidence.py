@@ -183,7 +183,7 @@ def _expected_by(fitted: Fit, customers: CustomerSummary, *, before_end: IntArra
     expected = np.empty(len(cell))
     for first in range(0, len(cell), TRACKED):
         rows = slice(first, first + TRACKED)
-        theta = np.exp(parameters.log_at(cell[rows])[:, 0])  # (rows, P)
+        theta = np.exp(parameters.unknowns_at(cell[rows])[:, 0])  # (rows, P)
         own = dict(zip(fitted.model.parameter_names, theta.T, strict=True))
         expected[rows] = fitted.model.formulas["expected_purchases_new"](own, day[rows] / per_unit)
     return np.asarray(expected[place].reshape(age.shape) @ counts.astype(np.float64))

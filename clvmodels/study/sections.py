@@ -2,7 +2,7 @@
 
 import math
 
-from clvmodels.foundation.priors import HalfNormal, LogNormal, Normal, Prior
+from clvmodels.foundation.priors import FisherNormal, HalfNormal, LogNormal, Normal, Prior
 from clvmodels.foundation.results import FitRow, ParameterRow, PriorRow
 from clvmodels.inference import Fit
 
@@ -32,6 +32,8 @@ def _prior_row(prior: Prior) -> PriorRow:
             return PriorRow("log_normal", median, sd)
         case Normal(mean, sd):
             return PriorRow("normal", mean, sd)
+        case FisherNormal(mean, sd):
+            return PriorRow("fisher_normal", mean, sd)
         case HalfNormal(sd):
             return PriorRow("half_normal", 0.0, sd)
 
