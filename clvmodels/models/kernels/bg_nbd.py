@@ -14,7 +14,6 @@ import math
 from typing import Any
 
 import numba
-from numba import types
 
 from clvmodels.foundation.streams import Stream, uniform
 from clvmodels.models.kernels.interface import F64, NEXT_PURCHASE, ROW, START
@@ -29,22 +28,16 @@ def start(_stream: Any, _theta: Any, history: Any, state: Any) -> None:
     state[BOUGHT], state[NOW] = 0.0, 0.0
 
 
-@numba.njit(NEXT_PURCHASE, cache=True)
-def next_purchase(stream: Any, theta: Any, state: Any, horizon: Any) -> Any:
-    """Time of the next purchase, counted from T; infinite if there is none up to the horizon."""
-    return next_by(stream, theta[0], theta[1], theta[2], theta[3], False, state, horizon)
-
-
-@numba.njit(F64(Stream, F64, F64, F64, F64, types.boolean, ROW, F64), cache=True)
-def next_by(stream: Any, r: Any, alpha: Any, a: Any, b: Any, may_leave_first: Any, state: Any, horizon: Any) -> Any:
-    """Time of the next purchase, where customers without a repeat may have left, or may not."""
+@numba.njit(F64(Stream, F64, F64, F64, F64, F64, ROW, F64), cache=True)
+def next_by(stream: Any, r: Any, alpha: Any, a: Any, b: Any, first_chance: Any, state: Any, horizon: Any) -> Any:
+    """Time of the next purchase; customers with `first_chance` purchases or more may have left."""
     x, t_x, T, bought, now = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW]
     # P(wait > w) = ((alpha + T + now) / (alpha + T + now + w))^(r + x + bought)
     now += (alpha + T + now) * math.expm1(-math.log(uniform(stream)) / (r + x + bought))
     if now > horizon:
         return math.inf
     if bought == 0.0:  # alive at T? P(alive) = 1 / (1 + odds)
-        if x > 0.0 or may_leave_first:
+        if x >= first_chance:
             odds = a / (b + x - 1.0) * math.exp((r + x) * math.log1p((T - t_x) / (alpha + t_x)))
             if uniform(stream) * (1.0 + odds) > 1.0:
                 return math.inf
@@ -53,3 +46,9 @@ def next_by(stream: Any, r: Any, alpha: Any, a: Any, b: Any, may_leave_first: An
         return math.inf
     state[BOUGHT], state[NOW] = bought + 1.0, now
     return now
+
+
+@numba.njit(NEXT_PURCHASE, cache=True)
+def next_purchase(stream: Any, theta: Any, state: Any, horizon: Any) -> Any:
+    """Time of the next purchase, counted from T; infinite if there is none up to the horizon."""
+    return next_by(stream, theta[0], theta[1], theta[2], theta[3], 1.0, state, horizon)

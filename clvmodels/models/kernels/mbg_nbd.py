@@ -23,4 +23,4 @@ next_by = bg_nbd.next_by
 @numba.njit(NEXT_PURCHASE, cache=True)
 def next_purchase(stream: Any, theta: Any, state: Any, horizon: Any) -> Any:
     """Time of the next purchase, counted from T; infinite if there is none up to the horizon."""
-    return next_by(stream, theta[0], theta[1], theta[2], theta[3] + 1.0, True, state, horizon)
+    return next_by(stream, theta[0], theta[1], theta[2], theta[3] + 1.0, 0.0, state, horizon)
