@@ -28,7 +28,7 @@ CASES = [(name, case) for name, model in PURCHASES.items() for case in around_pr
 NAMES = [f"{name}-{i % 3}" for i, (name, _) in enumerate(CASES)]
 each_case = pytest.mark.parametrize(("name", "parameters"), CASES, ids=NAMES)
 each_model = pytest.mark.parametrize("name", PURCHASES)
-IN_OWN_FILE: dict[str, tuple[str, ...]] = {}  # model -> claims that its own file holds: its histories are of another kind
+IN_OWN_FILE: dict[str, tuple[str, ...]] = {}  # model -> claims held in its own file: its histories are of another kind
 
 
 @pytest.fixture(autouse=True)
