@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
     from clvmodels.evaluation import run_sbc as run_sbc
     from clvmodels.forecast import average_forecasts as average_forecasts
+    from clvmodels.forecast import cash_flows as cash_flows
     from clvmodels.forecast import expected_clv as expected_clv
+    from clvmodels.forecast import new_customer as new_customer
     from clvmodels.forecast import predict as predict
     from clvmodels.forecast import prior_predictive as prior_predictive
+    from clvmodels.forecast import purchase_probabilities as purchase_probabilities
     from clvmodels.forecast import sample_clv as sample_clv
     from clvmodels.forecast import sample_future as sample_future
+    from clvmodels.forecast import sample_spend as sample_spend
     from clvmodels.forecast import simulate as simulate
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
@@ -55,11 +59,15 @@ HOMES = {
     "posterior_predictive_check": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
     "average_forecasts": "clvmodels.forecast",
+    "cash_flows": "clvmodels.forecast",
     "expected_clv": "clvmodels.forecast",
+    "new_customer": "clvmodels.forecast",
     "predict": "clvmodels.forecast",
     "prior_predictive": "clvmodels.forecast",
+    "purchase_probabilities": "clvmodels.forecast",
     "sample_clv": "clvmodels.forecast",
     "sample_future": "clvmodels.forecast",
+    "sample_spend": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",

@@ -141,6 +141,11 @@ def _check_horizon(method: str, forecast: Forecast, holdout: HoldoutSummary) -> 
     window = holdout.window
     forecast_days = forecast.horizon * days_per_unit(forecast.unit)
     holdout_days = window.holdout_length * days_per_unit(window.unit)
+    if forecast.start > 0:
+        raise DataError(
+            f"the forecast of {forecast.quantity} by {method} begins {forecast.start:g} {forecast.unit}s after the "
+            "calibration's end, the holdout at once. Forecast with horizon = window.holdout_length."
+        )
     if abs(forecast_days - holdout_days) > 0.5:  # NaN, a quantity without a horizon, passes
         raise DataError(
             f"the forecast of {forecast.quantity} by {method} is over {forecast_days:g} days, the holdout "

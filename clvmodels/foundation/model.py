@@ -18,6 +18,7 @@ Formula = Callable[..., FloatArray]
 
 PURCHASE_HISTORY = ("frequency", "recency", "T")
 SPEND_HISTORY = ("spend_purchases", "spend_mean")
+EXPECTATIONS = ("p_alive", "expected_purchases", "dert", "expected_spend")  # quantities named like their formula
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,6 @@ class Model:
         reads them through `Levels.map` and `at_rows`
     history : columns of a customer summary that formulas and kernel read, in the order of their arguments
     reads : further columns that the likelihood reads of each pattern, such as "log_interval"
-    quantities : what `predict` offers
     formulas : name -> formula; purchases: f(parameters, frequency, recency, T, ...), see the model's file
     simulate : (rng, parameters, ...) -> the story of the model, customer by customer
     kernel : name of the module in `clvmodels.models.kernels` that draws a customer's future, or None
@@ -118,12 +118,17 @@ class Model:
     log_likelihood: LogLikelihood
     history: tuple[str, ...] = PURCHASE_HISTORY
     reads: tuple[str, ...] = ()
-    quantities: tuple[str, ...] = ()
     formulas: Mapping[str, Formula] = field(default_factory=dict)
     simulate: Callable[..., Any] | None = None
     kernel: str | None = None
     limits: Mapping[str, Callable[[Mapping[str, float]], dict[str, float]]] = field(default_factory=dict)
     reference: str = ""
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What `predict` offers: expectations that there is a formula of, and purchases drawn by a kernel."""
+        expectations = tuple(name for name in EXPECTATIONS if name in self.formulas)
+        return (*expectations, "purchases") if self.family == "purchases" and self.kernel else expectations
 
     @property
     def parameter_names(self) -> tuple[str, ...]:

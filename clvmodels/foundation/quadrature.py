@@ -1,15 +1,20 @@
 """Numerical integrals that stay right at the edges."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.legendre import legvander
+from numpy.typing import NDArray
 from scipy import special
 
 from clvmodels.foundation.patterns import FloatArray
 
 ENDLESS_NODES = 32
+TIME_NODES = 20
+CLUSTERING = 3000.0  # with 20 nodes an error below 1e-6 at any discount, of 1e-10 at 10 % over a year (the tests)
 BISECTIONS = 30
 CACHED = 2**9  # elements x nodes of one array are some 100 KB
 NODES = 96  # twice as many change nothing above 1e-13 (tests/test_models_bg_nbd.py)
@@ -18,25 +23,52 @@ NODES = 96  # twice as many change nothing above 1e-13 (tests/test_models_bg_nbd
 def beta_expectation(
     a: FloatArray, b: FloatArray, g: Callable[[FloatArray], FloatArray], *, at_zero: FloatArray, bend: FloatArray
 ) -> FloatArray:
-    """E g(p) for p ~ Beta(a, b), by the trapezoidal rule in w with logit p = centre + scale sinh w.
-
-    The rule converges exponentially for smooth g. log p and log(1 - p) are kept apart, so that mass near
-    1 is not lost. A small a leaves mass at p that no float holds: there g(0) + E[g(p) - g(0)] is taken,
-    whose integrand is spent long before.
+    """E g(p) for p ~ Beta(a, b), shape (...); see `beta_rule`.
 
     Parameters
     ----------
     a, b : ndarrays above 0 that broadcast to shape (...)
     g : takes p of shape (..., Q) and returns the same shape
     at_zero : ndarray, shape (...), g(0)
-    bend : ndarray, shape (...), the logit of p where g bends most; nodes are dense there and at the mean
-
-    Returns
-    -------
-    ndarray, shape (...)
+    bend : ndarray, shape (...), the logit of p where g bends most
     """
-    a, b, at_zero, bend = (np.asarray(v, dtype=np.float64)[..., None] for v in (a, b, at_zero, bend))
-    taken_out = np.where(a < 0.5, at_zero, 0.0)
+    rule = beta_rule(a, b, bend=bend, nodes=NODES)
+    return rule.mean(g(rule.p), at_zero=at_zero)
+
+
+@dataclass(frozen=True)
+class BetaRule:
+    """Nodes and weights for expectations over p ~ Beta(a, b), good for any g that bends where the rule was told.
+
+    Attributes
+    ----------
+    p, weight : ndarrays, shape (..., Q)
+    small : ndarray of bool, shape (...), where a leaves mass at p that no float holds: there g(0) +
+        E[g(p) - g(0)] is taken, whose integrand is spent long before
+    """
+
+    p: FloatArray
+    weight: FloatArray
+    small: NDArray[np.bool_]
+
+    def mean(self, values: FloatArray, *, at_zero: FloatArray) -> FloatArray:
+        """E g(p), shape (...), from g at the nodes, shape (..., Q), and at 0, shape (...)."""
+        taken_out = np.where(self.small, at_zero, 0.0)
+        return np.sum(self.weight * (values - taken_out[..., None]), axis=-1) + taken_out
+
+
+def beta_rule(a: FloatArray, b: FloatArray, *, bend: FloatArray, nodes: int) -> BetaRule:
+    """The trapezoidal rule for p ~ Beta(a, b) in w, with logit p = centre + scale sinh w.
+
+    It converges exponentially for smooth g. log p and log(1 - p) are kept apart, so that mass near 1 is not lost.
+
+    Parameters
+    ----------
+    a, b : ndarrays above 0 that broadcast to shape (...)
+    bend : ndarray, shape (...), the logit of p where g bends most; nodes are dense there and at the mean
+    nodes : number of nodes Q
+    """
+    a, b, bend = (np.asarray(v, dtype=np.float64)[..., None] for v in (a, b, bend))
     slope = np.where(a < 0.5, a + 1, a)  # of the integrand's log towards p = 0
     mean = np.log(a / b)
     low = np.minimum(bend, mean)  # a bend far to the right of the mean has no weight
@@ -47,12 +79,12 @@ def beta_expectation(
     lowest = np.minimum(low - 40 / slope, -_softplus_inverse(spent / slope))
     first = np.arcsinh((lowest - centre) / scale)
     last = np.arcsinh((_softplus_inverse(spent / b) - centre) / scale)
-    step = (last - first) / (NODES - 1)  # each element has its own, so that it does not depend on the others
-    w = first + step * np.arange(NODES)
+    step = (last - first) / (nodes - 1)  # each element has its own, so that it does not depend on the others
+    w = first + step * np.arange(nodes)
     u = centre + scale * np.sinh(w)
     log_weight = a * special.log_expit(u) + b * special.log_expit(-u) - special.betaln(a, b)
     weight = np.exp(log_weight) * (scale * step * np.cosh(w))
-    return np.sum(weight * (g(special.expit(u)) - taken_out), axis=-1) + taken_out[..., 0]
+    return BetaRule(special.expit(u), weight, (a < 0.5)[..., 0])
 
 
 def _softplus_inverse(y: FloatArray) -> FloatArray:
@@ -86,6 +118,50 @@ def discounted_without_end(
         time = bend * np.expm1(reach * node)
         total = total + weight * (bend + time) * np.exp(-discount * time) * curve(time)
     return discount * reach * total
+
+
+def discounting(ends: FloatArray, discount: float) -> tuple[FloatArray, FloatArray]:
+    """Times t_j and weights w_ij with int_0^e_i exp(-d t) dC(t) = sum_j w_ij C(t_j), for any C as follows.
+
+    C starts at 0, grows and flattens. By parts, so that no slope of it is needed::
+
+        exp(-d e) C(e) + d int_0^e exp(-d t) C(t) dt
+
+    From 40 / d on nothing is left of the integral. Up to there, or to the last end z, the integrand's polynomial in
+    v = log(1 + 3000 t / z) through its values at Gauss-Legendre nodes is integrated up to each end: C bends most at
+    its beginning. At z that is Gauss-Legendre's rule.
+
+    Parameters
+    ----------
+    ends : ndarray, shape (periods,), increasing
+    discount : continuous rate d per unit of time, any finite number
+
+    Returns
+    -------
+    times : ndarray, shape (L,), ends with the ends
+    weights : ndarray, shape (periods, L)
+    """
+    last = min(float(ends[-1]), 40 / discount) if discount > 0 else float(ends[-1])
+    reach, (nodes, _) = np.log1p(CLUSTERING), gauss_legendre(TIME_NODES)
+    inside = last * np.expm1(reach * nodes) / CLUSTERING
+    slope = reach * (inside + last / CLUSTERING)  # dt / d(v / reach)
+    until = np.log1p(CLUSTERING * np.minimum(ends / last, 1.0)) / reach if last > 0 else np.zeros(len(ends))
+    of_inside = integrated_up_to(until) * (discount * slope * np.exp(-discount * inside))
+    return np.append(inside, ends), np.hstack([of_inside, np.diag(np.exp(-discount * ends))])
+
+
+def integrated_up_to(ends: FloatArray) -> FloatArray:
+    """Weights of the values at the `TIME_NODES` Gauss-Legendre nodes on (0, 1) in the integral from 0 to each end.
+
+    Exact for polynomials below that degree: the values' Legendre coefficients, and the integral of each Legendre
+    polynomial, int_-1^y P_k = (P_(k+1)(y) - P_(k-1)(y)) / (2 k + 1). Shape (ends, nodes).
+    """
+    nodes, weights = gauss_legendre(TIME_NODES)
+    orders = np.arange(TIME_NODES)
+    coefficients = (2 * orders[:, None] + 1) * legvander(2 * nodes - 1, TIME_NODES - 1).T * weights
+    at_ends = legvander(2 * ends - 1, TIME_NODES)
+    before = np.hstack([-np.ones((len(ends), 1)), at_ends[:, :-2]])  # P_-1 stands for the -1 of int_-1^y P_0 = y + 1
+    return np.asarray((at_ends[:, 1:] - before) / (2 * orders + 1) / 2 @ coefficients)
 
 
 def integral_from_zero(f: Callable[..., Any], reach: Any, *arguments: Any, nodes: int) -> Any:

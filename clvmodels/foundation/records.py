@@ -528,12 +528,13 @@ class Forecast:
 
     Attributes
     ----------
-    quantity : "p_alive", "expected_purchases", "purchases", "spend", "clv", "expected_clv", "score", ...
+    quantity : "p_alive", "expected_purchases", "dert", "purchases", "spend", "clv", "expected_clv", "score", ...
     method : name of the method
     customer_id : ndarray of text, shape (N,)
     mean, sd, q05, q50, q95 : ndarray, shape (N,)
     totals : xarray.DataArray (chain, draw), the sum over customers in each draw, or None
-    horizon : length of time in `unit`, NaN where the quantity has none
+    horizon : time from T to the end of what is counted, in `unit`; NaN where the quantity has none
+    start : time from T to its beginning, 0 but where a pair (start, horizon) was asked for
     replay : draws of the customers made again, block by block and bit for bit, or None
     """
 
@@ -550,6 +551,7 @@ class Forecast:
     unit: str
     currency: str
     replay: Replay | None = None
+    start: float = 0.0
 
     def __len__(self) -> int:
         return len(self.customer_id)

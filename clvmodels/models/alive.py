@@ -24,6 +24,8 @@ class AliveOrGone:
     purchases_if_alive : f(parameters, frequency, T, horizon) -> E[purchases in (T, T + t] | alive at T]
     pmf_if_alive : f(parameters, frequency, T, purchases, horizon) -> P(X(T, T + t) = k | alive at T)
     dert_if_alive : f(parameters, frequency, T, discount) -> DERT of a customer who is alive at T
+    curve_if_alive : f(parameters, frequency, T, times) -> `purchases_if_alive` at each of some times, with a first
+        axis for them; None where they are not faster together
     """
 
     p_alive: Formula
@@ -31,6 +33,7 @@ class AliveOrGone:
     purchases_if_alive: Formula
     pmf_if_alive: Formula
     dert_if_alive: Formula
+    curve_if_alive: Formula | None = None
 
     def p_alive_after(
         self, parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray, horizon: Any
@@ -82,18 +85,30 @@ class AliveOrGone:
         ----------
         discount : continuous rate d per unit of time
         """
-        return self.p_alive(parameters, frequency, recency, T) * self.dert_if_alive(parameters, frequency, T, discount)
+        alive = self.p_alive(parameters, frequency, recency, T)
+        return if_alive_or_nothing(alive, self.dert_if_alive(parameters, frequency, T, discount))
 
     @property
     def formulas(self) -> dict[str, Formula]:
         """What a `Model` of purchases offers, by name."""
+        curve = {} if self.curve_if_alive is None else {"curve_if_alive": self.curve_if_alive}
         return {
             "p_alive": self.p_alive,
             "p_alive_after": self.p_alive_after,
+            "survival_if_alive": self.survival_if_alive,
             "expected_purchases": self.expected_purchases,
             "purchases_if_alive": self.purchases_if_alive,
             "expected_purchases_new": self.expected_purchases_new,
             "purchase_pmf": self.purchase_pmf,
             "conditional_purchase_pmf": self.conditional_purchase_pmf,
+            "pmf_if_alive": self.pmf_if_alive,
             "dert": self.dert,
+            "dert_if_alive": self.dert_if_alive,
+            **curve,
         }
+
+
+def if_alive_or_nothing(p_alive: FloatArray, if_alive: FloatArray) -> FloatArray:
+    """P(alive) times what to expect of one who is alive; 0 where nobody is, though it were infinite."""
+    nothing = np.zeros(np.broadcast_shapes(p_alive.shape, if_alive.shape))
+    return np.multiply(p_alive, if_alive, out=nothing, where=p_alive > 0)

@@ -67,7 +67,6 @@ GAMMA_GAMMA = Model(
     ),
     log_likelihood=log_likelihood,
     history=SPEND_HISTORY,
-    quantities=("expected_spend",),
     formulas={"expected_spend": expected_spend},
     simulate=simulate,
     reference="Fader and Hardie (2013), note 025",

@@ -115,7 +115,6 @@ NBD = Model(
         Parameter("alpha", "time", prior_median=1.0, prior_sd=1.5, covariates=-1),
     ),
     log_likelihood=log_likelihood,
-    quantities=("p_alive", "expected_purchases", "purchases"),
     formulas=FORMULAS.formulas,
     simulate=simulate,
     kernel="nbd",
