@@ -72,10 +72,11 @@ class OneOf:
     values: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.values, list | tuple) and all(is_whole(value) for value in self.values)
-        if not (whole and self.values and len(set(self.values)) == len(self.values)):
-            raise FitError(f"OneOf({self.values!r}): expected distinct whole numbers, such as OneOf((1, 2, 3)).")
-        object.__setattr__(self, "values", tuple(sorted(int(value) for value in self.values)))
+        given: Any = self.values
+        whole = isinstance(given, list | tuple) and all(is_whole(value) for value in given)
+        if not whole or not given or len(set(given)) < len(given):
+            raise FitError(f"OneOf({given!r}): expected distinct whole numbers, such as OneOf((1, 2, 3)).")
+        object.__setattr__(self, "values", tuple(sorted(int(value) for value in given)))  # read from a file, a list
 
 
 @dataclass(frozen=True)

@@ -85,19 +85,19 @@ def reached(k: int, n: FloatArray, u: FloatArray) -> FloatArray:
 
 def expected_purchases(k: int, who: Alive, tau: FloatArray) -> FloatArray:
     """E[(1 - (1 - p)^N) / p], the expected purchases, shape (E,)."""
-    expected = _summed(k, who, tau)[0]
+    expected, _ = _summed(k, who, tau)
     many = np.isnan(expected)
     if many.any():
-        expected[many] = _integrated(k, who.take(many), tau[many], lambda left, p: left / p)
+        expected[many] = _integrated(k, who.take(many), tau[many], np.divide)
     return expected
 
 
 def survival(k: int, who: Alive, tau: FloatArray) -> FloatArray:
     """E[(1 - p)^N], the chance to be alive still, shape (E,)."""
-    alive = _summed(k, who, tau)[1]
+    _, alive = _summed(k, who, tau)
     many = np.isnan(alive)
     if many.any():
-        stays = _integrated(k, who.take(many), tau[many], lambda left, p: 1 - left)
+        stays = _integrated(k, who.take(many), tau[many], lambda left, _: 1 - left)
         alive[many] = np.maximum(stays, 0.0)  # below 0 by rounding alone
     return alive
 
@@ -180,8 +180,8 @@ def _chance_of_next(k: int, rate: dict[str, Any], needed: FloatArray, tau: Float
     return total
 
 
-def _summed(k: int, who: Alive, tau: FloatArray) -> FloatArray:
-    """E[(1 - (1 - p)^N) / p] and E[(1 - p)^N] summed over stages y = j + M, shape (2, E); NaN where they are many.
+def _summed(k: int, who: Alive, tau: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """E[(1 - (1 - p)^N) / p] and E[(1 - p)^N] summed over stages y = j + M, each (E,); NaN where they are many.
 
     All terms are positive, so that also a tiny expectation has all its digits. Each element stops by itself
     when what is left is negligible, so that it does not depend on the others.
@@ -199,8 +199,9 @@ def _summed(k: int, who: Alive, tau: FloatArray) -> FloatArray:
         if y % CHECK == CHECK - 1 and y >= k:
             done = _converged(k, y, fixed, terms, sums)
             results[:, few[done]] = sums[2:, done]
-            few, fixed, starts, terms, sums = (rows[..., ~done] for rows in (few, fixed, starts, terms, sums))
-    return results
+            few = few[~done]
+            fixed, starts, terms, sums = (table[:, ~done] for table in (fixed, starts, terms, sums))
+    return results[0], results[1]
 
 
 def _advance(k: int, y: int, fixed: FloatArray, starts: FloatArray, terms: FloatArray, sums: FloatArray) -> None:
@@ -231,9 +232,7 @@ def _converged(k: int, y: int, fixed: FloatArray, terms: FloatArray, sums: Float
     return np.asarray((ratio < 1) & (rest <= NEGLIGIBLE * (1 - ratio) ** 2 * sums[2]))
 
 
-def _integrated(
-    k: int, who: Alive, tau: FloatArray, of: Callable[[FloatArray, FloatArray], FloatArray]
-) -> FloatArray:
+def _integrated(k: int, who: Alive, tau: FloatArray, of: Callable[[FloatArray, FloatArray], FloatArray]) -> FloatArray:
     """The mean over p of `of`(1 - E[(1 - p)^N | p], p), shape (E,)."""
 
     def value(p: FloatArray) -> FloatArray:
