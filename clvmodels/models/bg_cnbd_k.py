@@ -137,7 +137,7 @@ class RegularTiming:
         """DERT of a customer who is alive at T. At d = 0 it is finite where a > 1; below 0 it is infinite."""
         who, k, scale = self._alive(parameters, frequency, recency, T)
         if discount > 0:
-            return stages.by_count(stages.dert, k, who, discount * scale)
+            return stages.by_count(stages.dert, k, who, discount * scale, block=stages.DISCOUNTED)
         shape = np.broadcast_shapes(*map(np.shape, (who.n, who.u, who.b)))
         # E[1 / p] purchases until drop-out
         last = np.where(who.a > 1, (who.a + who.b - 1) / np.where(who.a > 1, who.a - 1, 1.0), np.inf)

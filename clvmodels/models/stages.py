@@ -32,7 +32,8 @@ from clvmodels.models import nbd
 
 ComplexArray = NDArray[np.complex128]
 
-BLOCK = 2**10  # elements at a time: arrays of k or 96 times as many stay in the cache
+BLOCK = 2**12  # elements at a time: most of the work is then done in the cache, and little in calls
+DISCOUNTED = 2**9  # of which each has 96 numbers
 CHECK = 16  # stages between two looks at which elements have converged
 MOST_STAGES = 400  # that are summed; beyond, a generating function has a cost that does not grow
 NEGLIGIBLE = 1e-17
@@ -62,16 +63,16 @@ class Alive:
         return Alive(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
-def by_count(f: Callable[..., FloatArray], k: Any, who: Alive, *arguments: Any) -> FloatArray:
-    """f(k, who, *arguments) with everything broadcast to one shape, each k and each block of elements apart."""
+def by_count(f: Callable[..., FloatArray], k: Any, who: Alive, *arguments: Any, block: int = BLOCK) -> FloatArray:
+    """f(k, who, *arguments) with everything broadcast to one shape; each k apart, and `block` elements at a time."""
     columns = np.broadcast_arrays(k, who.n, who.u, who.a, who.b, *arguments)
     counts, *flat = (np.ravel(column) for column in columns)
     values = np.empty(len(counts))
     for count in np.unique(counts):
         rows = np.flatnonzero(counts == count)
-        for block in np.split(rows, range(BLOCK, len(rows), BLOCK)):
-            n, u, a, b, *after = (column[block] for column in flat)
-            values[block] = f(int(count), Alive(n, u, a, b), *after)
+        for part in np.split(rows, range(block, len(rows), block)):
+            n, u, a, b, *after = (column[part] for column in flat)
+            values[part] = f(int(count), Alive(n, u, a, b), *after)
     return values.reshape(columns[0].shape)
 
 
