@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from clvmodels.foundation.priors import HalfNormal as HalfNormal
     from clvmodels.foundation.priors import LogNormal as LogNormal
     from clvmodels.foundation.priors import Normal as Normal
+    from clvmodels.foundation.priors import OneOf as OneOf
     from clvmodels.foundation.records import CustomerSummary as CustomerSummary
     from clvmodels.foundation.records import Forecast as Forecast
     from clvmodels.foundation.records import HoldoutSummary as HoldoutSummary
@@ -75,6 +76,7 @@ HOMES = {
     "HalfNormal": "clvmodels.foundation.priors",
     "LogNormal": "clvmodels.foundation.priors",
     "Normal": "clvmodels.foundation.priors",
+    "OneOf": "clvmodels.foundation.priors",
     "CustomerSummary": "clvmodels.foundation.records",
     "Forecast": "clvmodels.foundation.records",
     "HoldoutSummary": "clvmodels.foundation.records",

@@ -27,7 +27,7 @@ TAKING = [name for name, model in MODELS.items() if any(p.covariates for p in mo
 
 def target_of(name, customers, *, covariates=(), groups="", bayes=True, compressed=True):
     """The target of a fit, from patterns or from a row a customer."""
-    model = MODELS[name]
+    model = MODELS[name] if MODELS[name].counted is None else MODELS[name].at_counts[2]
     if model.family == "spend":
         customers = customers.take(has_spend(customers))
     effects = learn_effects(model, customers, covariates=covariates, groups=groups)
@@ -45,7 +45,8 @@ def target_of(name, customers, *, covariates=(), groups="", bayes=True, compress
 
 def row_by_row(model, customers):
     if model.family == "purchases":
-        return PurchasePatterns.of(customers.frequency, customers.recency, customers.T, customers.unit)
+        rows = PurchasePatterns.of(customers.frequency, customers.recency, customers.T, customers.unit)
+        return dataclasses.replace(rows, **{name: np.nan_to_num(customers.column(name)) for name in model.reads})
     rows = PurchasePatterns.of(customers.frequency, customers.recency, customers.T, "week")
     return SpendPatterns(rows.frequency, customers.monetary_value, rows.n_customers, customers.currency)
 

@@ -15,6 +15,7 @@ def customers(frequency, recency, T, monetary_value=None, **columns):
     size = len(frequency)
     frame = pd.DataFrame({"customer_id": [str(i) for i in range(size)], "frequency": frequency, "recency": recency})
     frame["T"] = T
+    frame["log_interval"] = np.log((frame["recency"] / frame["frequency"]).where(frame["frequency"] > 0))  # even ones
     if monetary_value is not None:
         frame["monetary_value"] = monetary_value
     return clv.CustomerSummary.from_frame(frame.assign(**columns), unit="week")
@@ -83,6 +84,7 @@ def scaled(summary, time, money):
     frame = summary.to_pandas()
     frame[["recency", "T"]] *= time
     frame["monetary_value"] *= money
+    frame["log_interval"] += np.log(time)
     return clv.CustomerSummary.from_frame(frame, unit="week")
 
 

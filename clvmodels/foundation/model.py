@@ -1,17 +1,18 @@
 """The record that describes a model; a model file fills one, every other floor reads it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from clvmodels.foundation.ops import NUMPY_OPS, Ops
 from clvmodels.foundation.patterns import FloatArray
-from clvmodels.foundation.priors import FisherNormal, LogNormal, Normal, ParameterPrior
+from clvmodels.foundation.priors import FisherNormal, LogNormal, Normal, OneOf, ParameterPrior
 
 Dimension = Literal["number", "time", "rate", "money"]
-Support = Literal["positive", "real", "correlation"]
+Support = Literal["positive", "real", "correlation", "whole"]
 Draws = Mapping[str, Any]  # parameter name -> float, (S, 1) array or graph variable
 LogLikelihood = Callable[[Draws, Any, Ops], Any]
 Formula = Callable[..., FloatArray]
@@ -32,19 +33,26 @@ class Parameter:
 
     `covariates` says how covariates z act, by the model's standard proportional form: the parameter of a
     customer is that of the base times exp(covariates x gamma' z), with +1 or -1; at 0 it takes none.
+
+    A counted parameter (support "whole") is one of `values`, each as likely as another by default, and the same
+    for all customers. Inference takes the model at each of them (`Model.at_counts`) and weighs them by what the
+    data say.
     """
 
     name: str
     dimension: Dimension
-    prior_median: float
-    prior_sd: float
+    prior_median: float = 1.0
+    prior_sd: float = 1.0
     covariates: Literal[-1, 0, 1] = 0
     support: Support = "positive"
+    values: tuple[int, ...] = ()
 
     def default_prior(self, scale: "DataScale") -> ParameterPrior:
         """The default prior in the data's units."""
         if self.support == "positive":
             return LogNormal(self.prior_median * scale.of(self.dimension), self.prior_sd)
+        if self.support == "whole":
+            return OneOf(self.values)
         kind = Normal if self.support == "real" else FisherNormal
         return kind(self.prior_median, self.prior_sd)
 
@@ -52,13 +60,13 @@ class Parameter:
         """The parameter at an unknown."""
         if self.support == "positive":
             return ops.exp(unknown)
-        return unknown if self.support == "real" else 1 - 2 / (1 + ops.exp(unknown))
+        return unknown if self.support in ("real", "whole") else 1 - 2 / (1 + ops.exp(unknown))
 
     def unknown(self, value: FloatArray) -> FloatArray:
         """The unknown of a value of the parameter."""
         if self.support == "positive":
             return np.asarray(np.log(value))
-        return np.asarray(value if self.support == "real" else 2 * np.arctanh(value))
+        return np.asarray(value if self.support in ("real", "whole") else 2 * np.arctanh(value))
 
     def slope(self, value: FloatArray) -> FloatArray:
         """The derivative of the parameter by its unknown."""
@@ -74,6 +82,7 @@ class Parameter:
                 "positive": value > 0,
                 "real": True,
                 "correlation": -1 < value < 1,
+                "whole": value in self.values,
             }[self.support]
         )
 
@@ -131,6 +140,39 @@ class Model:
         return (*expectations, "purchases") if self.family == "purchases" and self.kernel else expectations
 
     @property
+    def counted(self) -> Parameter | None:
+        """The counted parameter, if there is one."""
+        return next((parameter for parameter in self.parameters if parameter.support == "whole"), None)
+
+    @cached_property
+    def at_counts(self) -> dict[int, "Model"]:
+        """The model of the other parameters at each value of the counted one.
+
+        They are for inference: a likelihood without formulas. At the least value the model may be a simpler one,
+        so it keeps the limits.
+        """
+        assert self.counted is not None
+        return {value: self._at_count(self.counted.name, value) for value in self.counted.values}
+
+    def _at_count(self, name: str, value: int) -> "Model":
+        def log_likelihood(parameters: Draws, patterns: Any, ops: Ops) -> Any:
+            return self.log_likelihood({**parameters, name: value}, patterns, ops)
+
+        def without(limit: Callable[[Mapping[str, float]], dict[str, float]]) -> Any:
+            return lambda simpler: {key: number for key, number in limit(simpler).items() if key != name}
+
+        assert self.counted is not None
+        simplest = value == self.counted.values[0]
+        return replace(
+            self,
+            name=f"{self.name} at {name} = {value}",
+            parameters=tuple(parameter for parameter in self.parameters if parameter.name != name),
+            log_likelihood=log_likelihood,
+            formulas={},
+            limits={key: without(limit) for key, limit in self.limits.items()} if simplest else {},
+        )
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
         """Letters of the parameters, in the paper's order."""
         return tuple(parameter.name for parameter in self.parameters)
@@ -147,7 +189,11 @@ class Model:
         """Parameters drawn from their priors."""
         drawn = {}
         for parameter in self.parameters:
-            mean, sd = priors[parameter.name].normal
+            prior = priors[parameter.name]
+            if isinstance(prior, OneOf):
+                drawn[parameter.name] = float(rng.choice(prior.values))
+                continue
+            mean, sd = prior.normal
             drawn[parameter.name] = float(parameter.natural(np.float64(mean + sd * rng.normal()), NUMPY_OPS))
         return drawn
 

@@ -326,10 +326,10 @@ class ParameterRow:
 
 @dataclass(frozen=True)
 class PriorRow:
-    """A prior of a fit. `kind`: "log_normal", "normal", "fisher_normal" or "half_normal".
+    """A prior of a fit. `kind`: "log_normal", "normal", "fisher_normal", "one_of" or "half_normal".
 
     `middle` is the median of a log-normal, the mean of a normal, 0 for a half-normal; `sd` that of the logarithm, of
-    the number, and of the normal number whose size it is.
+    the number, and of the normal number whose size it is. Of equally likely whole numbers they are mean and sd.
     """
 
     kind: str

@@ -14,6 +14,7 @@ from clvmodels.foundation.priors import HalfNormal, Normal, Prior
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.foundation.results import Check
 from clvmodels.foundation.whole import require_count, require_seed
+from clvmodels.inference.counted import candidates, counted_note, mixed, weigh, with_count
 from clvmodels.inference.diagnostics import laplace_checks, model_checks, nested_check, nuts_checks
 from clvmodels.inference.laplace import importance_sample, resample
 from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
@@ -83,6 +84,8 @@ def fit(
         raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
     effects = learn_effects(record, customers, covariates=covariates, groups=groups)
     problem = _problem(record, customers, effects, {} if method == "mle" else priors or {}, bayes=method != "mle")
+    if record.counted is not None:
+        return _counted_fit(problem, method, draws, seed)
     mode = find_mode(problem.target)
     if method == "mle":
         return _mle_fit(problem, mode)
@@ -232,25 +235,42 @@ def _laplace_fit(problem: Problem, mode: Mode, draws: int, seed: int) -> Fit:
     rng = np.random.default_rng(seed)
     sample = importance_sample(problem.target, mode, draws, rng)
     if sample.pareto_k > PARETO_K_LIMIT:
-        note = (
-            f"importance weights had Pareto k = {sample.pareto_k:.2f} after {sample.refits} better proposals, "
-            "so NUTS was used"
-        )
-        return replace(_nuts_fit(problem, mode, max(draws, LEAST_NUTS_DRAWS), seed), notes=(note,))
+        fit = _nuts_fit(problem, mode, max(draws, LEAST_NUTS_DRAWS), seed)
+        return replace(fit, notes=(_escalated(sample.pareto_k, sample.refits),))
     fit = with_draws(problem, resample(sample, draws, rng)[None], {}, {})
     effective = min(float(draws), sample.effective_size)
-    return replace(
-        fit,
-        method="laplace",
-        covariance=natural_covariance(problem.target, mode),
-        checks=(
-            *mode.checks,
-            *laplace_checks(sample.pareto_k, effective, draws),
-            *model_checks(fit),
-        ),
-        pareto_k=sample.pareto_k,
-        effective_draws=effective,
-    )
+    fit = replace(fit, covariance=natural_covariance(problem.target, mode))
+    return _weighed_fit(fit, mode, sample.pareto_k, effective, draws)
+
+
+def _weighed_fit(fit: Fit, mode: Mode, pareto_k: float, effective: float, draws: int) -> Fit:
+    """The fit by importance sampling around a mode, with its checks."""
+    checks = (*mode.checks, *laplace_checks(pareto_k, effective, draws), *model_checks(fit))
+    return replace(fit, method="laplace", checks=checks, pareto_k=pareto_k, effective_draws=effective)
+
+
+def _escalated(pareto_k: float, refits: int) -> str:
+    return f"importance weights had Pareto k = {pareto_k:.2f} after {refits} better proposals, so NUTS was used"
+
+
+def _counted_fit(problem: Problem, method: str, draws: int, seed: int | None) -> Fit:
+    """A fit of a model with a counted parameter, from those at its values."""
+    model, found = problem.target.model, candidates(problem)
+    if method == "mle":
+        best = max(found, key=lambda candidate: candidate.mode.log_density)
+        return with_count(_mle_fit(best.problem, best.mode), model, best.value)
+    assert seed is not None
+    rng = np.random.default_rng(seed)
+    weighed = weigh(found, draws, rng)
+    best, priors = weighed.best, dict(problem.target.priors)
+    if method == "laplace" and weighed.pareto_k <= PARETO_K_LIMIT:
+        fit, effective = mixed(weighed, model, draws, rng)
+        return replace(_weighed_fit(fit, best.mode, weighed.pareto_k, effective, draws), priors=priors)
+    chain = _nuts_fit(best.problem, best.mode, max(draws, LEAST_NUTS_DRAWS), seed)
+    refits = max(sample.refits for sample in weighed.samples)
+    escalated = (_escalated(weighed.pareto_k, refits),) if method == "laplace" else ()
+    notes = (*escalated, counted_note(weighed, model))
+    return replace(with_count(chain, model, best.value), priors=priors, notes=notes)
 
 
 def _nuts_fit(problem: Problem, mode: Mode, draws: int, seed: int) -> Fit:

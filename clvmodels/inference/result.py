@@ -33,10 +33,11 @@ class Fit:
         "alpha_by_channel" and "alpha_group_sd" have the groups' own and the standard deviation of their logs
     point : parameter values (and coefficients): the mode of the likelihood for "mle", else the mean of the
         draws; with covariates or groups the mean of the logarithms, since at covariates of 0 a parameter can
-        have a very long tail
+        have a very long tail. A counted parameter has its most probable value, the others their mean at that
     log_likelihood : at `point`, without the prior; NaN where there were no data
     covariance : ndarray, shape (P, P), of the values of `point`, on the natural scale (at the mode for "mle"
-        and "laplace", of the draws for "nuts"); NaN for "known"
+        and "laplace", of the draws for "nuts"), with 0 for a counted parameter, since it is that at its value in
+        `point`; NaN for "known"
     unit, currency : of the parameters
     n_customers, n_patterns : the fit was made on
     priors : by parameter; empty for "mle" and "known"
@@ -180,6 +181,7 @@ def require_values(values: dict[str, float], model: Model) -> dict[str, float]:
                 "positive": "a finite number above 0",
                 "real": "a finite number",
                 "correlation": "a number between -1 and 1",
+                "whole": f"one of {', '.join(map(str, parameter.values))}",
             }
             raise FitError(f"{model.name}: {parameter.name} = {value}: expected {supports[parameter.support]}.")
     return {name: float(values[name]) for name in model.parameter_names}

@@ -188,14 +188,26 @@ def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tu
 
 
 def purchases_until_drop_out(
-    rng: np.random.Generator, rate: FloatArray, drop_out: FloatArray, end: FloatArray, active: IntArray
+    rng: np.random.Generator,
+    rate: FloatArray,
+    drop_out: FloatArray,
+    end: FloatArray,
+    active: IntArray,
+    *,
+    stages: FloatArray | None = None,
 ) -> tuple[IntArray, FloatArray]:
-    """Purchases from 0 to `end` of those customers who are `active` at 0, each the last with chance drop_out."""
+    """Purchases from 0 to `end` of those customers who are `active` at 0, each the last with chance drop_out.
+
+    Parameters
+    ----------
+    stages : ndarray, shape (N,), that a customer passes, at `rate`, for each purchase; 1 if not given
+    """
+    stages = np.ones(len(end)) if stages is None else stages
     now = np.zeros(len(end))
     buyers, times = [active[:0]], [now[:0]]
     while len(active):
         with np.errstate(divide="ignore"):  # a rate that underflows to 0 never buys
-            now[active] += rng.exponential(1.0, len(active)) / rate[active]
+            now[active] += rng.standard_gamma(stages[active]) / rate[active]
         active = active[now[active] <= end[active]]
         buyers.append(active)
         times.append(now[active])
