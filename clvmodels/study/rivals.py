@@ -126,7 +126,8 @@ def _rival(ground: Ground, name: str) -> Rival:
     require_passed(fitted)
     purchases, spend = evidence.fits
     fits = (fitted, spend) if model.family == "purchases" else (purchases, fitted)
-    trial = hold_against(study, ground.log, fits, customers, evidence.holdout, stream=name)
+    # As many draws for all: a log score by fewer is worse.
+    trial = hold_against(study, ground.log, fits, customers, evidence.holdout, stream=name, draws=purchases.n_draws)
     return _beside(ground, fitted, customers, trial)
 
 
