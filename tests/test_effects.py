@@ -381,7 +381,7 @@ def test_order_subset_and_slices_change_no_forecast(people, covariate_fits, few,
         for all_of_them, these in zip(whole, forecasts(customers.take(rows)), strict=True):
             for column in ("mean", "sd", "q05", "q50", "q95"):
                 assert np.array_equal(getattr(all_of_them, column)[rows], getattr(these, column))
-    monkeypatch.setattr(import_module("clvmodels.forecast.predict"), "SLICE_CELLS", 3000)
+    monkeypatch.setattr(import_module("clvmodels.forecast.expectations"), "SLICE_CELLS", 3000)
     assert np.array_equal(forecasts(customers)[0].mean, whole[0].mean)
 
 

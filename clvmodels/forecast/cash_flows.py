@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # slow to import and only named here
 
 FLOWS = ("purchases", "spend", "margin", "discounted_margin")
 MOST_PERIODS = 10_000
+BLOCK_CELLS = 2**22  # rows x draws x periods that a thread expects at a time: 64 MB for two flows
 Flows = Mapping[str, FloatArray]
 
 
@@ -202,7 +203,7 @@ def _drawn(
         )  # fmt: skip
         return of_draws, of_customers / every.stop
 
-    totals, means = _added(len(customers), work)
+    totals, means = _added(len(customers), work, size=BLOCK)
     return totals, {flow: values[walkers.row_of] for flow, values in means.items()}
 
 
@@ -268,15 +269,16 @@ def _expected(
                 of_rows[flow, :, period] = values.mean(axis=1)
         return of_draws, of_rows
 
-    totals, means = _added(len(counts), work)
+    size = min(BLOCK, max(1, BLOCK_CELLS // (every.stop * len(ends))))
+    totals, means = _added(len(counts), work, size=size)
     return totals, {flow: values[row_of] for flow, values in means.items()}
 
 
-def _added(n_rows: int, work: Callable[[IntArray], tuple[FloatArray, FloatArray]]) -> tuple[Flows, Flows]:
+def _added(n_rows: int, work: Callable[[IntArray], tuple[FloatArray, FloatArray]], *, size: int) -> tuple[Flows, Flows]:
     """Totals added over blocks of rows, and the rows' own one after the other, by flow."""
     totals: FloatArray | float = 0.0
     rows = []
-    for of_draws, of_rows in over_blocks(n_rows, work, size=BLOCK):
+    for of_draws, of_rows in over_blocks(n_rows, work, size=size):
         totals = totals + of_draws
         rows.append(of_rows)
     assert isinstance(totals, np.ndarray)  # there is a customer

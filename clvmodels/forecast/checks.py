@@ -66,7 +66,10 @@ def require_ends(ends: Any) -> FloatArray:
     DataError
         If they are not finite times above 0 in increasing order.
     """
-    times = np.ascontiguousarray(ends, dtype=np.float64)
+    try:
+        times = np.ascontiguousarray(ends, dtype=np.float64)
+    except (TypeError, ValueError):
+        times = np.empty(0)
     if times.ndim != 1 or len(times) == 0 or not (np.isfinite(times).all() and (np.diff(times, prepend=0.0) > 0).all()):
         raise DataError("ends of periods: expected finite times above 0, in increasing order.")
     return times
