@@ -19,7 +19,9 @@ from clvmodels.models import MODELS
 
 def target_of(name, customers, *, count=2):
     model = MODELS[name] if MODELS[name].counted is None else MODELS[name].at_counts[count]
-    patterns = compress(customers, None, model.reads)[0] if model.family == "purchases" else compress_spend(customers)[0]
+    patterns = (
+        compress(customers, None, model.reads)[0] if model.family == "purchases" else compress_spend(customers)[0]
+    )
     scale = data_scale(patterns)
     return Target(model, patterns, scale, {p.name: p.default_prior(scale) for p in model.parameters})
 

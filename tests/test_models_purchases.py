@@ -293,7 +293,9 @@ def test_the_kernel_draws_what_the_formulas_say(name, parameters):
     past = customers.frequency, customers.recency, customers.T
     expected = formula(name, "expected_purchases")(parameters, *past, horizon)
     error = drawn.std(axis=1) / np.sqrt(size)
-    assert np.all(np.abs(drawn.mean(axis=1) - expected) <= MONTE_CARLO_ERRORS * error + 1 / size)  # none of a rare event
+    assert np.all(
+        np.abs(drawn.mean(axis=1) - expected) <= MONTE_CARLO_ERRORS * error + 1 / size
+    )  # none of a rare event
     for k in range(8):
         pmf = formula(name, "conditional_purchase_pmf")(parameters, *past, k, horizon)
         error = np.sqrt(pmf * (1 - pmf) / size)

@@ -159,6 +159,17 @@ def with_count(fit: Fit, model: Model, value: int) -> Fit:
     )
 
 
+def left_out_note(found: Sequence[Candidate], problem: Problem) -> tuple[str, ...]:
+    """What a reader must know of values at which the other parameters have no mode."""
+    tried = {candidate.value for candidate in found}
+    missing = [value for value in _values(problem) if value < max(tried) and value not in tried]
+    if not missing:
+        return ()
+    assert problem.target.model.counted is not None
+    name, values = problem.target.model.counted.name, ", ".join(map(str, missing))
+    return (f"{name} = {values} left out: the data barely identify the other parameters there",)
+
+
 def counted_note(weighed: WeighedCounts, model: Model) -> str:
     """What a reader must know of draws at the most probable value alone."""
     assert model.counted is not None

@@ -10,11 +10,11 @@ from clvmodels.foundation.effects import ByParameter, Effects, cells_of, learn_e
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
 from clvmodels.foundation.patterns import Patterns, PurchasePatterns
-from clvmodels.foundation.priors import HalfNormal, Normal, Prior
+from clvmodels.foundation.priors import HalfNormal, Normal, OneOf, Prior
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.foundation.results import Check
 from clvmodels.foundation.whole import require_count, require_seed
-from clvmodels.inference.counted import candidates, counted_note, mixed, weigh, with_count
+from clvmodels.inference.counted import candidates, counted_note, left_out_note, mixed, weigh, with_count
 from clvmodels.inference.diagnostics import laplace_checks, model_checks, nested_check, nuts_checks
 from clvmodels.inference.laplace import importance_sample, resample
 from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
@@ -193,7 +193,17 @@ def priors_for(model: Model, scale: DataScale, effects: Effects, given: Mapping[
         if type(prior) is not type(default[name]):
             expected = type(default[name]).__name__
             raise FitError(f"priors for {name}: expected a {expected}, not a {type(prior).__name__}.")
+        _refuse_values(name, prior, default[name])
     return {**default, **given}
+
+
+def _refuse_values(name: str, prior: Prior, default: Prior) -> None:
+    """Refuse values that the model does not have."""
+    if isinstance(prior, OneOf) and isinstance(default, OneOf):
+        odd = [value for value in prior.values if value not in default.values]
+        if odd:
+            known = ", ".join(map(str, default.values))
+            raise FitError(f"priors for {name}: {odd[0]} is none of {known}.")
 
 
 def _mle_fit(problem: Problem, mode: Mode) -> Fit:
@@ -256,20 +266,22 @@ def _escalated(pareto_k: float, refits: int) -> str:
 def _counted_fit(problem: Problem, method: str, draws: int, seed: int | None) -> Fit:
     """A fit of a model with a counted parameter, from those at its values."""
     model, found = problem.target.model, candidates(problem)
+    left_out = left_out_note(found, problem)
     if method == "mle":
         best = max(found, key=lambda candidate: candidate.mode.log_density)
-        return with_count(_mle_fit(best.problem, best.mode), model, best.value)
+        return replace(with_count(_mle_fit(best.problem, best.mode), model, best.value), notes=left_out)
     assert seed is not None
     rng = np.random.default_rng(seed)
     weighed = weigh(found, draws, rng)
     best, priors = weighed.best, dict(problem.target.priors)
     if method == "laplace" and weighed.pareto_k <= PARETO_K_LIMIT:
         fit, effective = mixed(weighed, model, draws, rng)
-        return replace(_weighed_fit(fit, best.mode, weighed.pareto_k, effective, draws), priors=priors)
+        fit = _weighed_fit(fit, best.mode, weighed.pareto_k, effective, draws)
+        return replace(fit, priors=priors, notes=left_out)
     chain = _nuts_fit(best.problem, best.mode, max(draws, LEAST_NUTS_DRAWS), seed)
     refits = max(sample.refits for sample in weighed.samples)
     escalated = (_escalated(weighed.pareto_k, refits),) if method == "laplace" else ()
-    notes = (*escalated, counted_note(weighed, model))
+    notes = (*left_out, *escalated, counted_note(weighed, model))
     return replace(with_count(chain, model, best.value), priors=priors, notes=notes)
 
 
