@@ -293,7 +293,7 @@ def _assumption(model: str, facet: str, voice: Voice) -> str:
 
 def _what_the_data_say(group: RivalGroup, row: RivalRow, voice: Voice) -> list[Markup]:
     """The difference to the model that does without the assumption, in words."""
-    gap = tested_against(group, row.model)
+    gap = judged_by(group, row.model)
     if gap is None:
         return [voice.say("rivals.data.unknown")]
     found = outcome(gap.difference, gap.se)
@@ -308,7 +308,7 @@ def _what_the_data_say(group: RivalGroup, row: RivalRow, voice: Voice) -> list[M
     ]
 
 
-def tested_against(group: RivalGroup, model: str) -> RivalGap | None:
+def judged_by(group: RivalGroup, model: str) -> RivalGap | None:
     """The difference that tests a model's assumption; to the study's own model, or the best, where there is no test."""
     gaps = {gap.other: gap for gap in group.gaps if gap.model == model}
     if not gaps:
