@@ -39,7 +39,7 @@ class Future:
 
 
 @dataclass(frozen=True)
-class _Walkers:
+class Walkers:
     """Customers as the kernels read them, sorted by key: the canonical order of totals."""
 
     keys: NDArray[np.uint64]
@@ -48,7 +48,7 @@ class _Walkers:
     order: IntArray
 
     @classmethod
-    def of(cls, customers: CustomerSummary, model: Model) -> "_Walkers":
+    def of(cls, customers: CustomerSummary, model: Model) -> "Walkers":
         from clvmodels.foundation.streams import customer_keys
 
         keys = customer_keys(customers.customer_id)
@@ -166,7 +166,7 @@ def sample_purchases(
     """
     seed = _require_purchase_arguments(fit, customers, horizon, seed)
     (parameters,), chains = checks.joint_draws((fit,), customers, draws, outcomes=True)
-    walkers = _Walkers.of(customers, fit.model)
+    walkers = Walkers.of(customers, fit.model)
     from clvmodels.forecast.kernels import draw_purchases
     from clvmodels.foundation.streams import stream_memory
 
@@ -175,7 +175,7 @@ def sample_purchases(
     def make(rows: IntArray, at: slice) -> FloatArray:
         purchases = np.empty((len(rows), at.stop - at.start))
         draw_purchases(
-            stream_memory(), kernel.start, kernel.next_purchase, *_theta(parameters, walkers, rows, at),
+            stream_memory(), kernel.start, kernel.next_purchase, *theta_of(parameters, walkers, rows, at),
             walkers.history[rows], walkers.keys[rows], np.uint64(seed), np.uint64(at.start), float(horizon), purchases,
         )  # fmt: skip
         return purchases[None]
@@ -203,7 +203,7 @@ def purchases_by_period(
     seed = _require_purchase_arguments(fit, customers, float(ends[-1]), seed)
     (parameters,), (chains, per_chain) = checks.joint_draws((fit,), customers, draws, outcomes=True)
     n_draws = chains * per_chain
-    walkers = _Walkers.of(customers, fit.model)
+    walkers = Walkers.of(customers, fit.model)
     from clvmodels.forecast.kernels import count_by_period
     from clvmodels.foundation.streams import stream_memory
 
@@ -213,7 +213,7 @@ def purchases_by_period(
         counts = np.zeros((n_draws, len(ends)), dtype=np.int64)
         count_by_period(
             stream_memory(), kernel.start, kernel.next_purchase,
-            *_theta(parameters, walkers, rows, slice(0, n_draws)), walkers.history[rows],
+            *theta_of(parameters, walkers, rows, slice(0, n_draws)), walkers.history[rows],
             walkers.keys[rows], np.uint64(seed), np.uint64(0), ends, counts,
         )  # fmt: skip
         return counts
@@ -258,14 +258,14 @@ def _value_table(
     seed = _require_purchase_arguments(fit, customers, horizon, seed)
     spend_history = np.column_stack(checks.history_of(customers, spend.model))
     (parameters, spend_parameters), chains = checks.joint_draws((fit, spend), customers, draws, outcomes=True)
-    walkers = _Walkers.of(customers, fit.model)
+    walkers = Walkers.of(customers, fit.model)
     spend_history = np.ascontiguousarray(spend_history[walkers.order])
     draw = _future_drawer(kernel_of(fit.model), kernel_of(spend.model))
 
     def make(rows: IntArray, at: slice) -> FloatArray:
         outcomes = np.empty((3, len(rows), at.stop - at.start))
         draw(
-            *_theta(parameters, walkers, rows, at), *_theta(spend_parameters, walkers, rows, at),
+            *theta_of(parameters, walkers, rows, at), *theta_of(spend_parameters, walkers, rows, at),
             walkers.history[rows], spend_history[rows], walkers.keys[rows], np.uint64(seed),
             np.uint64(at.start), float(horizon), rate, outcomes,
         )  # fmt: skip
@@ -275,7 +275,7 @@ def _value_table(
     return _table(make, walkers, chains), checks.method_name(fit, spend)
 
 
-def _theta(parameters: CustomerParameters, walkers: _Walkers, rows: IntArray, at: slice) -> tuple[FloatArray, IntArray]:
+def theta_of(parameters: CustomerParameters, walkers: Walkers, rows: IntArray, at: slice) -> tuple[FloatArray, IntArray]:
     """Parameters of the cells that some rows belong to, shape (C, D, P), and the place of each row among them."""
     if parameters.alike:
         return parameters.at(rows[:0], at), np.zeros(len(rows), dtype=np.int64)
@@ -296,7 +296,7 @@ def _future_drawer(purchases: Any, amounts: Any) -> Callable[..., None]:
     return draw
 
 
-def _table(make: Make, walkers: _Walkers, chains: tuple[int, int]) -> DrawTable:
+def _table(make: Make, walkers: Walkers, chains: tuple[int, int]) -> DrawTable:
     return DrawTable(make, walkers.row_of, np.ones(len(walkers.keys)), chains)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clvmodels.forecast import checks
+from clvmodels.forecast.amounts import sample_amounts
 from clvmodels.forecast.draws import DrawTable, forecasts_of
 from clvmodels.forecast.future import sample_purchases
 from clvmodels.foundation.errors import DataError, FitError
@@ -34,12 +35,13 @@ def predict(
 
     Parameters
     ----------
-    fit : fit of a purchase model, or of a spend model for "expected_spend"
+    fit : fit of a purchase model, or of a spend model for "expected_spend" and "spend"
     customers : a row a customer; counted rows (n_customers) for expectations only
     quantity : "p_alive", "expected_purchases" (in (T, T + horizon]), "expected_spend" (a purchase):
-        posterior of the expectation; "purchases": predictive, with customer and outcome uncertainty
+        posterior of the expectation; "purchases", "spend" (the value of the next purchase): predictive, with
+        customer and outcome uncertainty
     horizon : length of time, in the customers' unit; for "expected_purchases" and "purchases"
-    seed : of the random numbers; for "purchases"
+    seed : of the random numbers; for "purchases" and "spend"
     draws : number of draws S; by default those of the fit
 
     Returns
@@ -64,6 +66,8 @@ def predict(
     if quantity == "purchases":
         horizon = checks.require_horizon(horizon, quantity)
         return sample_purchases(fit, customers, horizon=horizon, seed=require_seed(seed), draws=draws)
+    if quantity == "spend":
+        return sample_amounts(fit, customers, horizon=horizon, seed=require_seed(seed), draws=draws)
     if seed is not None:
         raise DataError(f"{quantity} is an expectation, without random numbers: leave out seed.")
     return _expect(fit, customers, quantity, horizon, draws)

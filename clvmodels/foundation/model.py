@@ -15,9 +15,12 @@ Support = Literal["positive", "real", "correlation"]
 Draws = Mapping[str, Any]  # parameter name -> float, (S, 1) array or graph variable
 LogLikelihood = Callable[[Draws, Any, Ops], Any]
 Formula = Callable[..., FloatArray]
+Observed = Literal["purchases", "mean_spend", "amounts"]
 
 PURCHASE_HISTORY = ("frequency", "recency", "T")
 SPEND_HISTORY = ("spend_purchases", "spend_mean")
+PAID_SPEND_HISTORY = ("paid_spend_purchases", "paid_spend_mean")
+LOG_SPEND_HISTORY = ("log_spend_purchases", "log_spend_mean")
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,8 @@ class Model:
         reads them through `Levels.map` and `at_rows`
     history : columns of a customer summary that formulas and kernel read, in the order of their arguments
     reads : further columns that the likelihood reads of each pattern, such as "log_interval"
+    density_of : what the likelihood is the density of: a customer's purchase times, mean spend, or all amounts.
+        Densities of different things cannot be compared
     quantities : what `predict` offers
     formulas : name -> formula; purchases: f(parameters, frequency, recency, T, ...), see the model's file
     simulate : (rng, parameters, ...) -> the story of the model, customer by customer
@@ -118,6 +123,7 @@ class Model:
     log_likelihood: LogLikelihood
     history: tuple[str, ...] = PURCHASE_HISTORY
     reads: tuple[str, ...] = ()
+    density_of: Observed = "purchases"
     quantities: tuple[str, ...] = ()
     formulas: Mapping[str, Formula] = field(default_factory=dict)
     simulate: Callable[..., Any] | None = None
