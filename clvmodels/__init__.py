@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clvmodels.evaluation import SCORES as SCORES
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
     from clvmodels.evaluation import run_sbc as run_sbc
+    from clvmodels.evaluation import spend_independence as spend_independence
     from clvmodels.forecast import average_forecasts as average_forecasts
     from clvmodels.forecast import expected_clv as expected_clv
     from clvmodels.forecast import predict as predict
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import sample_clv as sample_clv
     from clvmodels.forecast import sample_future as sample_future
     from clvmodels.forecast import simulate as simulate
+    from clvmodels.forecast import with_purchase_rate as with_purchase_rate
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
     from clvmodels.foundation.errors import StudyError as StudyError
@@ -54,6 +56,7 @@ HOMES = {
     "SCORES": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
+    "spend_independence": "clvmodels.evaluation",
     "average_forecasts": "clvmodels.forecast",
     "expected_clv": "clvmodels.forecast",
     "predict": "clvmodels.forecast",
@@ -61,6 +64,7 @@ HOMES = {
     "sample_clv": "clvmodels.forecast",
     "sample_future": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
+    "with_purchase_rate": "clvmodels.forecast",
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",

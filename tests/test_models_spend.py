@@ -26,12 +26,16 @@ def around_priors(model, size, seed):
     """Parameters spread around the centres of the default priors, with finite variances of the mean spend."""
     rng = np.random.default_rng(seed)
     centres = {p.name: p.default_prior(DataScale(money=MONEY)).median for p in model.parameters}
-    drawn = [{name: float(centre * np.exp(0.3 * rng.normal())) for name, centre in centres.items()} for _ in range(size)]
+    drawn = [
+        {name: float(centre * np.exp(0.3 * rng.normal())) for name, centre in centres.items()} for _ in range(size)
+    ]
     return [{**one, "q": one["q"] + 2} if "q" in one else one for one in drawn]
 
 
 CASES = [(name, case) for name, model in SPEND.items() for case in around_priors(model, 2, seed=len(name))]
-each_case = pytest.mark.parametrize(("name", "parameters"), CASES, ids=[f"{n}-{i % 2}" for i, (n, _) in enumerate(CASES)])
+each_case = pytest.mark.parametrize(
+    ("name", "parameters"), CASES, ids=[f"{n}-{i % 2}" for i, (n, _) in enumerate(CASES)]
+)
 each_model = pytest.mark.parametrize("name", SPEND)
 each_of_amounts = pytest.mark.parametrize("name", OF_AMOUNTS)
 

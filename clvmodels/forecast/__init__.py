@@ -5,6 +5,7 @@ from clvmodels.forecast.clv import expected_clv, sample_clv
 from clvmodels.forecast.future import Future, purchases_by_period, sample_future, sample_spend
 from clvmodels.forecast.predict import predict
 from clvmodels.forecast.prior_predictive import prior_predictive
+from clvmodels.forecast.purchase_rate import with_purchase_rate
 from clvmodels.forecast.simulate import simulate
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "sample_future",
     "sample_spend",
     "simulate",
+    "with_purchase_rate",
 ]

@@ -49,6 +49,7 @@ class Walkers:
 
     @classmethod
     def of(cls, customers: CustomerSummary, model: Model) -> "Walkers":
+        """Customers with the history that the model reads."""
         from clvmodels.foundation.streams import customer_keys
 
         keys = customer_keys(customers.customer_id)
@@ -275,7 +276,9 @@ def _value_table(
     return _table(make, walkers, chains), checks.method_name(fit, spend)
 
 
-def theta_of(parameters: CustomerParameters, walkers: Walkers, rows: IntArray, at: slice) -> tuple[FloatArray, IntArray]:
+def theta_of(
+    parameters: CustomerParameters, walkers: Walkers, rows: IntArray, at: slice
+) -> tuple[FloatArray, IntArray]:
     """Parameters of the cells that some rows belong to, shape (C, D, P), and the place of each row among them."""
     if parameters.alike:
         return parameters.at(rows[:0], at), np.zeros(len(rows), dtype=np.int64)

@@ -164,7 +164,9 @@ def _history(model: Model, customers: CustomerSummary, rng: np.random.Generator)
     """Columns of the customers that stand for the base, one row a customer: what the quantities are made of."""
     known = np.ones(len(customers), dtype=bool) if model.family == "purchases" else has_spend(customers)
     seen = (customers.frequency, customers.recency, customers.T)
-    columns = [column[known] for column in (seen if model.family == "purchases" else repeat_spend(customers, model.reads))]
+    columns = [
+        column[known] for column in (seen if model.family == "purchases" else repeat_spend(customers, model.reads))
+    ]
     counts = np.ones(len(columns[0])) if customers.n_customers is None else customers.n_customers[known]
     order = np.lexsort(columns)  # so that the order of rows does not matter
     last = np.cumsum(counts[order]).astype(np.int64)
