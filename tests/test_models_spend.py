@@ -1,5 +1,7 @@
 """What every spend model must satisfy, by being in MODELS: density, limits, its own story, its kernel."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -438,3 +440,47 @@ def test_simulated_bases_have_the_spend_of_the_model(name):
 def test_a_purchase_model_tells_no_amounts():
     with pytest.raises(clv.FitError, match="bg_nbd does not tell what a purchase is worth"):
         clv.simulate("nbd", {"r": 1.0, "alpha": 4.0}, T=9.0, size=5, seed=1, spend={"m": 1.0}, spend_model="bg_nbd")
+
+
+@each_model
+def test_values_of_customers_follow_from_the_model(name, tmp_path):
+    """Newcomers are worth the mean of the base; drawn CLV has the expected one as its mean; a saved fit is the same."""
+    fit = clv.fit_at(name, around_priors(SPEND[name], 1, seed=4)[0])
+    customers = summary([[], [12.0], [60.0, 85.0, 30.0]], first=[20.0, 9.0, np.nan])
+    new = customers.as_newcomers(np.full(3, 10.0))
+    base = population_mean(name, fit.point)
+    assert clv.predict(fit, new, quantity="expected_spend").mean == pytest.approx(np.full(3, base), rel=1e-12)
+    value = {"horizon": 52.0, "annual_discount_rate": 0.1}
+    mean = clv.expected_clv(PURCHASES, fit, customers, **value).mean
+    drawn = clv.sample_clv(PURCHASES, fit, customers, **value, seed=1, draws=40_000)
+    assert np.all(np.abs(drawn.mean - mean) < MONTE_CARLO_ERRORS * drawn.sd / np.sqrt(40_000))
+    fit.save(tmp_path / "spend.nc")
+    again = clv.load_fit(tmp_path / "spend.nc")
+    assert np.array_equal(
+        clv.predict(again, customers, quantity="expected_spend").mean, _expected_spend(fit, customers)
+    )
+
+
+def _expected_spend(fit, customers):
+    return clv.predict(fit, customers, quantity="expected_spend").mean
+
+
+@each_model
+def test_a_covariate_acts_on_the_scale_of_spend(name):
+    """G3 in a fit: amounts tenfold for half of the customers give a coefficient of log 10."""
+    truth = around_priors(SPEND[name], 1, seed=2)[0]
+    rng = np.random.default_rng(2)
+    frequency = rng.geometric(0.4, 1500).astype(float)
+    kind = rng.integers(0, 2, 1500).astype(float)
+    drawn = MODELS[name].simulate(rng, truth, frequency) * np.repeat(10.0**kind, frequency.astype(int))
+    customers = summary(np.split(drawn, np.cumsum(frequency.astype(int))[:-1]))
+    customers = replace(customers, covariates={"kind": kind})
+    (scale,) = (p.name for p in SPEND[name].parameters if p.covariates)
+    fit = clv.fit(name, customers, covariates=["kind"], draws=300, seed=1)
+    gamma = fit.draws[f"gamma_{scale}"].to_numpy()
+    assert abs(gamma.mean() - np.log(10)) < MONTE_CARLO_ERRORS * gamma.std()
+    plain = replace(customers, covariates={"kind": np.zeros(1500)})
+    ratio = _expected_spend(fit, customers.as_newcomers(np.ones(1500))) / _expected_spend(
+        fit, plain.as_newcomers(np.ones(1500))
+    )
+    assert ratio[kind == 1].mean() == pytest.approx(np.exp(gamma).mean(), rel=0.01)
