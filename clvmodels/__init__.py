@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clvmodels.evaluation import SCORES as SCORES
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
     from clvmodels.evaluation import run_sbc as run_sbc
+    from clvmodels.evaluation import spend_independence as spend_independence
     from clvmodels.forecast import average_forecasts as average_forecasts
     from clvmodels.forecast import cash_flows as cash_flows
     from clvmodels.forecast import expected_clv as expected_clv
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import sample_future as sample_future
     from clvmodels.forecast import sample_spend as sample_spend
     from clvmodels.forecast import simulate as simulate
+    from clvmodels.forecast import with_purchase_rate as with_purchase_rate
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
     from clvmodels.foundation.errors import StudyError as StudyError
@@ -59,6 +61,7 @@ HOMES = {
     "SCORES": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
+    "spend_independence": "clvmodels.evaluation",
     "average_forecasts": "clvmodels.forecast",
     "cash_flows": "clvmodels.forecast",
     "expected_clv": "clvmodels.forecast",
@@ -70,6 +73,7 @@ HOMES = {
     "sample_future": "clvmodels.forecast",
     "sample_spend": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
+    "with_purchase_rate": "clvmodels.forecast",
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",

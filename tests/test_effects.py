@@ -11,8 +11,9 @@ import pytest
 from scipy import stats
 
 import clvmodels as clv
+from clvmodels.data import repeat_spend
 from clvmodels.foundation.effects import cells_of, group_labels, learn_effects
-from clvmodels.foundation.patterns import PurchasePatterns, SpendPatterns
+from clvmodels.foundation.patterns import Levels, PurchasePatterns, SpendPatterns
 from clvmodels.foundation.priors import HalfNormal
 from clvmodels.inference.fitting import COEFFICIENT, GROUP_SD, data_scale
 from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
@@ -47,8 +48,9 @@ def row_by_row(model, customers):
     if model.family == "purchases":
         rows = PurchasePatterns.of(customers.frequency, customers.recency, customers.T, customers.unit)
         return dataclasses.replace(rows, **{name: np.nan_to_num(customers.column(name)) for name in model.reads})
-    rows = PurchasePatterns.of(customers.frequency, customers.recency, customers.T, "week")
-    return SpendPatterns(rows.frequency, customers.monetary_value, rows.n_customers, customers.currency)
+    purchases, mean = repeat_spend(customers, model.reads)
+    further = {name: getattr(customers, name) for name in model.reads}
+    return SpendPatterns(Levels.of(purchases), mean, np.ones(len(mean)), customers.currency, **further)
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,8 @@ from clvmodels.models import MODELS
 
 def target_of(name, customers, *, count=2):
     model = MODELS[name] if MODELS[name].counted is None else MODELS[name].at_counts[count]
-    patterns = (
-        compress(customers, None, model.reads)[0] if model.family == "purchases" else compress_spend(customers)[0]
-    )
+    compressed = compress if model.family == "purchases" else compress_spend
+    patterns = compressed(customers, reads=model.reads)[0]
     scale = data_scale(patterns)
     return Target(model, patterns, scale, {p.name: p.default_prior(scale) for p in model.parameters})
 

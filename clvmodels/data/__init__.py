@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clvmodels.data.compression import compress, compress_spend
+    from clvmodels.data.compression import compress, compress_spend, repeat_spend
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
     from clvmodels.data.summary import compress_log, customer_summary, holdout_summary
@@ -25,6 +25,7 @@ __all__ = [
     "period_ends",
     "purchases_by_period",
     "read_transactions",
+    "repeat_spend",
 ]
 
 _HOME = {
@@ -39,6 +40,7 @@ _HOME = {
     "period_ends": "history",
     "purchases_by_period": "history",
     "read_transactions": "transactions",
+    "repeat_spend": "compression",
 }
 
 

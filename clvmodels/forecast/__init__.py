@@ -8,6 +8,7 @@ from clvmodels.forecast.new_customer import NewCustomer, new_customer
 from clvmodels.forecast.predict import predict
 from clvmodels.forecast.prior_predictive import prior_predictive
 from clvmodels.forecast.probabilities import PurchaseProbabilities, purchase_probabilities
+from clvmodels.forecast.purchase_rate import with_purchase_rate
 from clvmodels.forecast.simulate import simulate
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "sample_future",
     "sample_spend",
     "simulate",
+    "with_purchase_rate",
 ]

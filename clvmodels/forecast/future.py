@@ -192,7 +192,7 @@ def sample_purchases(
     def make(rows: IntArray, at: slice) -> FloatArray:
         purchases = np.empty((len(rows), at.stop - at.start))
         draw_purchases(
-            stream_memory(), kernel.start, kernel.next_purchase, *_theta(parameters, walkers, rows, at),
+            stream_memory(), kernel.start, kernel.next_purchase, *theta_of(parameters, walkers, rows, at),
             walkers.history[rows], walkers.keys[rows], np.uint64(seed), np.uint64(at.start), begin, end, purchases,
         )  # fmt: skip
         return purchases[None]
@@ -228,7 +228,7 @@ def purchases_by_period(
         counts = np.zeros((n_draws, len(ends)), dtype=np.int64)
         count_by_period(
             stream_memory(), kernel.start, kernel.next_purchase,
-            *_theta(parameters, walkers, rows, slice(0, n_draws)), walkers.history[rows],
+            *theta_of(parameters, walkers, rows, slice(0, n_draws)), walkers.history[rows],
             walkers.keys[rows], np.uint64(seed), np.uint64(0), ends, counts,
         )  # fmt: skip
         return counts
@@ -281,7 +281,9 @@ def _last_times(horizon: float, rate: FloatArray) -> FloatArray:
     return SPENT / rate
 
 
-def _theta(parameters: CustomerParameters, walkers: Walkers, rows: IntArray, at: slice) -> tuple[FloatArray, IntArray]:
+def theta_of(
+    parameters: CustomerParameters, walkers: Walkers, rows: IntArray, at: slice
+) -> tuple[FloatArray, IntArray]:
     """Parameters of the cells that some rows belong to, shape (C, D, P), and the place of each row among them."""
     if parameters.alike:
         return parameters.at(rows[:0], at), np.zeros(len(rows), dtype=np.int64)
@@ -312,7 +314,7 @@ def future_drawer(
     def draw(rows: IntArray, at: slice, *arguments: Any) -> None:
         run(
             stream_memory(), purchases.start, purchases.next_purchase, amounts.start, amounts.next_amount,
-            *_theta(parameters, walkers, rows, at), *_theta(spend_parameters, walkers, rows, at),
+            *theta_of(parameters, walkers, rows, at), *theta_of(spend_parameters, walkers, rows, at),
             walkers.history[rows], baskets[rows], walkers.keys[rows], *arguments,
         )  # fmt: skip
 

@@ -67,6 +67,32 @@ def draw_purchases(
 
 
 @numba.njit(
+    types.void(STREAMS, START_STEP, AMOUNT_STEP, CUBE, CELLS, TABLE, KEYS, U64, U64, TABLE),
+    cache=True,
+    nogil=True,
+)
+def draw_amounts(
+    streams: Any,
+    start_spend: Any,
+    next_amount: Any,
+    theta: Any,
+    cells: Any,
+    history: Any,
+    keys: Any,
+    seed: Any,
+    first_draw: Any,
+    amounts: Any,
+) -> None:
+    """Fill `amounts`, shape (K, D), with the value of the next purchase: that of the first one in `draw_futures`."""
+    stream, state = streams[1], np.zeros(STATE)
+    for k in range(len(keys)):
+        for s in range(theta.shape[1]):
+            open_stream(stream, seed, keys[k], first_draw + np.uint64(s), np.uint64(SPEND))
+            start_spend(stream, theta[cells[k], s], history[k], state)
+            amounts[k, s] = next_amount(stream, theta[cells[k], s], state)
+
+
+@numba.njit(
     types.void(STREAMS, START_STEP, PURCHASE_STEP, CUBE, CELLS, TABLE, KEYS, U64, U64, VECTOR, COUNTS),
     cache=True,
     nogil=True,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from clvmodels.forecast import checks
+from clvmodels.forecast.amounts import sample_amounts
 from clvmodels.forecast.checks import ByCustomer, Horizon
 from clvmodels.forecast.draws import DrawTable, forecasts_of
 from clvmodels.forecast.expectations import (
@@ -45,17 +46,17 @@ def predict(
 
     Parameters
     ----------
-    fit : fit of a purchase model, or of a spend model for "expected_spend"
+    fit : fit of a purchase model, or of a spend model for "expected_spend" and "spend"
     customers : a row a customer; counted rows (n_customers) for expectations only
     quantity : posterior of the expectation: "p_alive" (at T, or at T + horizon without being seen meanwhile),
         "expected_purchases", "dert" (discounted expected residual transactions: purchases after T without end,
-        each worth exp(-d t) at its time t after T), "expected_spend" (a purchase); "purchases": predictive,
-        with customer and outcome uncertainty
+        each worth exp(-d t) at its time t after T), "expected_spend" (a purchase); "purchases", "spend" (the value
+        of the next purchase): predictive, with customer and outcome uncertainty
     horizon : length of time, in the customers' unit; for "expected_purchases" and "purchases" those in
         (T, T + horizon], or of a pair (t1, t2) those in (T + t1, T + t2]
     annual_discount_rate : effective rate a year, .10 for 10 %; one number or one a customer; for "dert"
     discount_per_unit : continuous rate per unit of time, in place of the annual one
-    seed : of the random numbers; for "purchases"
+    seed : of the random numbers; for "purchases" and "spend"
     draws : number of draws S; by default those of the fit
 
     Returns
@@ -82,6 +83,8 @@ def predict(
     if quantity == "purchases":
         span = checks.require_span(horizon, quantity)
         return sample_purchases(fit, customers, horizon=span, seed=require_seed(seed), draws=draws)
+    if quantity == "spend":
+        return sample_amounts(fit, customers, horizon=horizon, seed=require_seed(seed), draws=draws)
     if seed is not None:
         raise DataError(f"{quantity} is an expectation, without random numbers: leave out seed.")
     value, (start, end) = _value_of(fit, quantity, horizon)

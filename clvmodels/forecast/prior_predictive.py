@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from clvmodels.data import repeat_spend
 from clvmodels.foundation.effects import Effects, cells_of
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.events import purchase_columns, spend_columns
@@ -162,8 +163,10 @@ def _priors(model: Model, customers: CustomerSummary, given: Mapping[str, Parame
 def _history(model: Model, customers: CustomerSummary, rng: np.random.Generator) -> tuple[FloatArray, ...]:
     """Columns of the customers that stand for the base, one row a customer: what the quantities are made of."""
     known = np.ones(len(customers), dtype=bool) if model.family == "purchases" else has_spend(customers)
-    names = ["frequency", "recency", "T"] if model.family == "purchases" else ["frequency", "monetary_value"]
-    columns = [getattr(customers, name)[known] for name in names]
+    seen = (customers.frequency, customers.recency, customers.T)
+    columns = [
+        column[known] for column in (seen if model.family == "purchases" else repeat_spend(customers, model.reads))
+    ]
     counts = np.ones(len(columns[0])) if customers.n_customers is None else customers.n_customers[known]
     order = np.lexsort(columns)  # so that the order of rows does not matter
     last = np.cumsum(counts[order]).astype(np.int64)

@@ -1,13 +1,13 @@
 """Customers made up by a model's own story, with the future that a forecast is to be held against."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.events import purchase_columns, spend_columns
-from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, IdArray
 from clvmodels.inference.result import require_values
@@ -15,6 +15,8 @@ from clvmodels.models import model_named
 
 if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
+
+Amounts = Callable[..., FloatArray]  # (rng, frequency=...) -> values of purchases, customer by customer
 
 
 def simulate(
@@ -26,6 +28,7 @@ def simulate(
     seed: int,
     horizon: float | None = None,
     spend: Mapping[str, float] | None = None,
+    spend_model: str = "gamma_gamma",
     unit: str = "week",
     currency: str = "USD",
 ) -> "tuple[CustomerSummary, pd.DataFrame]":
@@ -38,7 +41,8 @@ def simulate(
     T : age of all customers, or ndarray of shape (size,), units of time
     size : number of customers
     horizon : length of the future, units of time; T's mean if not given
-    spend : parameters of gamma_gamma; without them the summary has no monetary_value and the future no amount
+    spend : parameters of the spend model; without them the summary has no monetary_value and the future no amount
+    spend_model : registry name of a spend model
 
     Returns
     -------
@@ -48,32 +52,43 @@ def simulate(
     Raises
     ------
     FitError
-        If the model has no story, or a parameter, T or size cannot be.
+        If a model has no story, or a parameter, T or size cannot be.
     """
     record = model_named(model)
     if record.family != "purchases" or record.simulate is None:
         raise FitError(f"{model} does not tell when customers buy: simulate a purchase model and give spend=... .")
     values = require_values(dict(parameters), record)
+    spender = None if spend is None else _spender(spend_model, spend)
     age = np.broadcast_to(np.asarray(T, dtype=np.float64), (size,))
     ahead = float(age.mean()) if horizon is None else float(horizon)
     if size < 1 or not np.all(np.isfinite(age) & (age >= 0)) or not (np.isfinite(ahead) and ahead > 0):
         raise FitError(f"size = {size}, T = {T}, horizon = {horizon}: expected size >= 1, T >= 0 and horizon > 0.")
     rng = np.random.default_rng(seed)
     buyer, time = record.simulate(rng, values, age + ahead)
-    amounts = _amounts(rng, spend, buyer, size)
+    amounts = _amounts(rng, spender, buyer, size)
     return _observed(buyer, time, age, amounts, unit, currency), _future(buyer, time, age, amounts)
 
 
+def _spender(spend_model: str, spend: Mapping[str, float]) -> Amounts:
+    """The story of a spend model at its parameters."""
+    record = model_named(spend_model)
+    if record.family != "spend" or record.simulate is None:
+        raise FitError(f"{spend_model} does not tell what a purchase is worth: expected a spend model.")
+    return partial(record.simulate, parameters=require_values(dict(spend), record))
+
+
 def _amounts(
-    rng: np.random.Generator, spend: Mapping[str, float] | None, buyer: IntArray, size: int
+    rng: np.random.Generator, spender: Amounts | None, buyer: IntArray, size: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Spend of each first purchase, shape (size,), and of each repeat purchase; NaN without spend parameters."""
-    if spend is None:
+    """Spend of each first purchase, shape (size,), and of each repeat purchase; NaN without a spend model."""
+    if spender is None:
         return np.full(size, np.nan), np.full(len(buyer), np.nan)
-    gamma_gamma: Model = model_named("gamma_gamma")
-    values = require_values(dict(spend), gamma_gamma)
-    nu = rng.gamma(values["q"], 1 / values["v"], size)
-    return rng.gamma(values["p"], 1 / nu), rng.gamma(values["p"], 1 / nu[buyer])
+    purchases = np.bincount(buyer, minlength=size) + 1
+    amounts = spender(rng, frequency=purchases.astype(np.float64))  # customer by customer
+    first = np.cumsum(purchases) - purchases
+    repeats = np.empty(len(buyer))
+    repeats[np.argsort(buyer, kind="stable")] = np.delete(amounts, first)
+    return amounts[first], repeats
 
 
 def _ids(size: int) -> IdArray:

@@ -16,10 +16,13 @@ Support = Literal["positive", "real", "correlation", "whole"]
 Draws = Mapping[str, Any]  # parameter name -> float, (S, 1) array or graph variable
 LogLikelihood = Callable[[Draws, Any, Ops], Any]
 Formula = Callable[..., FloatArray]
+Observed = Literal["purchases", "mean_spend", "amounts"]
 
 PURCHASE_HISTORY = ("frequency", "recency", "T")
 SPEND_HISTORY = ("spend_purchases", "spend_mean")
 EXPECTATIONS = ("p_alive", "expected_purchases", "dert", "expected_spend")  # quantities named like their formula
+PAID_SPEND_HISTORY = ("paid_spend_purchases", "paid_spend_mean")
+LOG_SPEND_HISTORY = ("log_spend_purchases", "log_spend_mean")
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ class Model:
         reads them through `Levels.map` and `at_rows`
     history : columns of a customer summary that formulas and kernel read, in the order of their arguments
     reads : further columns that the likelihood reads of each pattern, such as "log_interval"
+    density_of : what the likelihood is the density of: a customer's purchase times, mean spend, or all amounts.
+        Densities of different things cannot be compared
     formulas : name -> formula; purchases: f(parameters, frequency, recency, T, ...), see the model's file
     simulate : (rng, parameters, ...) -> the story of the model, customer by customer
     kernel : name of the module in `clvmodels.models.kernels` that draws a customer's future, or None
@@ -127,6 +132,7 @@ class Model:
     log_likelihood: LogLikelihood
     history: tuple[str, ...] = PURCHASE_HISTORY
     reads: tuple[str, ...] = ()
+    density_of: Observed = "purchases"
     formulas: Mapping[str, Formula] = field(default_factory=dict)
     simulate: Callable[..., Any] | None = None
     kernel: str | None = None
@@ -135,9 +141,10 @@ class Model:
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """What `predict` offers: expectations that there is a formula of, and purchases drawn by a kernel."""
+        """What `predict` offers: expectations that there is a formula of, and outcomes drawn by a kernel."""
         expectations = tuple(name for name in EXPECTATIONS if name in self.formulas)
-        return (*expectations, "purchases") if self.family == "purchases" and self.kernel else expectations
+        outcome = {"purchases": "purchases", "spend": "spend"}[self.family]
+        return (*expectations, outcome) if self.kernel else expectations
 
     @property
     def counted(self) -> Parameter | None:

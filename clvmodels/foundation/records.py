@@ -400,6 +400,19 @@ class CustomerSummary:
         return np.where(self.repeats_of_known_spend > 0, self.monetary_value, first)
 
     @property
+    def paid_spend_purchases(self) -> FloatArray:
+        """Paid purchases that `paid_spend_mean` is the mean of, shape (N,): the repeats, else the first one, else 0."""
+        paid = np.where(np.isnan(self.monetary_value), 0.0, self.column("paid_purchases"))
+        return np.where((paid == 0) & (self.first_amount > 0), 1.0, paid)
+
+    @property
+    def paid_spend_mean(self) -> FloatArray:
+        """Mean spend of the `paid_spend_purchases`, shape (N,), in currency; NaN where there are none."""
+        first = np.where(self.first_amount > 0, self.first_amount, np.nan)
+        repeats = self.monetary_value * (self.frequency / np.maximum(self.column("paid_purchases"), 1.0))
+        return np.where(np.isnan(repeats), first, repeats)
+
+    @property
     def log_spend_purchases(self) -> FloatArray:
         """Paid purchases that `log_spend_mean` is the mean of, shape (N,): the repeats, else the first one, else 0."""
         paid = self.column("paid_purchases")

@@ -48,7 +48,7 @@ def fit(
     ----------
     model : registry name, such as "bg_nbd" or "gamma_gamma"
     customers : summary; a purchase model reads frequency, recency and T, a spend model frequency and
-        monetary_value of the repeat buyers
+        monetary_value of the repeat buyers, or what their logarithms of amounts tell (`Model.reads`)
     method : "laplace" (posterior by importance resampling around its mode), "nuts" (posterior by the
         no-U-turn sampler) or "mle" (maximum likelihood; ignores priors, needs no seed)
     draws : posterior draws to keep
@@ -58,7 +58,7 @@ def fit(
         "alpha_group_sd" a HalfNormal for the standard deviation of log alpha between groups
     covariates : columns of `customers.covariates`, as a list for every parameter that the model lets depend on
         them, or by parameter: {"alpha": ["age", "channel"]}. With a positive coefficient of alpha customers buy
-        faster, of a or beta they leave earlier, of b later, of v they spend more
+        faster, of a or beta they leave earlier, of b later, of v or m they spend more
     groups : column of `customers.groups` (or "acquisition_week", "_month", "_year") over which parameters are
         partially pooled, for all parameters or by parameter; needs method "nuts"
 
@@ -72,16 +72,9 @@ def fit(
     """
     record = model_named(model)
     _refuse_arguments(method, draws, seed)
-    if not isinstance(customers, CustomerSummary):
-        raise DataError(
-            f"customers is a {type(customers).__name__}: expected a CustomerSummary, as customer_summary(log, window) "
-            "or CustomerSummary.from_frame(frame, unit=...) gives it."
-        )
-    _refuse_too_little(record, customers)
-    if record.family == "spend":  # of the others a spend model learns nothing
-        customers = customers.take(has_spend(customers))
     if groups and method != "nuts":
         raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
+    customers = _readable(record, customers)
     effects = learn_effects(record, customers, covariates=covariates, groups=groups)
     problem = _problem(record, customers, effects, {} if method == "mle" else priors or {}, bayes=method != "mle")
     if record.counted is not None:
@@ -93,6 +86,20 @@ def fit(
     if method == "laplace":
         return _laplace_fit(problem, mode, draws, seed)
     return _nuts_fit(problem, mode, draws, seed)
+
+
+def posterior_mode(
+    model: str, customers: CustomerSummary, *, priors: Mapping[str, Prior] | None = None, covariates: ByParameter = ()
+) -> tuple[Target, Mode]:
+    """The target of a fit by "laplace", and the mode that it begins at: a maximum that there is with any data.
+
+    Parameters and errors are those of `fit`.
+    """
+    record = model_named(model)
+    customers = _readable(record, customers)
+    effects = learn_effects(record, customers, covariates=covariates)
+    target = _problem(record, customers, effects, priors or {}, bayes=True).target
+    return target, find_mode(target)
 
 
 def fit_at(model: str, parameters: Mapping[str, float], *, unit: str = "week", currency: str = "USD") -> Fit:
@@ -141,6 +148,17 @@ def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
         raise FitError(
             f'draws = {draws}: method = "nuts" needs {LEAST_NUTS_DRAWS} or more to tell whether it converged.'
         )
+
+
+def _readable(model: Model, customers: CustomerSummary) -> CustomerSummary:
+    """The customers that the model learns from, once it is clear that there is enough to learn."""
+    if not isinstance(customers, CustomerSummary):
+        raise DataError(
+            f"customers is a {type(customers).__name__}: expected a CustomerSummary, as customer_summary(log, window) "
+            "or CustomerSummary.from_frame(frame, unit=...) gives it."
+        )
+    _refuse_too_little(model, customers)
+    return customers.take(has_spend(customers)) if model.family == "spend" else customers
 
 
 def _problem(

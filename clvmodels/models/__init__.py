@@ -5,14 +5,23 @@ from clvmodels.foundation.model import Model
 from clvmodels.models.bg_cnbd_k import BG_CNBD_K
 from clvmodels.models.bg_nbd import BG_NBD
 from clvmodels.models.gamma_gamma import GAMMA_GAMMA
+from clvmodels.models.gamma_gamma_transactions import GAMMA_GAMMA_TRANSACTIONS
+from clvmodels.models.lognormal_spend import LOGNORMAL_SPEND
 from clvmodels.models.mbg_cnbd_k import MBG_CNBD_K
 from clvmodels.models.mbg_nbd import MBG_NBD
 from clvmodels.models.nbd import NBD
 from clvmodels.models.pareto_nbd import PARETO_NBD
 
-MODELS: dict[str, Model] = {
-    model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, NBD, BG_CNBD_K, MBG_CNBD_K, GAMMA_GAMMA)
-}
+_PURCHASES = (
+    BG_NBD,
+    MBG_NBD,
+    PARETO_NBD,
+    NBD,
+    BG_CNBD_K,
+    MBG_CNBD_K,
+)
+_SPEND = (GAMMA_GAMMA, GAMMA_GAMMA_TRANSACTIONS, LOGNORMAL_SPEND)
+MODELS: dict[str, Model] = {model.name: model for model in (*_PURCHASES, *_SPEND)}
 
 
 def model_named(name: object) -> Model:

@@ -67,6 +67,8 @@ GAMMA_GAMMA = Model(
     ),
     log_likelihood=log_likelihood,
     history=SPEND_HISTORY,
+    density_of="mean_spend",
+    kernel="gamma_gamma",
     formulas={"expected_spend": expected_spend},
     simulate=simulate,
     reference="Fader and Hardie (2013), note 025",
