@@ -55,14 +55,15 @@ def draw_purchases(
     stream, state = streams[0], np.zeros(STATE)
     for k in range(len(keys)):
         for s in range(theta.shape[1]):
+            own = theta[cells[k], s]
             open_stream(stream, seed, keys[k], first_draw + np.uint64(s), np.uint64(PURCHASES))
-            start(stream, theta[cells[k], s], history[k], state)
+            start(stream, own, history[k], state)
             count = 0
-            time = next_purchase(stream, theta[cells[k], s], state, horizon)
+            time = next_purchase(stream, own, state, horizon)
             while time <= horizon:
                 if time > begin:
                     count += 1
-                time = next_purchase(stream, theta[cells[k], s], state, horizon)
+                time = next_purchase(stream, own, state, horizon)
             purchases[k, s] = count
 
 
@@ -115,15 +116,16 @@ def count_by_period(
     horizon = ends[-1]
     for k in range(len(keys)):
         for s in range(theta.shape[1]):
+            own = theta[cells[k], s]
             open_stream(stream, seed, keys[k], first_draw + np.uint64(s), np.uint64(PURCHASES))
-            start(stream, theta[cells[k], s], history[k], state)
+            start(stream, own, history[k], state)
             period = 0
-            time = next_purchase(stream, theta[cells[k], s], state, horizon)
+            time = next_purchase(stream, own, state, horizon)
             while time <= horizon:
                 while time > ends[period]:
                     period += 1
                 totals[s, period] += 1
-                time = next_purchase(stream, theta[cells[k], s], state, horizon)
+                time = next_purchase(stream, own, state, horizon)
 
 
 @numba.njit(
@@ -179,19 +181,20 @@ def draw_futures(
         horizon, discount = horizons[k], discounts[k]
         for s in range(theta.shape[1]):
             draw = first_draw + np.uint64(s)
+            own, basket = theta[cells[k], s], spend_theta[spend_cells[k], s]
             open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
-            start(stream, theta[cells[k], s], history[k], state)
-            time = next_purchase(stream, theta[cells[k], s], state, horizon)
+            start(stream, own, history[k], state)
+            time = next_purchase(stream, own, state, horizon)
             count, value, discounted = 0, 0.0, 0.0
             if time <= horizon:
                 open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
-                start_spend(spend_stream, spend_theta[spend_cells[k], s], spend_history[k], spend_state)
+                start_spend(spend_stream, basket, spend_history[k], spend_state)
             while time <= horizon:
-                amount = next_amount(spend_stream, spend_theta[spend_cells[k], s], spend_state)
+                amount = next_amount(spend_stream, basket, spend_state)
                 count += 1
                 value += amount
                 discounted += amount * math.exp(-discount * time)
-                time = next_purchase(stream, theta[cells[k], s], state, horizon)
+                time = next_purchase(stream, own, state, horizon)
             outcomes[0, k, s], outcomes[1, k, s], outcomes[2, k, s] = count, value, discounted
 
 
@@ -252,20 +255,21 @@ def draw_cash_flows(
     for k in range(len(keys)):
         for s in range(theta.shape[1]):
             draw = first_draw + np.uint64(s)
+            own, basket = theta[cells[k], s], spend_theta[spend_cells[k], s]
             open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
-            start(stream, theta[cells[k], s], history[k], state)
-            time = next_purchase(stream, theta[cells[k], s], state, horizon)
+            start(stream, own, history[k], state)
+            time = next_purchase(stream, own, state, horizon)
             period = 0
             if time <= horizon:
                 open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
-                start_spend(spend_stream, spend_theta[spend_cells[k], s], spend_history[k], spend_state)
+                start_spend(spend_stream, basket, spend_history[k], spend_state)
             while time <= horizon:
                 while time > ends[period]:
                     period += 1
-                amount = next_amount(spend_stream, spend_theta[spend_cells[k], s], spend_state)
+                amount = next_amount(spend_stream, basket, spend_state)
                 profit = margins[k] * amount
                 flows = (1.0, amount, profit, profit * math.exp(-discounts[k] * time))
                 for i in range(4):
                     of_draws[i, s, period] += flows[i]
                     of_customers[i, k, period] += flows[i]
-                time = next_purchase(stream, theta[cells[k], s], state, horizon)
+                time = next_purchase(stream, own, state, horizon)
