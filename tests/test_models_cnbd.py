@@ -149,18 +149,20 @@ def test_a_silence_within_the_rhythm_brings_the_next_purchase_closer():
 
 @each_model
 @each_k
-@pytest.mark.parametrize("d", [1e-4, 0.002, 0.3])
-def test_dert_is_the_discounted_integral_of_expected_purchases(name, k, d):
+@pytest.mark.parametrize("changes", [{}, {"r": 0.05}], ids=["r = .8", "r = .05"])
+@pytest.mark.parametrize("customer", [(2, 30.43, 38.86), (0, 0.0, 1000.0)])
+def test_dert_is_the_discounted_integral_of_expected_purchases(name, k, changes, customer):
     """By parts, d int exp(-d t) CE(t) dt, over panels of v = log t."""
-    parameters = parameters_at(k)
+    parameters = parameters_at(k, **changes)
     nodes, weights = gauss_legendre(24)
-    edges = np.linspace(-12, np.log(45 / d), 41)
-    v = (edges[:-1, None] + np.diff(edges)[:, None] * nodes).ravel()
-    weight = (np.diff(edges)[:, None] * weights).ravel()
-    who = [np.full(len(v), value) for value in (2.0, 30.43, 38.86)]
-    curve = formula(name, "expected_purchases")(parameters, *who, np.exp(v))
-    ours = float(formula(name, "dert")(parameters, *(column[0] for column in who), d))
-    assert ours == pytest.approx(float(weight @ (d * np.exp(v - d * np.exp(v)) * curve)), rel=1e-8)
+    for d in (1e-4, 0.002, 0.3):
+        edges = np.linspace(-12, np.log(45 / d), 41)
+        v = (edges[:-1, None] + np.diff(edges)[:, None] * nodes).ravel()
+        weight = (np.diff(edges)[:, None] * weights).ravel()
+        who = [np.full(len(v), float(value)) for value in customer]
+        curve = formula(name, "expected_purchases")(parameters, *who, np.exp(v))
+        ours = float(formula(name, "dert")(parameters, *map(np.float64, customer), d))
+        assert ours == pytest.approx(float(weight @ (d * np.exp(v - d * np.exp(v)) * curve)), rel=1e-8)
 
 
 @each_model

@@ -226,7 +226,7 @@ def groups_by_parameter(model: Model, groups: Mapping[str, str] | str) -> dict[s
     for parameter in by_parameter:
         if parameter not in pooled:
             known = ", ".join(pooled)
-            raise FitError(f'groups of "{parameter}": in {model.name} the parameters {known} can be pooled.')
+            raise FitError(f'groups of "{parameter}": {model.name} has the parameters {known} to pool.')
     return by_parameter
 
 

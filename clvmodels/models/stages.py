@@ -39,7 +39,7 @@ MOST_STAGES = 400  # that are summed; beyond, a generating function has a cost t
 NEGLIGIBLE = 1e-17
 LEAST_STAYING = 1e-4  # below, (1 - p)^N is summed by purchases: w^-c of the generating function would cancel
 FIRST = 4  # purchases that are summed so
-RATE_NODES = 128  # of the logarithm of a rate
+RATE_NODES, MORE_NODES = 176, 16  # of the logarithm of a rate, and more for each k: a long silence has a sharp end
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def dert(k: int, who: Alive, delta: FloatArray) -> FloatArray:
 
     def value(p: FloatArray) -> FloatArray:
         total = np.zeros(p.shape)
-        for i in range(RATE_NODES):
+        for i in range(weight.shape[1]):
             total += weight[:, i, None] / (ended[:, i, None] + again[:, i, None] * p)
         return total
 
@@ -149,8 +149,9 @@ def _log_rates(k: int, n: FloatArray, delta: FloatArray) -> tuple[FloatArray, Fl
     peak, most = np.log(n + k), n + k + 9 * np.sqrt(n + k) + 45
     falls = np.minimum(38 / n, 38 / (n + 1) + np.maximum(peak - np.log(delta), 0.0))
     first = peak - falls - 9 / np.sqrt(n + 1)
-    step = (np.log(most) - first) / (RATE_NODES - 1)
-    return first[:, None] + step[:, None] * np.arange(RATE_NODES), step
+    nodes = RATE_NODES + MORE_NODES * k
+    step = (np.log(most) - first) / (nodes - 1)
+    return first[:, None] + step[:, None] * np.arange(nodes), step
 
 
 def _worth_of_next(k: int, silent: FloatArray, phi: FloatArray) -> FloatArray:
