@@ -10,7 +10,7 @@ from clvmodels.foundation.results import Estimate, LeaveOneOut, ParameterRow, Ri
 from clvmodels.models import MODELS
 from clvmodels.report import figures
 from clvmodels.report.render import render_page
-from clvmodels.report.sections.rivals import FACETS, TESTED, outcome, rivals, judged_by
+from clvmodels.report.sections.rivals import FACETS, TESTED, judged_by, outcome, rivals
 from clvmodels.report.voice import Source, voice_for
 from clvmodels.report.words import read_words
 from tests.report_fixture import fixture_results
@@ -53,7 +53,7 @@ def section(group: RivalGroup, language: str = "en") -> dict[str, Any]:
 
 
 def verdict(group: RivalGroup) -> str:
-    return plain(" ".join(str(said) for part in section(group)["verdict"] for said in part))
+    return plain(" ".join(map(str, section(group)["verdict"])))
 
 
 def card(group: RivalGroup, model: str) -> dict[str, Any]:
