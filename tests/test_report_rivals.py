@@ -53,7 +53,7 @@ def section(group: RivalGroup, language: str = "en") -> dict[str, Any]:
 
 
 def verdict(group: RivalGroup) -> str:
-    return plain(" ".join(str(said) for part in section(group)["verdict"] for said in part))
+    return plain(" ".join(map(str, section(group)["verdict"])))
 
 
 def card(group: RivalGroup, model: str) -> dict[str, Any]:

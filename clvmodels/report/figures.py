@@ -77,6 +77,7 @@ STYLE = {
 
 
 BUBBLE_SIZES = 12
+THIN = 3  # a line behind the others has every third of its points: all of them in every panel weigh most of a page
 ORDINARY = 0.9  # share of points that a panel has room for; the others are arrows at its edge
 
 
@@ -144,6 +145,8 @@ def _for_the_page(svg: str, prefix: str, description: str) -> str:
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = svg.replace("url(#", f"url(#{prefix}-").replace('href="#', f'href="#{prefix}-')
+    svg = re.sub(r"(\.\d\d)\d+", r"\1", svg)  # a hundredth of a pixel is enough
+    svg = re.sub(r" \nL ", "L", svg)
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
     viewbox = re.search(r'viewBox="[^"]*"', svg)
@@ -572,7 +575,7 @@ def rival_gaps(
             place = np.arange(len(own))
             for other, values in gaps.items():
                 if other != name:
-                    axes.plot(place, values, color=RULE, linewidth=1.2, label=words["other_models"])
+                    axes.plot(place[::THIN], values[::THIN], color=RULE, linewidth=1.2, label=words["other_models"])
             axes.axhline(0, color=ACTUAL, linewidth=1.2, label=words["what_came"])
             axes.plot(place, own, color=MODEL, linewidth=2, label=words["this_model"])
             _start_of_holdout(axes, [at >= start for at in range(len(own))])
@@ -630,7 +633,9 @@ def rival_counts(panels_of_rows: Mapping[str, Sequence[_Counted]], words: Mappin
     def plot(panels: Panels, size: Size) -> None:
         shares = {name: _over_observed(rows) for name, rows in panels_of_rows.items()}
         limit = float(1.2 * np.nanquantile(np.abs([expected for expected, _, _ in shares.values()]), ORDINARY))
-        for (axes, _), (name, rows) in zip(_small(panels, list(shares), size), panels_of_rows.items(), strict=True):
+        for (axes, lowest), (name, rows) in zip(
+            _small(panels, list(shares), size), panels_of_rows.items(), strict=True
+        ):
             expected, low, high = shares[name]
             place = np.arange(len(rows))
             low, high = np.clip(low, -limit, limit), np.clip(high, -limit, limit)
@@ -642,7 +647,8 @@ def rival_counts(panels_of_rows: Mapping[str, Sequence[_Counted]], words: Mappin
                 beyond = side * expected > limit
                 axes.plot(place[beyond], np.full(beyond.sum(), side * 0.97 * limit), mark, color=MODEL, markersize=6)
             axes.set_ylim(-1.04 * limit, 1.04 * limit)
-            axes.set_xticks(place[::2], [row.purchases for row in rows][::2])
+            axes.set_xticks(place[1::2], [row.purchases for row in rows][1::2])  # the last is "or more"
+            axes.set_xlabel(words["axis"] if lowest else "", fontsize=10)
             _gap_axis(axes, numbers)
         _legend_above(panels)
 

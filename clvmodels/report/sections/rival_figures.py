@@ -1,7 +1,7 @@
 """Pictures of models side by side: tracking, running sums, and customers by number of purchases, a panel a model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -16,7 +16,7 @@ Tracked = Mapping[str, Sequence[TrackingPoint]]
 
 @dataclass(frozen=True)
 class TrackingRecord:
-    """A period of one model, as the CSV beside the figure has it."""
+    """Purchases of a period, or up to its end, by one model, as the CSV beside the figure has it."""
 
     model: str
     end: str
@@ -25,10 +25,6 @@ class TrackingRecord:
     expected: float
     low: float | None
     high: float | None
-    cumulative_actual: float
-    cumulative_expected: float
-    cumulative_low: float | None
-    cumulative_high: float | None
 
 
 @dataclass(frozen=True)
@@ -125,7 +121,7 @@ def _running(tracked: Tracked, voice: Voice) -> Figure:
     plot = figures.rival_gaps(panels, labels, start, words, voice.numbers)
     alt = str(voice.say("rivals.alt_running", models=rival_names(list(tracked), voice)))
     table = _tracking_table(tracked, "cumulative_expected", voice.text("rivals.table_running"), voice)
-    return _drawn("rivals-running", alt, plot, len(tracked), caption, table, _tracking_records(tracked))
+    return _drawn("rivals-running", alt, plot, len(tracked), caption, table, _tracking_records(tracked, "cumulative_"))
 
 
 def _running_gap(points: Sequence[TrackingPoint]) -> list[float]:
@@ -133,8 +129,13 @@ def _running_gap(points: Sequence[TrackingPoint]) -> list[float]:
     return [(point.cumulative_expected - point.cumulative_actual) / end for point in points]
 
 
-def _tracking_records(tracked: Tracked) -> list[TrackingRecord]:
-    return [TrackingRecord(model, **asdict(point)) for model, points in tracked.items() for point in points]
+def _tracking_records(tracked: Tracked, prefix: str = "") -> list[TrackingRecord]:
+    names = ("actual", "expected", "low", "high")
+    return [
+        TrackingRecord(model, point.end, point.holdout, *(getattr(point, prefix + name) for name in names))
+        for model, points in tracked.items()
+        for point in points
+    ]
 
 
 def _tracking_table(tracked: Tracked, field: str, label: str, voice: Voice) -> Table:

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from clvmodels.foundation.results import Duel, LeaveOneOut, RivalGap, RivalGroup, RivalRow, Score
+from clvmodels.report.numbers import tidy
 from clvmodels.report.sections.contest import score_value
 from clvmodels.report.sections.rival_figures import rival_figures, rival_name, rival_names
 from clvmodels.report.tables import Column, Table, columns
@@ -66,7 +67,7 @@ def _group(group: RivalGroup, voice: Voice) -> dict[str, Any]:
     ordered = in_order(group)
     return {
         "heading": voice.text(f"rivals.heading_{group.family}"),
-        "verdict": [said for part in (_best, _stacking, _own, _totals) if (said := part(group, voice))],
+        "verdict": [_paragraph(said) for part in (_best, _stacking, _own, _totals) if (said := part(group, voice))],
         "left_out": [
             voice.say("rivals.left_out", model=rival_name(key, voice), message=message)
             for key, message in group.left_out.items()
@@ -76,6 +77,10 @@ def _group(group: RivalGroup, voice: Voice) -> dict[str, Any]:
         "figures": rival_figures(ordered, voice) if group.family == "purchases" else [],
         "cards": [_card(group, row, voice) for row in ordered],
     }
+
+
+def _paragraph(sentences: Sequence[Markup]) -> Markup:
+    return Markup(tidy(Markup(" ").join(sentences)))
 
 
 def in_order(group: RivalGroup) -> list[RivalRow]:
