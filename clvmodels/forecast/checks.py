@@ -1,6 +1,7 @@
 """What a forecast asks of its arguments, checked before any work; and parameter draws brought together."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,19 +17,37 @@ from clvmodels.inference.result import Fit
 OUTCOME_DRAWS = 2000  # of a fit that has one parameter draw
 
 
-def require_horizon(horizon: float | None, quantity: str) -> float:
+def require_horizon(horizon: float | None, quantity: str, model: Model) -> float:
     """The horizon, checked.
 
     Raises
     ------
     DataError
-        If it is missing, negative or not finite.
+        If it is missing, negative or not finite, or not whole where the model counts opportunities.
     """
     if horizon is None:
         raise DataError(f"{quantity} needs a horizon: a length of time in the customers' unit, such as 52.")
     if not math.isfinite(horizon) or horizon < 0:
         raise DataError(f"horizon = {horizon}: expected a length of time, finite and not negative.")
+    require_whole_times(model, [horizon], "horizon")
     return float(horizon)
+
+
+def require_whole_times(model: Model, times: Sequence[float] | FloatArray, name: str) -> None:
+    """Refuse times between opportunities.
+
+    Raises
+    ------
+    DataError
+        If the model counts opportunities and a time is not whole.
+    """
+    if model.clock == "continuous":
+        return
+    for time in times:
+        if math.floor(time) != time:
+            raise DataError(
+                f"{name} = {time:g}: {model.name} counts opportunities, one a unit of time, so it takes whole numbers."
+            )
 
 
 def require_family(fit: Fit, family: str, place: str) -> None:

@@ -10,6 +10,7 @@ from clvmodels.forecast.predict import (
     distinct,
     evaluate,
     expected_purchases,
+    of_those_alive,
     warn_if_infinite,
 )
 from clvmodels.foundation.errors import FitError
@@ -87,7 +88,7 @@ def expected_clv(
     """
     rate = discount_rate(annual_discount_rate, discount_per_unit, customers.unit)
     require_value_arguments(fit, spend, customers, margin)
-    checks.require_horizon(horizon, "expected_clv")
+    checks.require_horizon(horizon, "expected_clv", fit.model)
     for of, quantity in ((fit, "expected_purchases"), (spend, "expected_spend")):
         if quantity not in of.model.formulas:
             raise FitError(f'{of.model.name} has no quantity "{quantity}", which expected_clv needs.')
@@ -127,12 +128,15 @@ def discounted_purchases(fit: Fit, history: History, *, horizon: float, rate: fl
 
         int_0^h exp(-d t) dCE(t) = exp(-d h) CE(h) + d int_0^h exp(-d t) CE(t) dt
 
-    CE bends most right after T, so the nodes are set in log(1 + 300 t / h).
+    CE bends most right after T, so the nodes are set in log(1 + 300 t / h). A model that counts opportunities has
+    this as a formula.
 
     Parameters
     ----------
     history : rows of what the model reads of a customer
     """
+    if "discounted_if_alive" in fit.model.formulas:
+        return of_those_alive("discounted_if_alive", fit, history, horizon, rate)
     total: FloatArray = np.exp(-rate * horizon) * expected_purchases(fit, history, horizon=horizon)
     nodes, weights = gauss_legendre(TIME_NODES)
     reach = np.log1p(CLUSTERING)

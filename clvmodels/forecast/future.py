@@ -200,6 +200,7 @@ def purchases_by_period(
     ends = np.ascontiguousarray(ends, dtype=np.float64)
     if ends.ndim != 1 or len(ends) == 0 or not (np.isfinite(ends).all() and (np.diff(ends, prepend=0.0) > 0).all()):
         raise DataError("ends of periods: expected finite times above 0, in increasing order.")
+    checks.require_whole_times(fit.model, ends, "the end of a period")
     seed = _require_purchase_arguments(fit, customers, float(ends[-1]), seed)
     (parameters,), (chains, per_chain) = checks.joint_draws((fit,), customers, draws, outcomes=True)
     n_draws = chains * per_chain
@@ -305,7 +306,7 @@ def _require_purchase_arguments(fit: Fit, customers: CustomerSummary, horizon: f
     checks.require_family(fit, "purchases", "the first argument")
     require_same_units(fit, customers)
     checks.require_single_customers(customers)
-    checks.require_horizon(horizon, "a predictive forecast")
+    checks.require_horizon(horizon, "a predictive forecast", fit.model)
     return require_seed(seed)
 
 

@@ -62,7 +62,7 @@ def predict(
         raise FitError(f'{fit.model.name} has no quantity "{quantity}": expected one of {", ".join(offered)}.')
     require_same_units(fit, customers)
     if quantity == "purchases":
-        horizon = checks.require_horizon(horizon, quantity)
+        horizon = checks.require_horizon(horizon, quantity, fit.model)
         return sample_purchases(fit, customers, horizon=horizon, seed=require_seed(seed), draws=draws)
     if seed is not None:
         raise DataError(f"{quantity} is an expectation, without random numbers: leave out seed.")
@@ -72,7 +72,7 @@ def predict(
 def _expect(fit: Fit, customers: CustomerSummary, quantity: str, horizon: float | None, draws: int | None) -> Forecast:
     """Posterior of an expectation, worked out once for customers alike."""
     if quantity in LOOKS_AHEAD:
-        horizon = checks.require_horizon(horizon, quantity)
+        horizon = checks.require_horizon(horizon, quantity, fit.model)
     elif horizon is not None:
         raise DataError(f"{quantity} does not look ahead: leave out horizon.")
     (parameters,), chains = checks.joint_draws((fit,), customers, draws, outcomes=False)
@@ -154,14 +154,18 @@ def expected_purchases(fit: Fit, history: History, *, horizon: float) -> FloatAr
     ----------
     history : rows of what the model reads of a customer
     """
+    if "purchases_if_alive" not in fit.model.formulas:
+        return evaluate(fit.model.formulas["expected_purchases"], fit, history, horizon)
+    return of_those_alive("purchases_if_alive", fit, history, horizon)
+
+
+def of_those_alive(which: str, fit: Fit, history: History, *after: float) -> FloatArray:
+    """P(alive) times a formula of customers who are alive, in which recency does not enter. Shape (K, S)."""
     formulas = fit.model.formulas
-    if "purchases_if_alive" not in formulas:
-        return evaluate(formulas["expected_purchases"], fit, history, horizon)
     x, _, T, *_ = history.columns
     ages, age_of = distinct((history.cell.astype(np.float64), x, T))
     of_ages = History.of(history.parameters, history.draws, *ages)
-    if_alive = evaluate(formulas["purchases_if_alive"], fit, of_ages, horizon)
-    return evaluate(formulas["p_alive"], fit, history) * if_alive[age_of]
+    return evaluate(formulas["p_alive"], fit, history) * evaluate(formulas[which], fit, of_ages, *after)[age_of]
 
 
 def evaluate(formula: Formula, fit: Fit, history: History, *after: float) -> FloatArray:

@@ -4,11 +4,15 @@ A likelihood is written once, against this small namespace, and read three times
 importance weights on NumPy, by gradients and NUTS on a graph. `Ops` lists what both must have.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from scipy import special
+
+
+Step = Callable[[Any, Any], Any]
 
 
 class Ops(Protocol):
@@ -24,6 +28,8 @@ class Ops(Protocol):
     def softplus(self, x: Any) -> Any: ...
     def where(self, condition: Any, x: Any, y: Any) -> Any: ...
     def maximum(self, x: Any, y: Any) -> Any: ...
+    def arange(self, size: Any) -> Any: ...
+    def backward(self, step: Step, last: Any, *, at: Sequence[Any], line: Any) -> list[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class NumpyOps:
     betaln = staticmethod(special.betaln)
     where = staticmethod(np.where)
     maximum = staticmethod(np.maximum)
+    arange = staticmethod(np.arange)
 
     @staticmethod
     def softplus(x: Any) -> Any:
@@ -48,6 +55,31 @@ class NumpyOps:
     def logaddexp(x: Any, y: Any) -> Any:
         """log(e^x + e^y) for finite x; -inf is an ordinary value of y."""
         return x + NumpyOps.softplus(y - x)
+
+    @staticmethod
+    def backward(step: Step, last: Any, *, at: Sequence[Any], line: Any) -> list[Any]:
+        """Rows of lines y with y_k = step(k, y_k+1), k falling to 0: y_at[line] for each array of `at`.
+
+        Parameters
+        ----------
+        last : array, shape (..., lines), what stands beyond the greatest k of all
+        at : arrays of whole numbers, each shape (K,)
+        line : array, shape (K,), the line of each row
+
+        Returns
+        -------
+        list of arrays, each shape (..., K)
+        """
+        places = np.concatenate(at)
+        order = np.argsort(places, kind="stable")
+        begins = np.searchsorted(places[order], np.arange(places.max() + 2))
+        rows, y = np.empty((*last.shape[:-1], len(places))), last
+        for k in range(len(begins) - 2, -1, -1):
+            y = step(float(k), y)
+            here = order[begins[k] : begins[k + 1]]
+            if len(here):
+                rows[..., here] = y[..., line[here % len(line)]]
+        return np.split(rows, len(at), axis=-1)
 
 
 NUMPY_OPS = NumpyOps()

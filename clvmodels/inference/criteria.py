@@ -133,10 +133,17 @@ def compare_models(fits: Mapping[str, Fit], customers: CustomerSummary) -> "pd.D
     FitError
         If there are fewer than two fits, their families differ, or one was made on other customers or in
         another unit or currency.
+
+    Notes
+    -----
+    A model that counts opportunities gives a history a chance, others a density per unit of time. The two are
+    compared in one unit only, the opportunity: the density there is about the chance where a unit is short
+    against the time between purchases, as a day is; a year need not be.
     """
     import pandas as pd
 
     _require_one_family(fits)
+    _require_one_measure(fits)
     criteria = {name: loo(fit, customers) for name, fit in fits.items()}
     rows = next(iter(criteria.values())).pattern_of >= 0
     elpd = np.column_stack([criterion.by_row[rows] for criterion in criteria.values()])
@@ -334,3 +341,17 @@ def _require_one_family(fits: Mapping[str, Fit]) -> None:
     if len(set(families.values())) > 1:
         described = ", ".join(f"{name} of {family}" for name, family in families.items())
         raise FitError(f"models of different data cannot be compared: {described}.")
+
+
+def _require_one_measure(fits: Mapping[str, Fit]) -> None:
+    """Refuse densities per unit of time beside chances of opportunities of another unit."""
+    if len({fit.model.clock for fit in fits.values()}) == 1 or len({fit.unit for fit in fits.values()}) == 1:
+        return
+    described = ", ".join(
+        f"{name} by {'opportunity, a' if fit.model.clock == 'opportunities' else 'density per'} {fit.unit}"
+        for name, fit in fits.items()
+    )
+    raise FitError(
+        f"a chance compares with a density only where an opportunity is the density's unit of time: {described}. "
+        "Fit all of them to customers summarised in one unit."
+    )

@@ -16,7 +16,7 @@ from clvmodels.foundation.results import Check
 from clvmodels.foundation.whole import require_count, require_seed
 from clvmodels.inference.diagnostics import laplace_checks, model_checks, nested_check, nuts_checks
 from clvmodels.inference.laplace import importance_sample, resample
-from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
+from clvmodels.inference.likelihood import design_of, has_spend, patterns_of, require_clock
 from clvmodels.inference.natural import Problem, natural_covariance, with_draws
 from clvmodels.inference.optimise import Mode, find_mode
 from clvmodels.inference.pareto import PARETO_K_LIMIT
@@ -67,7 +67,8 @@ def fit(
         If the model, the method, a parameter or a prior is unknown, the seed is missing, groups are asked
         for without "nuts", or no mode is found.
     DataError
-        If there are too few customers or no repeat purchase at all, or a covariate cannot be used.
+        If there are too few customers or no repeat purchase at all, a covariate cannot be used, or a model that
+        counts opportunities is given times that are not whole.
     """
     record = model_named(model)
     _refuse_arguments(method, draws, seed)
@@ -77,6 +78,7 @@ def fit(
             "or CustomerSummary.from_frame(frame, unit=...) gives it."
         )
     _refuse_too_little(record, customers)
+    require_clock(record, customers)
     if record.family == "spend":  # of the others a spend model learns nothing
         customers = customers.take(has_spend(customers))
     if groups and method != "nuts":

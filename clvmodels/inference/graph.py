@@ -4,13 +4,16 @@ Where all customers share their parameters, everything that comes from the data 
 so that one compilation serves every data set and every prior of a model.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
 
+from clvmodels.foundation.ops import Step
 from clvmodels.foundation.patterns import Levels, Pairs, Patterns, PurchasePatterns, Varying
 from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal
 from clvmodels.inference.optimise import Mode
@@ -29,11 +32,20 @@ class TensorOps:
     softplus = staticmethod(pt.softplus)
     where = staticmethod(pt.where)
     maximum = staticmethod(pt.maximum)
+    arange = staticmethod(pt.arange)
 
     @staticmethod
     def betaln(x: Any, y: Any) -> Any:
         """log B(x, y)."""
         return pt.gammaln(x) + pt.gammaln(y) - pt.gammaln(x + y)
+
+    @staticmethod
+    def backward(step: Step, last: Any, *, at: Sequence[Any], line: Any) -> list[Any]:
+        """Rows of lines y with y_k = step(k, y_k+1), as on NumPy."""
+        most = pt.max(pt.stack([pt.max(places) for places in at]))
+        falling = pt.arange(most, -1, -1).astype("float64")
+        table = pytensor.scan(step, sequences=falling, outputs_info=last, return_updates=False)
+        return [table[most - places, line] for places in at]
 
 
 TENSOR_OPS = TensorOps()
