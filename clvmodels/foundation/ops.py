@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 from scipy import special
 
-
 Step = Callable[[Any, Any], Any]
 
 
@@ -44,7 +43,11 @@ class NumpyOps:
     betaln = staticmethod(special.betaln)
     where = staticmethod(np.where)
     maximum = staticmethod(np.maximum)
-    arange = staticmethod(np.arange)
+
+    @staticmethod
+    def arange(size: Any) -> Any:
+        """0, 1, ..., size - 1."""
+        return np.arange(size, dtype=np.float64)
 
     @staticmethod
     def softplus(x: Any) -> Any:

@@ -32,7 +32,11 @@ class TensorOps:
     softplus = staticmethod(pt.softplus)
     where = staticmethod(pt.where)
     maximum = staticmethod(pt.maximum)
-    arange = staticmethod(pt.arange)
+
+    @staticmethod
+    def arange(size: Any) -> Any:
+        """0, 1, ..., size - 1."""
+        return pt.arange(size).astype("float64")
 
     @staticmethod
     def betaln(x: Any, y: Any) -> Any:

@@ -53,7 +53,9 @@ def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> A
     def log_alive_at(time: Levels, since: Any) -> Any:  # log S
         declined = Levels(numbers, since).map(lambda k, beta: ops.gammaln(beta + k), beta)
         taken = time.map(lambda m, alpha, beta: ops.gammaln(alpha + beta + m), alpha, beta)
-        return bought + declined - taken + time.map(lambda m, gamma, delta: log_stayed(gamma, delta, m, ops), gamma, delta)
+        return (
+            bought + declined - taken + time.map(lambda m, gamma, delta: log_stayed(gamma, delta, m, ops), gamma, delta)
+        )
 
     left = log_alive_at(t_x, since[0]) + ops.log(gone_first[0])
     return ops.logaddexp(left, log_alive_at(n, since[1]) + ops.log1p(-gone_first[1]))
@@ -162,10 +164,10 @@ def discounted_if_alive(
     t, rate = np.broadcast_to(np.asarray(horizon, dtype=np.float64), shape), np.expm1(discount)
 
     def worth(theta: FloatArray) -> FloatArray:
-        log_ratio = np.log1p(-np.minimum(theta, BELOW_1)) - discount
+        log_ratio, each = np.log1p(-np.minimum(theta, BELOW_1)) - discount, t[..., None]
         if discount >= 0:
-            return np.asarray(-np.expm1(t[..., None] * log_ratio) / (rate + theta))
-        return np.asarray(np.exp(-discount) * t[..., None] * special.exprel(t[..., None] * log_ratio) / special.exprel(log_ratio))
+            return np.asarray(-np.expm1(each * log_ratio) / (rate + theta))
+        return np.asarray(np.exp(-discount) * each * special.exprel(each * log_ratio) / special.exprel(log_ratio))
 
     at_zero = np.exp(-discount) * t * special.exprel(-discount * t) / special.exprel(-discount)
     bend = np.log(1 / np.maximum(t, 1e-300) + max(discount, 0.0))
