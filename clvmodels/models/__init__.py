@@ -5,11 +5,12 @@ from clvmodels.foundation.model import Model
 from clvmodels.models.bg_bb import BG_BB
 from clvmodels.models.bg_nbd import BG_NBD
 from clvmodels.models.gamma_gamma import GAMMA_GAMMA
+from clvmodels.models.ggom_nbd import GGOM_NBD
 from clvmodels.models.mbg_nbd import MBG_NBD
 from clvmodels.models.nbd import NBD
 from clvmodels.models.pareto_nbd import PARETO_NBD
 
-MODELS: dict[str, Model] = {model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, NBD, BG_BB, GAMMA_GAMMA)}
+MODELS: dict[str, Model] = {model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, NBD, BG_BB, GGOM_NBD, GAMMA_GAMMA)}
 
 
 def model_named(name: object) -> Model:
