@@ -10,7 +10,9 @@ from clvmodels.models.mbg_nbd import MBG_NBD
 from clvmodels.models.nbd import NBD
 from clvmodels.models.pareto_nbd import PARETO_NBD
 
-MODELS: dict[str, Model] = {model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, NBD, BG_BB, GGOM_NBD, GAMMA_GAMMA)}
+MODELS: dict[str, Model] = {
+    model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, NBD, BG_BB, GGOM_NBD, GAMMA_GAMMA)
+}
 
 
 def model_named(name: object) -> Model:

@@ -260,9 +260,9 @@ BG_BB = Model(
     name="bg_bb",
     family="purchases",
     parameters=(
-        Parameter("alpha", "number", prior_median=1.0, prior_sd=1.5, covariates=1),
-        Parameter("beta", "time", prior_median=1.0, prior_sd=1.5, covariates=-1),
-        Parameter("gamma", "number", prior_median=0.5, prior_sd=1.5),
+        Parameter("alpha", "number", prior_median=1.0, prior_sd=1.5, covariates=1),  # the odds to buy
+        Parameter("beta", "time", prior_median=1.0, prior_sd=1.5),
+        Parameter("gamma", "number", prior_median=0.5, prior_sd=1.5, covariates=1),  # the odds to drop out
         Parameter("delta", "time", prior_median=1.0, prior_sd=1.5),
     ),
     log_likelihood=log_likelihood,
