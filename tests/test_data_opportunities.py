@@ -42,7 +42,7 @@ def by_hand(purchases, end, last, per_unit):
             yield customer, len(back) - 1, first - min(back), first, repeat, len(held), later
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(purchases=PURCHASES, end=st.integers(0, 60), unit=st.sampled_from(["day", "week", "month"]))
 def test_opportunities_are_those_counted_by_hand(purchases, end, unit):
     first, last = min(day for _, day, _ in purchases), max(day for _, day, _ in purchases)

@@ -9,6 +9,7 @@ from clvmodels.foundation.events import spend_columns
 from clvmodels.models import MODELS
 from tests.forecast_cases import readable_by
 
+BY_NUTS = ("ggom_nbd",)  # some of these data need it, and its graph is slow to compile
 PURCHASES = [name for name, model in MODELS.items() if model.family == "purchases"]
 
 
@@ -42,7 +43,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("case", ODD)
-@pytest.mark.parametrize("name", PURCHASES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in BY_NUTS else n for n in PURCHASES])
 def test_odd_data_get_a_finite_posterior(name, case):
     """Some draws must remain usable: finite parameters, and expectations that are finite and not negative."""
     odd = readable_by(name, ODD[case])

@@ -4,7 +4,6 @@ What holds in whole numbers of opportunities as it does in continuous time is in
 """
 
 import dataclasses
-import itertools
 import tomllib
 
 import mpmath
@@ -156,7 +155,7 @@ def test_the_likelihood_of_all_histories_sums_to_one_and_averages_what_is_expect
     ratio = log_likelihood(parameters, x, t_x, age + t) - log_likelihood(parameters, x, t_x, age)
     assert silent == pytest.approx(chance @ np.exp(ratio), rel=1e-10)
     counts = np.bincount(x.astype(int), weights=chance)
-    assert formula("purchase_pmf")(parameters, np.arange(n + 1), float(n)) == pytest.approx(counts, abs=1e-12)
+    assert formula("purchase_pmf")(parameters, np.arange(n + 1), float(n)) == pytest.approx(counts, abs=1e-11)
 
 
 @each
@@ -331,13 +330,3 @@ def test_simulated_customers_give_their_parameters_back():
         z.append(errors / (np.sqrt(np.diag(fit.covariance)) / list(fit.point.values())))
     assert np.abs(z).max() < 4.5
     assert np.mean(np.square(z)) == pytest.approx(1, abs=4 * np.sqrt(2 / np.size(z)))
-
-
-def test_a_table_of_all_donors_is_their_patterns_row_by_row(donors):
-    each_donor = dataclasses.replace(donors.take(np.repeat(np.arange(22), 2)), n_customers=None)
-    each_donor = dataclasses.replace(each_donor, customer_id=np.array([str(i) for i in range(44)], dtype=object))
-    fit = clv.fit_at("bg_bb", PAPER, unit="year")
-    assert clv.log_likelihood(fit, each_donor) == pytest.approx(
-        np.repeat(clv.log_likelihood(fit, donors), 2), rel=1e-13
-    )
-    assert len(list(itertools.pairwise(donors.T))) == 21

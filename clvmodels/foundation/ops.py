@@ -12,6 +12,7 @@ import numpy as np
 from scipy import special
 
 Step = Callable[[Any, Any], Any]
+DOUBLINGS = 14  # of a recursion on a graph, whose length must be known: up to 16,384 steps
 
 
 class Ops(Protocol):
@@ -63,9 +64,11 @@ class NumpyOps:
     def backward(step: Step, last: Any, *, at: Sequence[Any], line: Any) -> list[Any]:
         """Rows of lines y with y_k = step(k, y_k+1), k falling to 0: y_at[line] for each array of `at`.
 
+        On a graph the steps must be straight in y, and 16,384 at the most.
+
         Parameters
         ----------
-        last : array, shape (..., lines), what stands beyond the greatest k of all
+        last : array, shape (..., lines), 0, what stands beyond the greatest k of all
         at : arrays of whole numbers, each shape (K,)
         line : array, shape (K,), the line of each row
 

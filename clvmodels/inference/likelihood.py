@@ -9,6 +9,7 @@ from clvmodels.data import compress, compress_spend
 from clvmodels.foundation.effects import Cells, Effects, cells_of
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
+from clvmodels.foundation.ops import DOUBLINGS
 from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray, Patterns
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.inference.parameters import CustomerParameters, customer_parameters, parameters_at_point
@@ -126,7 +127,8 @@ def require_clock(model: Model, customers: CustomerSummary) -> None:
     Raises
     ------
     DataError
-        If T or recency are not whole, or a customer bought more often than there were opportunities.
+        If T or recency are not whole, a customer bought more often than there were opportunities, or these are more
+        than are worked through.
     """
     if model.clock == "continuous":
         return
@@ -135,6 +137,7 @@ def require_clock(model: Model, customers: CustomerSummary) -> None:
         ("T is not whole", np.floor(T) != T),
         ("recency is not whole", np.floor(t_x) != t_x),
         ("frequency is above recency", x > t_x),
+        (f"T is {2**DOUBLINGS:,} or more", T >= 2**DOUBLINGS),
     ):
         if bad.any():
             first = int(np.argmax(bad))

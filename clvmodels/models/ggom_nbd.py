@@ -36,7 +36,9 @@ TINY = 1e-300
 
 
 def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> Any:
-    """Log likelihood of each pattern, eq. 3 of [1]_, shape (..., K): alive at T, or out since t_x::
+    """Log likelihood of each pattern, eq. 3 of [1]_, shape (..., K).
+
+    Alive at T, or out since t_x::
 
         L = Gamma(r + x) / Gamma(r) (S(T) + S(t_x) q)
         S(y) = (alpha / (alpha + y))^r (alpha + y)^-x (beta / G(y))^s
@@ -158,7 +160,7 @@ def purchases_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, 
     reach, horizon = _passed(parameters, T, horizon), np.asarray(horizon, dtype=np.float64)
     whole = _expected_of_lifetime(lambda time: time, parameters, frequency, T, np.inf, reach)
     stayed = horizon * np.exp(-parameters["s"] * reach)
-    return _mean_rate(parameters, frequency, T) * (whole / parameters["b"] + stayed)
+    return np.asarray(_mean_rate(parameters, frequency, T) * (whole / parameters["b"] + stayed))
 
 
 def _mean_rate(parameters: Draws, frequency: FloatArray, T: FloatArray) -> FloatArray:
@@ -186,14 +188,18 @@ def dert_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, disco
     rate = _mean_rate(parameters, frequency, T)
     weight = discount / b
     g = growth(np.asarray(T, dtype=np.float64), b, parameters["beta"], NUMPY_OPS)
-    falls = s + np.minimum(weight, 0.0)  # what e^(-s z) (exp(-d u) - 1) falls by, at the end
-    reach = np.where(falls > 0, (SPENT + 10 + np.maximum(-np.log(g), 0.0)) / np.where(falls > 0, falls, 1.0), 0.0)
+    falls = s + np.minimum(weight, 0.0)  # what e^(-s z) exp(-d u) falls by at the end, above 0 where it is finite
+    reach = (SPENT + 10 + np.maximum(-np.log(g), 0.0)) / np.where(falls > 0, falls, np.inf)
     reach, g, s, weight, falls, _ = np.broadcast_arrays(reach, g, s, weight, falls, rate)
-    lifetime = over_lifetime(
-        lambda time, weight: time * special.exprel(-weight * time),
-        reach, g, s, 1 / np.maximum(weight, TINY), weight, ops=NUMPY_OPS, nodes=FORMULA_NODES,
-    )  # fmt: skip
-    return np.asarray(rate * np.where(falls > 0, lifetime / b, np.inf))
+
+    def worth(time: FloatArray, g: FloatArray, weight: FloatArray) -> FloatArray:
+        # (1 - e^(-w b u)) / w, less what e^(-s z) lacks in e^(-falls z): below 0 each alone may overflow
+        grown = np.maximum(-weight, 0.0) * (time - scale_passed(time, 1.0, g, NUMPY_OPS))
+        return np.asarray(np.exp(grown) * time * special.exprel(-np.abs(weight) * time))
+
+    share, bend = np.where(falls > 0, falls, 1.0), 1 / np.maximum(np.abs(weight), TINY)
+    lifetime = over_lifetime(worth, reach, g, share, bend, g, weight, ops=NUMPY_OPS, nodes=FORMULA_NODES)
+    return np.asarray(rate * np.where(falls > 0, s / share * lifetime / b, np.inf))
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tuple[IntArray, FloatArray]:
