@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from clvmodels.baselines import BASELINES as BASELINES
     from clvmodels.data import customer_summary as customer_summary
     from clvmodels.data import holdout_summary as holdout_summary
+    from clvmodels.data import opportunity_holdout as opportunity_holdout
+    from clvmodels.data import opportunity_summary as opportunity_summary
     from clvmodels.data import read_transactions as read_transactions
     from clvmodels.evaluation import SCORES as SCORES
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
@@ -57,6 +59,8 @@ HOMES = {
     "BASELINES": "clvmodels.baselines",
     "customer_summary": "clvmodels.data",
     "holdout_summary": "clvmodels.data",
+    "opportunity_holdout": "clvmodels.data",
+    "opportunity_summary": "clvmodels.data",
     "read_transactions": "clvmodels.data",
     "SCORES": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",

@@ -22,13 +22,15 @@ from clvmodels.inference.parameters import customer_parameters
 from clvmodels.inference.target import Target, log_density, log_prior, total_log_likelihood, unknowns_by_cell
 from clvmodels.models import MODELS
 from tests.effects_cases import customers_of, traits
+from tests.forecast_cases import readable_by
 
 TAKING = [name for name, model in MODELS.items() if any(p.covariates for p in model.parameters)]
 
 
 def target_of(name, customers, *, covariates=(), groups="", bayes=True, compressed=True):
     """The target of a fit, from patterns or from a row a customer."""
-    model = MODELS[name] if MODELS[name].counted is None else MODELS[name].at_counts[2]
+    model, customers = MODELS[name], readable_by(name, customers)
+    model = model if model.counted is None else model.at_counts[2]
     if model.family == "spend":
         customers = customers.take(has_spend(customers))
     effects = learn_effects(model, customers, covariates=covariates, groups=groups)

@@ -15,10 +15,12 @@ from clvmodels.inference.optimise import find_mode
 from clvmodels.inference.storage import save_fit
 from clvmodels.inference.target import Target, log_density
 from clvmodels.models import MODELS
+from tests.forecast_cases import readable_by
 
 
 def target_of(name, customers, *, count=2):
-    model = MODELS[name] if MODELS[name].counted is None else MODELS[name].at_counts[count]
+    model, customers = MODELS[name], readable_by(name, customers)
+    model = model if model.counted is None else model.at_counts[count]
     compressed = compress if model.family == "purchases" else compress_spend
     patterns = compressed(customers, reads=model.reads)[0]
     scale = data_scale(patterns)
@@ -61,8 +63,9 @@ def noise_of_sd(fit):
 @pytest.mark.parametrize("name", [model_and_its_marks(name) for name in MODELS])
 def test_laplace_and_nuts_draw_from_one_posterior(name, cdnow):
     """Means within a tenth of a sd, sds within 10 %, and 3 Monte Carlo errors of what heavy tails leave of them."""
-    laplace = clv.fit(name, cdnow, method="laplace", draws=4000, seed=3)
-    nuts = clv.fit(name, cdnow, method="nuts", draws=4000, seed=4)
+    customers = readable_by(name, cdnow)
+    laplace = clv.fit(name, customers, method="laplace", draws=4000, seed=3)
+    nuts = clv.fit(name, customers, method="nuts", draws=4000, seed=4)
     assert laplace.method == "laplace"  # it did not have to fall back on NUTS
     assert laplace.passed
     assert nuts.passed
@@ -92,11 +95,12 @@ def test_a_likelihood_is_written_for_any_array_library(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_compression_does_not_change_the_target(name, cdnow):
-    fit = clv.fit(name, cdnow, method="mle")
-    target = target_of(name, cdnow, count=int(fit.point.get("k", 2)))
-    rows = clv.log_likelihood(fit, cdnow)
-    eta = np.log([[fit.point[p] for p in target.model.parameter_names]])
-    compressed = float(log_density(Target(target.model, target.patterns, target.scale, {}), eta)[0])
+    target = target_of(name, cdnow)
+    point = dict(zip(target.model.parameter_names, target.model.natural(target.starts).tolist(), strict=True))
+    counted = {} if MODELS[name].counted is None else {MODELS[name].counted.name: 2}
+    fit = clv.fit_at(name, {**point, **counted}, unit="week")
+    rows = clv.log_likelihood(fit, readable_by(name, cdnow))
+    compressed = float(log_density(Target(target.model, target.patterns, target.scale, {}), target.starts[None])[0])
     assert np.nansum(rows) == pytest.approx(compressed, rel=1e-12)
 
 

@@ -46,6 +46,19 @@ REGULAR = (  # what regular timing has another form of: histories differ in thei
 IN_OWN_FILE: dict[str, tuple[str, ...]] = {  # model -> claims held in its own file: its histories are of another kind
     "bg_cnbd_k": REGULAR,
     "mbg_cnbd_k": REGULAR,
+    "bg_bb": (
+        "test_the_likelihood_of_all_histories_sums_to_one",
+        "test_expectations_given_the_past_average_to_those_without_it",
+        "test_purchase_probabilities_given_the_past_have_the_conditional_mean",
+        "test_p_alive_is_a_probability_that_falls_with_silence",
+        "test_the_unit_of_time_does_not_matter",
+        "test_dert_is_the_discounted_integral_of_expected_purchases",
+        "test_dert_without_discount_is_all_purchases_to_come_or_infinite",
+        "test_draws_and_rows_broadcast",
+        "test_parameters_may_differ_over_rows",
+        "test_formulas_are_finite_where_it_is_hard",
+    ),
+    "ggom_nbd": ("test_dert_without_discount_is_all_purchases_to_come_or_infinite",),  # finite, also below 0
 }
 
 
@@ -136,8 +149,8 @@ def test_p_alive_is_a_probability_that_falls_with_silence(name, parameters):
 @each_case
 @pytest.mark.parametrize("k", [1 / 7, 365.25])
 def test_the_unit_of_time_does_not_matter(name, parameters, k):
-    times = {p.name for p in PURCHASES[name].parameters if p.dimension == "time"}
-    scaled = {letter: value * (k if letter in times else 1) for letter, value in parameters.items()}
+    factor = {p.name: {"time": k, "rate": 1 / k}.get(p.dimension, 1.0) for p in PURCHASES[name].parameters}
+    scaled = {letter: value * factor[letter] for letter, value in parameters.items()}
     x, t_x, T = columns()
     for which, after, also in (
         ("p_alive", (), ()),

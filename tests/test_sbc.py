@@ -498,7 +498,7 @@ def test_a_prior_that_is_a_fifth_too_wide_is_found_where_data_are_few():
 
 
 @pytest.mark.sbc
-@pytest.mark.parametrize("model", CALIBRATED)
+@pytest.mark.parametrize("model", [*CALIBRATED, "bg_bb", "ggom_nbd"])
 def test_posteriors_by_laplace_are_calibrated_over_a_thousand_simulations(model):
     made = calibration(model, simulations=1000, customers=500, workers=None)
     assert made.uniform, made.table()

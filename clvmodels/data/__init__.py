@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from clvmodels.data.compression import compress, compress_spend, repeat_spend
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
+    from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
     from clvmodels.data.summary import compress_log, customer_summary, holdout_summary
     from clvmodels.data.transactions import read_transactions
 
@@ -22,6 +23,8 @@ __all__ = [
     "customer_summary",
     "first_purchase_days",
     "holdout_summary",
+    "opportunity_holdout",
+    "opportunity_summary",
     "period_ends",
     "purchases_by_period",
     "read_transactions",
@@ -37,6 +40,8 @@ _HOME = {
     "customer_summary": "summary",
     "first_purchase_days": "history",
     "holdout_summary": "summary",
+    "opportunity_holdout": "opportunities",
+    "opportunity_summary": "opportunities",
     "period_ends": "history",
     "purchases_by_period": "history",
     "read_transactions": "transactions",

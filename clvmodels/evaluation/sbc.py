@@ -438,7 +438,8 @@ def _fixed_customer(model: Model, experiment: Experiment) -> CustomerSummary:
     if model.family == "spend":
         return one
     age = np.array([max(experiment.T)])
-    return replace(one, T=age, recency=0.6 * age)
+    recency = 0.6 * age
+    return replace(one, T=age, recency=recency if model.clock == "continuous" else np.floor(recency))
 
 
 def _simulations(experiment: Experiment, numbers: Iterable[int], workers: int) -> Generator[Simulation]:

@@ -14,13 +14,13 @@ from clvmodels.forecast.expectations import (
     History,
     by_rate,
     distinct,
-    purchase_sums,
+    purchases_until,
     require_formulas,
 )
 from clvmodels.forecast.future import future_drawer, require_outcome_arguments, require_value_fits
 from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
-from clvmodels.foundation.quadrature import discounting
 from clvmodels.foundation.records import CustomerSummary, IdArray
 from clvmodels.foundation.units import days_per_unit
 from clvmodels.inference.result import Fit
@@ -143,7 +143,7 @@ def cash_flows(
     -----
     Expectations take a pass a period over customers and parameter draws: fewer `draws` take less time.
     """
-    times = _ends(horizon, periods, ends, customers.unit)
+    times = _ends(horizon, periods, ends, customers.unit, fit.model)
     rate = checks.discount_rates(annual_discount_rate, discount_per_unit, customers)
     require_value_fits(fit, spend, customers)
     require_formulas(fit, "cash_flows", "expected_purchases")
@@ -165,20 +165,20 @@ def cash_flows(
     )
 
 
-def _ends(horizon: float | None, periods: str | None, ends: Any, unit: str) -> FloatArray:
+def _ends(horizon: float | None, periods: str | None, ends: Any, unit: str, model: Model) -> FloatArray:
     """The end of each period, from the two ways to say it."""
     if (ends is None) == (periods is None) or (ends is None) == (horizon is None):
         raise DataError('give horizon with periods="month" (or "day", "week", "year"), or the ends of the periods.')
     if ends is not None:
-        return checks.require_ends(ends)
-    last = checks.require_horizon(horizon, "cash_flows")
+        return checks.require_ends(ends, model)
+    last = checks.require_horizon(horizon, "cash_flows", model)
     length = days_per_unit(str(periods)) / days_per_unit(unit)
     if last == 0 or last / length > MOST_PERIODS:
         raise DataError(
             f"horizon = {last:g} has {last / length:.0f} periods of a {periods}: expected 1 to {MOST_PERIODS}."
         )
     whole = np.arange(1, np.ceil(last / length - 1e-9)) * length  # a last period of nothing but rounding is none
-    return np.append(whole, last)
+    return checks.require_ends(np.append(whole, last), model)
 
 
 def _drawn(
@@ -222,14 +222,11 @@ class _Rows:
         """Expected purchases in each period, as they are and discounted, shape (K, S, 2, periods)."""
 
         def at(discount: float, rows: History) -> FloatArray:
-            times, weights = discounting(ends, discount)
-            plain = np.eye(len(ends), len(times), len(times) - len(ends))
-            in_periods = np.diff(np.stack([plain, weights]), prepend=0.0, axis=1)
-            return purchase_sums(self.fit, rows, times, in_periods.reshape(-1, len(times)))
+            return np.diff(purchases_until(self.fit, rows, ends, discount), prepend=0.0, axis=-1)
 
         sums = by_rate(at, self.past, self.rate)
         # next to nothing in a period may come out below 0, by the integral's error: 1e-6 of all periods together
-        return np.maximum(sums.reshape(*sums.shape[:2], 2, len(ends)), 0.0)
+        return np.maximum(sums, 0.0)
 
     def flows(self, purchases: FloatArray, discounted: FloatArray) -> tuple[FloatArray, ...]:
         """Each of `FLOWS`, shape (K, S)."""

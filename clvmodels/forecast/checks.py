@@ -27,23 +27,24 @@ Horizon = float | tuple[float, float]  # (0, t], or (t1, t2] of a pair
 type ByCustomer = float | FloatArray | Sequence[float] | pd.Series[Any]
 
 
-def require_horizon(horizon: Any, quantity: str, *, most: float = np.finfo(float).max) -> float:
+def require_horizon(horizon: Any, quantity: str, model: Model, *, most: float = np.finfo(float).max) -> float:
     """The horizon, checked.
 
     Raises
     ------
     DataError
-        If it is missing, no number, negative, or above `most`.
+        If it is missing, no number, negative, above `most`, or not whole where the model counts opportunities.
     """
     if horizon is None:
         raise DataError(f"{quantity} needs a horizon: a length of time in the customers' unit, such as 52.")
     if not (_is_number(horizon) and 0 <= horizon <= most):
         finite = "finite and " if most < math.inf else ""
         raise DataError(f"horizon = {horizon!r}: expected a length of time, {finite}not negative.")
+    require_whole_times(model, np.array([horizon]), "horizon")
     return float(horizon)
 
 
-def require_span(horizon: Any, quantity: str) -> tuple[float, float]:
+def require_span(horizon: Any, quantity: str, model: Model) -> tuple[float, float]:
     """Beginning and end of a horizon: (0, t), or the pair itself.
 
     Raises
@@ -52,13 +53,29 @@ def require_span(horizon: Any, quantity: str) -> tuple[float, float]:
         If it is missing, or no length of time and no pair of them in order.
     """
     if not isinstance(horizon, tuple | list):
-        return 0.0, require_horizon(horizon, quantity)
+        return 0.0, require_horizon(horizon, quantity, model)
     if len(horizon) != 2 or not all(map(_is_number, horizon)) or not 0 <= horizon[0] <= horizon[1] < math.inf:
         raise DataError(f"horizon = {horizon!r}: expected a pair (t1, t2) of finite times with 0 <= t1 <= t2.")
+    require_whole_times(model, np.array(horizon), "horizon")
     return float(horizon[0]), float(horizon[1])
 
 
-def require_ends(ends: Any) -> FloatArray:
+def require_whole_times(model: Model, times: FloatArray, name: str) -> None:
+    """Refuse times between opportunities.
+
+    Raises
+    ------
+    DataError
+        If the model counts opportunities and a time is not whole.
+    """
+    between = times[np.floor(times) != times]
+    if model.clock == "opportunities" and len(between):
+        raise DataError(
+            f"{name} = {between[0]:g}: {model.name} counts opportunities, one a unit of time: give whole numbers."
+        )
+
+
+def require_ends(ends: Any, model: Model) -> FloatArray:
     """The end of each period, counted from T, shape (periods,).
 
     Raises
@@ -72,6 +89,7 @@ def require_ends(ends: Any) -> FloatArray:
         times = np.empty(0)
     if times.ndim != 1 or len(times) == 0 or not (np.isfinite(times).all() and (np.diff(times, prepend=0.0) > 0).all()):
         raise DataError("ends of periods: expected finite times above 0, in increasing order.")
+    require_whole_times(model, times, "the end of a period")
     return times
 
 

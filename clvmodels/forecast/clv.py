@@ -95,7 +95,7 @@ def expected_clv(
     rate = checks.discount_rates(annual_discount_rate, discount_per_unit, customers)
     require_value_fits(fit, spend, customers)
     profit = checks.margins(margin, customers)
-    horizon = checks.require_horizon(horizon, "expected_clv", most=math.inf)
+    horizon = checks.require_horizon(horizon, "expected_clv", fit.model, most=math.inf)
     require_formulas(fit, "expected_clv", "dert" if math.isinf(horizon) else "expected_purchases")
     require_formulas(spend, "expected_clv", "expected_spend")
     (parameters, spend_parameters), chains = checks.joint_draws((fit, spend), customers, draws, outcomes=False)

@@ -24,6 +24,7 @@ IF_ALIVE = {
     "expected_purchases": "purchases_if_alive",
     "conditional_purchase_pmf": "pmf_if_alive",
     "dert": "dert_if_alive",
+    "discounted_purchases": "discounted_if_alive",
 }
 NO_END = "at this discount rate purchases go on without end"
 NO_MEAN = "the mean spend does not exist there (Gamma-Gamma: p x + q <= 1)"
@@ -132,6 +133,17 @@ def purchase_sums(fit: Fit, history: History, times: FloatArray, weights: FloatA
     return _weighed("expected_purchases", fit, history, lambda formula, rows: evaluate(sums(formula), fit, rows))
 
 
+def purchases_until(fit: Fit, history: History, ends: FloatArray, discount: float) -> FloatArray:
+    """Expected purchases from T to each end, as they are and discounted, shape (K, S, 2, periods)."""
+    if IF_ALIVE["discounted_purchases"] in fit.model.formulas:  # of a model that counts opportunities
+        sums = [expectation("discounted_purchases", fit, history, float(e), d) for d in (0.0, discount) for e in ends]
+        return np.stack(sums, axis=-1).reshape(*sums[0].shape, 2, len(ends))
+    times, weights = discounting(ends, discount)
+    plain = np.eye(len(ends), len(times), len(times) - len(ends))
+    both = purchase_sums(fit, history, times, np.concatenate([plain, weights]))
+    return both.reshape(*both.shape[:2], 2, len(ends))
+
+
 def _weighted_sum(weights: FloatArray, values: FloatArray) -> FloatArray:
     """Sum over the first axis; `@` would round by the slice's shape."""
     total = np.zeros(values.shape[1:])
@@ -162,6 +174,8 @@ def discounted_purchases(fit: Fit, history: History, rate: FloatArray, *, horizo
     def at(discount: float, rows: History) -> FloatArray:
         if math.isinf(horizon):
             return expectation("dert", fit, rows, discount)
+        if IF_ALIVE["discounted_purchases"] in fit.model.formulas:  # of a model that counts opportunities
+            return expectation("discounted_purchases", fit, rows, horizon, discount)
         return purchase_sums(fit, rows, *discounting(np.array([horizon]), discount))[..., 0]
 
     return by_rate(at, history, rate)

@@ -120,7 +120,7 @@ def sample_future(
         fit,
         spend,
         customers,
-        horizon=checks.require_horizon(horizon, "a predictive forecast"),
+        horizon=checks.require_horizon(horizon, "a predictive forecast", fit.model),
         seed=seed,
         rate=rate,
         margin=margin,
@@ -137,7 +137,7 @@ def sample_spend(
 
     Parameters and errors are those of `sample_future`, which gives the same numbers.
     """
-    horizon, rate = checks.require_horizon(horizon, "a predictive forecast"), np.zeros(len(customers))
+    horizon, rate = checks.require_horizon(horizon, "a predictive forecast", fit.model), np.zeros(len(customers))
     table, method = _value_table(
         fit, spend, customers, horizon=horizon, seed=seed, rate=rate, margin=1.0, draws=draws, kept=slice(1, 2)
     )
@@ -214,7 +214,7 @@ def purchases_by_period(
 
     Other parameters and errors are those of `sample_future`, whose purchases these are.
     """
-    ends = checks.require_ends(ends)
+    ends = checks.require_ends(ends, fit.model)
     seed = require_outcome_arguments(fit, customers, seed)
     (parameters,), (chains, per_chain) = checks.joint_draws((fit,), customers, draws, outcomes=True)
     n_draws = chains * per_chain
@@ -255,7 +255,7 @@ def _value_table(
     require_value_fits(fit, spend, customers)
     profit = checks.margins(margin, customers)
     seed = require_outcome_arguments(fit, customers, seed)
-    ends = _last_times(horizon, rate)
+    ends = _last_times(horizon, rate, fit.model)
     draw, walkers, chains = future_drawer(fit, spend, customers, draws, "draw_futures")
     ends, rate, profit = ends[walkers.order], rate[walkers.order], profit[walkers.order]
 
@@ -268,9 +268,9 @@ def _value_table(
     return _table(make, walkers, chains), checks.method_name(fit, spend)
 
 
-def _last_times(horizon: float, rate: FloatArray) -> FloatArray:
+def _last_times(horizon: float, rate: FloatArray, model: Model) -> FloatArray:
     """The time up to which each customer's future is drawn, shape (N,)."""
-    horizon = checks.require_horizon(horizon, "a predictive forecast", most=math.inf)
+    horizon = checks.require_horizon(horizon, "a predictive forecast", model, most=math.inf)
     if math.isfinite(horizon):
         return np.full(len(rate), horizon)
     if not (rate > 0).all():
@@ -278,7 +278,8 @@ def _last_times(horizon: float, rate: FloatArray) -> FloatArray:
             f"horizon = inf with a discount rate of {rate.min():g} a unit of time: without end only what is discounted "
             "can be drawn. Give a rate above 0, or a finite horizon; expected_clv says what there is to expect."
         )
-    return SPENT / rate
+    spent = SPENT / rate
+    return spent if model.clock == "continuous" else np.ceil(spent)
 
 
 def theta_of(

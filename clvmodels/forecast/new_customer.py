@@ -101,7 +101,7 @@ def new_customer(
     """
     checks.require_family(fit, "purchases", "the first argument")
     require_formulas(fit, "new_customer", "expected_purchases_new", "p_alive_after", "purchase_pmf")
-    horizon, most = checks.require_horizon(horizon, "new_customer"), require_count("most", most, least=0)
+    horizon, most = checks.require_horizon(horizon, "new_customer", fit.model), require_count("most", most, least=0)
     rates = (annual_discount_rate, discount_per_unit)
     if spend is None and rates != (None, None):
         raise DataError("a discount rate is for the value of a new customer: give spend=..., or leave it out.")

@@ -81,7 +81,7 @@ def predict(
     require_same_units(fit, customers)
     rate = _require_rate(quantity, annual_discount_rate, discount_per_unit, customers)
     if quantity == "purchases":
-        span = checks.require_span(horizon, quantity)
+        span = checks.require_span(horizon, quantity, fit.model)
         return sample_purchases(fit, customers, horizon=span, seed=require_seed(seed), draws=draws)
     if quantity == "spend":
         return sample_amounts(fit, customers, horizon=horizon, seed=require_seed(seed), draws=draws)
@@ -110,10 +110,10 @@ def _require_rate(
 def _value_of(fit: Fit, quantity: str, horizon: Horizon | None) -> tuple[Value, tuple[float, float]]:
     """What to work out at rows and draws, and the stretch of time that it is of."""
     if quantity == "expected_purchases":
-        start, end = checks.require_span(horizon, quantity)
+        start, end = checks.require_span(horizon, quantity, fit.model)
         return lambda history, _: expected_purchases(fit, history, start=start, end=end), (start, end)
     if quantity == "p_alive" and horizon is not None:
-        after = checks.require_horizon(horizon, quantity)
+        after = checks.require_horizon(horizon, quantity, fit.model)
         require_formulas(fit, "p_alive with a horizon", "p_alive_after")
         return lambda history, _: expectation("p_alive_after", fit, history, after), (0.0, after)
     if horizon is not None:

@@ -17,7 +17,7 @@ from clvmodels.foundation.priors import ParameterPrior
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.foundation.whole import require_count, require_seed
 from clvmodels.inference.fitting import data_scale, priors_for
-from clvmodels.inference.likelihood import has_spend, patterns_of
+from clvmodels.inference.likelihood import has_spend, patterns_of, require_clock
 from clvmodels.models import model_named
 
 if TYPE_CHECKING:  # slow to import and only named here
@@ -146,6 +146,7 @@ def _refuse(model: Model, customers: CustomerSummary, draws: int, seed: int) -> 
         raise FitError(f"{model.name} has no story to simulate purchases or spend from.")
     require_count("draws", draws)
     require_seed(seed, error=FitError)
+    require_clock(model, customers)
     known = customers.frequency > 0 if model.family == "purchases" else has_spend(customers)
     if not known.any():
         raise DataError(

@@ -80,7 +80,7 @@ def purchase_probabilities(
     checks.require_family(fit, "purchases", "the first argument")
     require_formulas(fit, "purchase_probabilities", "conditional_purchase_pmf")
     require_same_units(fit, customers)
-    horizon = checks.require_horizon(horizon, "purchase_probabilities")
+    horizon = checks.require_horizon(horizon, "purchase_probabilities", fit.model)
     most = require_count("most", most, least=0)
     (parameters,), (chains, per_chain) = checks.joint_draws((fit,), customers, draws, outcomes=False)
     columns, row_of = distinct((parameters.cell.astype(np.float64), *checks.history_of(customers, fit.model)))

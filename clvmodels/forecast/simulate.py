@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clvmodels.forecast.checks import require_whole_times
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.events import purchase_columns, spend_columns
 from clvmodels.foundation.patterns import FloatArray, IntArray
@@ -53,6 +54,8 @@ def simulate(
     ------
     FitError
         If a model has no story, or a parameter, T or size cannot be.
+    DataError
+        If T or horizon are not whole where the model counts opportunities.
     """
     record = model_named(model)
     if record.family != "purchases" or record.simulate is None:
@@ -63,6 +66,7 @@ def simulate(
     ahead = float(age.mean()) if horizon is None else float(horizon)
     if size < 1 or not np.all(np.isfinite(age) & (age >= 0)) or not (np.isfinite(ahead) and ahead > 0):
         raise FitError(f"size = {size}, T = {T}, horizon = {horizon}: expected size >= 1, T >= 0 and horizon > 0.")
+    require_whole_times(record, np.unique([*age, ahead]), "a time")
     rng = np.random.default_rng(seed)
     buyer, time = record.simulate(rng, values, age + ahead)
     amounts = _amounts(rng, spender, buyer, size)

@@ -13,6 +13,7 @@ from clvmodels.foundation.priors import FisherNormal, LogNormal, Normal, OneOf, 
 
 Dimension = Literal["number", "time", "rate", "money"]
 Support = Literal["positive", "real", "correlation", "whole"]
+Clock = Literal["continuous", "opportunities"]
 Draws = Mapping[str, Any]  # parameter name -> float, (S, 1) array or graph variable
 LogLikelihood = Callable[[Draws, Any, Ops], Any]
 Formula = Callable[..., FloatArray]
@@ -123,6 +124,8 @@ class Model:
     kernel : name of the module in `clvmodels.models.kernels` that draws a customer's future, or None
     limits : name of a simpler model -> this model's parameters at which it is that one, given the simpler
         model's parameters: (parameters) -> parameters. So a fit can tell that it missed a better one
+    clock : "continuous": purchases happen at any time, and a likelihood is a density per unit of time for each
+        purchase; "opportunities": at whole units of time, at most one at each, and a likelihood is a chance
     reference : paper
     """
 
@@ -137,6 +140,7 @@ class Model:
     simulate: Callable[..., Any] | None = None
     kernel: str | None = None
     limits: Mapping[str, Callable[[Mapping[str, float]], dict[str, float]]] = field(default_factory=dict)
+    clock: Clock = "continuous"
     reference: str = ""
 
     @property

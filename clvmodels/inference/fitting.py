@@ -17,7 +17,7 @@ from clvmodels.foundation.whole import require_count, require_seed
 from clvmodels.inference.counted import candidates, counted_note, left_out_note, mixed, weigh, with_count
 from clvmodels.inference.diagnostics import laplace_checks, model_checks, nested_check, nuts_checks
 from clvmodels.inference.laplace import importance_sample, resample
-from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
+from clvmodels.inference.likelihood import design_of, has_spend, patterns_of, require_clock
 from clvmodels.inference.natural import Problem, natural_covariance, with_draws
 from clvmodels.inference.optimise import Mode, find_mode
 from clvmodels.inference.pareto import PARETO_K_LIMIT
@@ -68,7 +68,8 @@ def fit(
         If the model, the method, a parameter or a prior is unknown, the seed is missing, groups are asked
         for without "nuts", or no mode is found.
     DataError
-        If there are too few customers or no repeat purchase at all, or a covariate cannot be used.
+        If there are too few customers or no repeat purchase at all, a covariate cannot be used, or a model that
+        counts opportunities is given times that are not whole.
     """
     record = model_named(model)
     _refuse_arguments(method, draws, seed)
@@ -158,6 +159,7 @@ def _readable(model: Model, customers: CustomerSummary) -> CustomerSummary:
             "or CustomerSummary.from_frame(frame, unit=...) gives it."
         )
     _refuse_too_little(model, customers)
+    require_clock(model, customers)
     return customers.take(has_spend(customers)) if model.family == "spend" else customers
 
 

@@ -2,10 +2,12 @@
 
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.model import Model
+from clvmodels.models.bg_bb import BG_BB
 from clvmodels.models.bg_cnbd_k import BG_CNBD_K
 from clvmodels.models.bg_nbd import BG_NBD
 from clvmodels.models.gamma_gamma import GAMMA_GAMMA
 from clvmodels.models.gamma_gamma_transactions import GAMMA_GAMMA_TRANSACTIONS
+from clvmodels.models.ggom_nbd import GGOM_NBD
 from clvmodels.models.lognormal_spend import LOGNORMAL_SPEND
 from clvmodels.models.mbg_cnbd_k import MBG_CNBD_K
 from clvmodels.models.mbg_nbd import MBG_NBD
@@ -17,6 +19,8 @@ _PURCHASES = (
     MBG_NBD,
     PARETO_NBD,
     NBD,
+    BG_BB,
+    GGOM_NBD,
     BG_CNBD_K,
     MBG_CNBD_K,
 )

@@ -15,6 +15,8 @@ KERNELS = (
     "mbg_nbd",
     "pareto_nbd",
     "nbd",
+    "bg_bb",
+    "ggom_nbd",
     "bg_cnbd_k",
     "mbg_cnbd_k",
     "gamma_gamma",
