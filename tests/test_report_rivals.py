@@ -228,7 +228,8 @@ def test_the_best_of_each_score_is_marked_and_those_alike_share_it() -> None:
     }
 
 
-def test_a_study_without_rivals_has_no_section() -> None:
+def test_a_study_without_rivals_has_no_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "draw", lambda *_: ("", ""))
     results = replace(fixture_results(), rivals=[])
     page = render_page(Source(results, None, [], frozenset()), "en")
     assert 'id="rivals"' not in page
