@@ -6,9 +6,10 @@ from clvmodels.models.bg_nbd import BG_NBD
 from clvmodels.models.gamma_gamma import GAMMA_GAMMA
 from clvmodels.models.mbg_nbd import MBG_NBD
 from clvmodels.models.nbd import NBD
+from clvmodels.models.pareto_ggg import PARETO_GGG
 from clvmodels.models.pareto_nbd import PARETO_NBD
 
-MODELS: dict[str, Model] = {model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, NBD, GAMMA_GAMMA)}
+MODELS: dict[str, Model] = {model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, NBD, PARETO_GGG, GAMMA_GAMMA)}
 
 
 def model_named(name: object) -> Model:
