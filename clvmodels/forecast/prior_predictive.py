@@ -210,7 +210,7 @@ def _none(model: Model, theta: Draws, T: FloatArray) -> FloatArray:
     """P(no repeat up to T), shape (N,): the likelihood of that history."""
     nothing = np.zeros(len(T))
     with np.errstate(over="ignore"):  # an infinite T / alpha: nobody has no repeat
-        patterns = PurchasePatterns.of(nothing, nothing, T, "week")
+        patterns = PurchasePatterns.of(nothing, nothing, T, "week", log_interval=nothing)
         return np.asarray(np.exp(model.log_likelihood(theta, patterns, NUMPY_OPS)))
 
 

@@ -35,7 +35,7 @@ HISTORY = ("frequency", "recency", "T", "log_interval")
 K_NODES, LEAVING_NODES, WAITING_NODES = 24, 24, 20  # errors of 1e-8, seldom 1e-6: the tests
 SPENT = 22.0  # an integrand is cut where its logarithm is that far below its top: e^-22 = 3e-10
 MODE_STEPS = 6  # Newton's towards the most likely k, which need not be met: it only places the nodes
-LEAST_BEND = 0.2
+LEAST_BEND = 0.2  # keeps a step of Newton's from leaping away
 LARGE = 100.0  # from where Stirling's series has all digits
 HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2
 NEVER = 1e12  # minus the logarithm of a silence of 0
@@ -146,16 +146,16 @@ def _left_by_stirling(n: Any, ops: Ops) -> Any:
 
 def silent(wait: Wait, rows: Rows, ops: Ops) -> Any:
     """P(no purchase from t_x to T | k, alive at t_x)."""
-    return _left_first(wait, rows, ops) + _still_waiting(wait, rows, ops)
+    return _left_first(wait, rows, ops) + _still_waiting(wait, ops)
 
 
 def silent_and_alive(wait: Wait, rows: Rows, ops: Ops) -> Any:
     """P(no purchase from t_x to T, alive at T | k, alive at t_x)."""
     alive = ops.exp(-rows.s * ops.log1p(rows.silence / (rows.beta + rows.t_x)))
-    return alive * _still_waiting(wait, rows, ops)
+    return alive * _still_waiting(wait, ops)
 
 
-def _still_waiting(wait: Wait, rows: Rows, ops: Ops) -> Any:
+def _still_waiting(wait: Wait, ops: Ops) -> Any:
     """P(W > T - t_x), the integral over the shorter side of the edge.
 
     One step of the incomplete beta's recurrence makes the side's tail fall by e^eta or faster.
@@ -286,9 +286,9 @@ def p_alive(
 ) -> FloatArray:
     """P(alive at T | x, t_x, T, log_interval). Shape (S, 1) with (K,) gives (S, K)."""
     rows = Rows.of(parameters, frequency, recency, T, log_interval)
-    return np.asarray(
-        np.exp(log_expectation(silent_and_alive, rows, NUMPY_OPS) - log_expectation(silent, rows, NUMPY_OPS))
-    )
+    with np.errstate(divide="ignore"):  # log 0 = -inf after the silence of hundreds of times between purchases
+        alive = log_expectation(silent_and_alive, rows, NUMPY_OPS)
+    return np.asarray(np.exp(alive - log_expectation(silent, rows, NUMPY_OPS)))
 
 
 def p_alive_after(
@@ -355,6 +355,7 @@ PARETO_GGG = Model(
     formulas={"p_alive": p_alive, "p_alive_after": p_alive_after},
     simulate=simulate,
     kernel="pareto_ggg",
+    methods=("mle", "laplace"),
     limits={"pareto_nbd": lambda pareto_nbd: {"t": 1e9, "gamma": 1e9, **pareto_nbd}},
     reference="Platzer and Reutterer (2016), doi 10.1287/mksc.2015.0963",
 )

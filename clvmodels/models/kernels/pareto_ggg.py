@@ -218,7 +218,7 @@ def draw_k(stream: Any, theta: Any, history: Any, waiting: Any) -> Any:
     """
     mode, low, reach = nodes_of_k(theta, history)
     top = log_density(mode, theta, history)
-    highest = max(1, min(np.argmax(waiting), K_NODES - 2))
+    highest: Any = max(1, min(np.argmax(waiting), K_NODES - 2))
     height = np.empty(K_NODES - 1)
     for i in range(K_NODES - 1):
         height[i] = max(waiting[i], waiting[i + 1])
