@@ -356,6 +356,6 @@ PARETO_GGG = Model(
     simulate=simulate,
     kernel="pareto_ggg",
     methods=("mle", "laplace"),
-    limits={"pareto_nbd": lambda pareto_nbd: {"t": 1e9, "gamma": 1e9, **pareto_nbd}},
+    limits={"pareto_nbd": lambda pareto_nbd: {"t": 1e12, "gamma": 1e12, **pareto_nbd}},
     reference="Platzer and Reutterer (2016), doi 10.1287/mksc.2015.0963",
 )
