@@ -59,6 +59,24 @@ IN_OWN_FILE: dict[str, tuple[str, ...]] = {  # model -> claims held in its own f
         "test_formulas_are_finite_where_it_is_hard",
     ),
     "ggom_nbd": ("test_dert_without_discount_is_all_purchases_to_come_or_infinite",),  # finite, also below 0
+    "pareto_ggg": (
+        "test_the_likelihood_of_all_histories_sums_to_one",
+        "test_expectations_given_the_past_average_to_those_without_it",
+        "test_purchase_probabilities_sum_to_one_and_have_the_expected_mean",
+        "test_purchase_probabilities_given_the_past_have_the_conditional_mean",
+        "test_p_alive_is_a_probability_that_falls_with_silence",
+        "test_the_unit_of_time_does_not_matter",
+        "test_expected_purchases_start_at_zero_grow_and_never_speed_up",
+        "test_a_newcomer_is_a_new_customer",
+        "test_dert_is_the_discounted_integral_of_expected_purchases",
+        "test_dert_without_discount_is_all_purchases_to_come_or_infinite",
+        "test_a_richer_model_has_its_simpler_ones_as_limits",
+        "test_draws_and_rows_broadcast",
+        "test_parameters_may_differ_over_rows",
+        "test_formulas_are_finite_where_it_is_hard",
+        "test_the_story_agrees_with_the_formulas",
+        "test_the_kernel_draws_what_the_formulas_say",
+    ),
 }
 
 

@@ -160,7 +160,11 @@ def test_a_model_without_drop_out_fails_on_timing_where_bg_nbd_does_not(cdnow, b
     assert outside == {"bg_nbd": set(), "nbd": {"last_purchase", "silence"}}
 
 
-@pytest.mark.parametrize("name", [name for name, model in clv.MODELS.items() if model.simulate is not None])
+STORIES = [name for name, model in clv.MODELS.items() if model.simulate is not None]
+NO_MAXIMUM = ("pareto_ggg",)  # on CDNOW, where one regularity would do for all
+
+
+@pytest.mark.parametrize("name", [name for name in STORIES if name not in NO_MAXIMUM])
 def test_every_model_with_a_story_makes_as_much_as_it_learnt_from(name, cdnow):
     customers = readable_by(name, cdnow)
     fit = clv.fit(name, customers, draws=300, seed=1)  # a richer model may have no maximum of the likelihood

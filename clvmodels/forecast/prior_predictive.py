@@ -1,7 +1,7 @@
 """Prior predictive simulation: what customers would look like if the prior alone were true."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -214,7 +214,7 @@ def _none(model: Model, theta: Draws, T: FloatArray) -> FloatArray:
     """P(no repeat up to T), shape (N,): the likelihood of that history."""
     nothing = np.zeros(len(T))
     with np.errstate(over="ignore"):  # an infinite T / alpha: nobody has no repeat
-        patterns = replace(PurchasePatterns.of(nothing, nothing, T, "week"), log_interval=nothing)
+        patterns = PurchasePatterns.of(nothing, nothing, T, "week", log_interval=nothing)
         return np.asarray(np.exp(model.log_likelihood(theta, patterns, NUMPY_OPS)))
 
 

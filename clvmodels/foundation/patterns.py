@@ -123,11 +123,17 @@ class PurchasePatterns:
 
     @classmethod
     def of(
-        cls, frequency: FloatArray, recency: FloatArray, T: FloatArray, unit: str, n_customers: FloatArray | None = None
+        cls,
+        frequency: FloatArray,
+        recency: FloatArray,
+        T: FloatArray,
+        unit: str,
+        n_customers: FloatArray | None = None,
+        log_interval: FloatArray | None = None,
     ) -> "PurchasePatterns":
         """One pattern a row, not compressed; rows count once unless n_customers says otherwise."""
         counts = np.ones(len(frequency)) if n_customers is None else np.asarray(n_customers, dtype=np.float64)
-        return cls(Levels.of(frequency), Levels.of(recency), Levels.of(T), counts, unit)
+        return cls(Levels.of(frequency), Levels.of(recency), Levels.of(T), counts, unit, log_interval)
 
     def __len__(self) -> int:
         return len(self.n_customers)

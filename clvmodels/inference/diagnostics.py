@@ -34,7 +34,7 @@ ADVICE = {
     ),
     "pareto_k": (
         "the importance weights have too heavy a tail: the posterior is far from normal, as with few repeat buyers",
-        'use method = "nuts"',
+        'use method = "nuts" where the model takes it, or tighter priors',
     ),
     "effective_draws": ("too few independent draws for stable tails", "ask for more draws"),
     "infinite_mean": (

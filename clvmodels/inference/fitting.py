@@ -65,14 +65,14 @@ def fit(
     Raises
     ------
     FitError
-        If the model, the method, a parameter or a prior is unknown, the seed is missing, groups are asked
-        for without "nuts", or no mode is found.
+        If the model, the method, a parameter or a prior is unknown, the model does not take the method, the seed
+        is missing, groups are asked for without "nuts", or no mode is found.
     DataError
         If there are too few customers or no repeat purchase at all, a covariate cannot be used, or a model that
         counts opportunities is given times that are not whole.
     """
     record = model_named(model)
-    _refuse_arguments(method, draws, seed)
+    _refuse_arguments(record, method, draws, seed)
     if groups and method != "nuts":
         raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
     customers = _readable(record, customers)
@@ -137,9 +137,12 @@ def data_scale(patterns: Patterns) -> DataScale:
     return DataScale(money=float(np.average(patterns.monetary_value, weights=n)))
 
 
-def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
+def _refuse_arguments(model: Model, method: str, draws: int, seed: int | None) -> None:
     if method not in get_args(Method):
         raise FitError(f'method = "{method}": expected one of "mle", "laplace", "nuts".')
+    if method not in model.methods:
+        offered = " or ".join(f'"{name}"' for name in model.methods)
+        raise FitError(f'method = "{method}" would take hours with {model.name}: use {offered}.')
     if method != "mle" and seed is None:
         raise FitError(f'method = "{method}" draws random numbers: give seed=... .')
     if seed is not None:
@@ -264,7 +267,7 @@ def _better_mode(target: Target, mode: Mode, there: Mapping[str, float]) -> Mode
 def _laplace_fit(problem: Problem, mode: Mode, draws: int, seed: int) -> Fit:
     rng = np.random.default_rng(seed)
     sample = importance_sample(problem.target, mode, draws, rng)
-    if sample.pareto_k > PARETO_K_LIMIT:
+    if sample.pareto_k > PARETO_K_LIMIT and "nuts" in problem.target.model.methods:
         fit = _nuts_fit(problem, mode, max(draws, LEAST_NUTS_DRAWS), seed)
         return replace(fit, notes=(_escalated(sample.pareto_k, sample.refits),))
     fit = with_draws(problem, resample(sample, draws, rng)[None], {}, {})

@@ -12,6 +12,7 @@ from clvmodels.models.lognormal_spend import LOGNORMAL_SPEND
 from clvmodels.models.mbg_cnbd_k import MBG_CNBD_K
 from clvmodels.models.mbg_nbd import MBG_NBD
 from clvmodels.models.nbd import NBD
+from clvmodels.models.pareto_ggg import PARETO_GGG
 from clvmodels.models.pareto_nbd import PARETO_NBD
 
 _PURCHASES = (
@@ -23,6 +24,7 @@ _PURCHASES = (
     GGOM_NBD,
     BG_CNBD_K,
     MBG_CNBD_K,
+    PARETO_GGG,
 )
 _SPEND = (GAMMA_GAMMA, GAMMA_GAMMA_TRANSACTIONS, LOGNORMAL_SPEND)
 MODELS: dict[str, Model] = {model.name: model for model in (*_PURCHASES, *_SPEND)}

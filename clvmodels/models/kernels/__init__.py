@@ -19,6 +19,7 @@ KERNELS = (
     "ggom_nbd",
     "bg_cnbd_k",
     "mbg_cnbd_k",
+    "pareto_ggg",
     "gamma_gamma",
     "lognormal_spend",
 )
