@@ -24,6 +24,7 @@ class Ops(Protocol):
     def softplus(self, x: Any) -> Any: ...
     def where(self, condition: Any, x: Any, y: Any) -> Any: ...
     def maximum(self, x: Any, y: Any) -> Any: ...
+    def held(self, x: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class NumpyOps:
     betaln = staticmethod(special.betaln)
     where = staticmethod(np.where)
     maximum = staticmethod(np.maximum)
+
+    @staticmethod
+    def held(x: Any) -> Any:
+        """x, which derivatives do not look into: on a graph a constant for them."""
+        return x
 
     @staticmethod
     def softplus(x: Any) -> Any:

@@ -115,6 +115,27 @@ def integral_from_zero(f: Callable[..., Any], reach: Any, *arguments: Any, nodes
     return total.reshape(np.shape(reach))
 
 
+def by_blocks(f: Callable[..., Any], *columns: Any, size: int, within: int = 0) -> Any:
+    """f(*columns), worked out for `size` elements at a time, so that what f needs in between stays in the cache.
+
+    On a graph all elements are taken at once.
+
+    Parameters
+    ----------
+    f : takes arrays of shape (n, ...) and returns one of shape (n,)
+    columns : arrays or graph variables of one shape but for their last `within` dimensions
+    """
+    if not isinstance(columns[0], np.ndarray | np.floating):
+        return f(*columns)
+    shape = np.shape(columns[0])[: np.ndim(columns[0]) - within]
+    flat = [np.ascontiguousarray(column).reshape(-1, *np.shape(column)[len(shape) :]) for column in columns]
+    total = np.empty(len(flat[0]))
+    for first in range(0, len(total), size):
+        block = slice(first, first + size)
+        total[block] = f(*(column[block] for column in flat))
+    return total.reshape(shape)
+
+
 def falling_root(f: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray) -> FloatArray:
     """Where a falling f crosses 0 between low and high, by bisection; high where f is above 0 there. Elementwise."""
     for _ in range(BISECTIONS):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pytensor.gradient import disconnected_grad
 
 from clvmodels.foundation.patterns import Levels, Pairs, Patterns, PurchasePatterns, Varying
 from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal
@@ -29,6 +30,7 @@ class TensorOps:
     softplus = staticmethod(pt.softplus)
     where = staticmethod(pt.where)
     maximum = staticmethod(pt.maximum)
+    held = staticmethod(disconnected_grad)
 
     @staticmethod
     def betaln(x: Any, y: Any) -> Any:
