@@ -107,6 +107,7 @@ class Model:
     formulas : name -> formula; purchases: f(parameters, frequency, recency, T, ...), see the model's file
     simulate : (rng, parameters, ...) -> the story of the model, customer by customer
     kernel : name of the module in `clvmodels.models.kernels` that draws a customer's future, or None
+    methods : ways of fitting that it takes
     limits : name of a simpler model -> this model's parameters at which it is that one, given the simpler
         model's parameters: (parameters) -> parameters. So a fit can tell that it missed a better one
     reference : paper
@@ -122,6 +123,7 @@ class Model:
     formulas: Mapping[str, Formula] = field(default_factory=dict)
     simulate: Callable[..., Any] | None = None
     kernel: str | None = None
+    methods: tuple[str, ...] = ("mle", "laplace", "nuts")
     limits: Mapping[str, Callable[[Mapping[str, float]], dict[str, float]]] = field(default_factory=dict)
     reference: str = ""
 

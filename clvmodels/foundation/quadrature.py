@@ -11,6 +11,7 @@ from clvmodels.foundation.patterns import FloatArray
 
 ENDLESS_NODES = 32
 BISECTIONS = 30
+LADDER, ZOOMS = 17, 4
 CACHED = 2**9  # elements x nodes of one array are some 100 KB
 NODES = 96  # twice as many change nothing above 1e-13 (tests/test_models_bg_nbd.py)
 
@@ -143,3 +144,26 @@ def falling_root(f: Callable[[FloatArray], FloatArray], low: FloatArray, high: F
         above = f(middle) > 0
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     return np.asarray(high)
+
+
+def unspent(
+    log_density: Callable[[FloatArray], FloatArray], begin: FloatArray, end: FloatArray, *, spent: float
+) -> tuple[FloatArray, FloatArray]:
+    """The part of (begin, end) outside of which a log-concave density is below exp(-spent) of its top, elementwise.
+
+    Found on a ladder of points, which is laid anew, closer, between those that are left.
+
+    Parameters
+    ----------
+    log_density : takes points of shape (..., LADDER) and returns that shape
+    begin, end : ndarrays, shape (...)
+    """
+    rungs = np.linspace(0.0, 1.0, LADDER)
+    for _ in range(ZOOMS):
+        z = begin[..., None] + (end - begin)[..., None] * rungs
+        values = log_density(z)
+        kept = values >= values.max(axis=-1, keepdims=True) - spent
+        lowest = np.maximum(kept.argmax(axis=-1) - 1, 0)
+        highest = np.minimum(LADDER - kept[..., ::-1].argmax(axis=-1), LADDER - 1)
+        begin, end = (np.take_along_axis(z, at[..., None], axis=-1)[..., 0] for at in (lowest, highest))
+    return begin, end

@@ -64,13 +64,13 @@ def fit(
     Raises
     ------
     FitError
-        If the model, the method, a parameter or a prior is unknown, the seed is missing, groups are asked
-        for without "nuts", or no mode is found.
+        If the model, the method, a parameter or a prior is unknown, the model does not take the method, the seed
+        is missing, groups are asked for without "nuts", or no mode is found.
     DataError
         If there are too few customers or no repeat purchase at all, or a covariate cannot be used.
     """
     record = model_named(model)
-    _refuse_arguments(method, draws, seed)
+    _refuse_arguments(record, method, draws, seed)
     if not isinstance(customers, CustomerSummary):
         raise DataError(
             f"customers is a {type(customers).__name__}: expected a CustomerSummary, as customer_summary(log, window) "
@@ -126,9 +126,12 @@ def data_scale(patterns: Patterns) -> DataScale:
     return DataScale(money=float(np.average(patterns.monetary_value, weights=n)))
 
 
-def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
+def _refuse_arguments(model: Model, method: str, draws: int, seed: int | None) -> None:
     if method not in get_args(Method):
         raise FitError(f'method = "{method}": expected one of "mle", "laplace", "nuts".')
+    if method not in model.methods:
+        offered = " or ".join(f'"{name}"' for name in model.methods)
+        raise FitError(f'method = "{method}" takes too long with {model.name}: use {offered}.')
     if method != "mle" and seed is None:
         raise FitError(f'method = "{method}" draws random numbers: give seed=... .')
     if seed is not None:
@@ -231,7 +234,7 @@ def _better_mode(target: Target, mode: Mode, there: Mapping[str, float]) -> Mode
 def _laplace_fit(problem: Problem, mode: Mode, draws: int, seed: int) -> Fit:
     rng = np.random.default_rng(seed)
     sample = importance_sample(problem.target, mode, draws, rng)
-    if sample.pareto_k > PARETO_K_LIMIT:
+    if sample.pareto_k > PARETO_K_LIMIT and "nuts" in problem.target.model.methods:
         note = (
             f"importance weights had Pareto k = {sample.pareto_k:.2f} after {sample.refits} better proposals, "
             "so NUTS was used"

@@ -9,7 +9,9 @@ from clvmodels.models.nbd import NBD
 from clvmodels.models.pareto_nbd import PARETO_NBD
 from clvmodels.models.pareto_nbd_abe import PARETO_NBD_ABE
 
-MODELS: dict[str, Model] = {model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, PARETO_NBD_ABE, NBD, GAMMA_GAMMA)}
+MODELS: dict[str, Model] = {
+    model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, PARETO_NBD_ABE, NBD, GAMMA_GAMMA)
+}
 
 
 def model_named(name: object) -> Model:

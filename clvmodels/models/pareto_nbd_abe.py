@@ -26,7 +26,7 @@ from scipy import special
 from clvmodels.foundation.model import Draws, Model, Parameter
 from clvmodels.foundation.ops import NUMPY_OPS, Ops
 from clvmodels.foundation.patterns import FloatArray, IntArray, PurchasePatterns
-from clvmodels.foundation.quadrature import falling_root, integral_from_zero
+from clvmodels.foundation.quadrature import integral_from_zero, unspent
 from clvmodels.models import nbd
 from clvmodels.models.alive import AliveOrGone
 from clvmodels.models.lognormal_rates import (
@@ -50,7 +50,6 @@ from clvmodels.models.pareto_nbd import map_pairs
 NAMES = ("lam", "mu", "sigma_lam", "sigma_mu", "rho")
 PMF_NODES = 48
 LONGEST_AGO = 60.0  # in log time: nobody who buys k times leaves within exp(-60) of a horizon
-STEP = 1e-3  # in log time, of a slope
 
 
 def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> Any:
@@ -127,48 +126,55 @@ def pmf_if_alive(
 ) -> FloatArray:
     """P(X(T, T + t) = k | x, alive at T): k purchases and alive at the end, or k purchases up to the drop-out.
 
-    E[(lambda t)^k / k! e^-(lambda + mu) t + int_0^t (lambda y)^k / k! e^-(lambda + mu) y mu dy | x, alive at T]
+    E[(lambda t)^k / k! e^-(lambda + mu) t + int_0^t (lambda y)^k / k! e^-(lambda + mu) y mu dy | x, alive at T]; at
+    k = 0 the integral is mu / (lambda + mu) (1 - e^-(lambda + mu) t), and the two parts are those of the likelihood.
     """
-    k, x = np.asarray(purchases, dtype=np.float64), np.asarray(frequency, dtype=np.float64)
-    alive = _log_mean(parameters, x, T, T)
-    stayed = _log_mean(parameters, x + k, T + horizon, T + horizon) - special.gammaln(k + 1) - alive
-    with np.errstate(under="ignore"):
-        return np.asarray(
-            np.where(k > 0, horizon, 1.0) ** k * np.exp(stayed) + _bought_and_left(parameters, x, T, k, horizon, alive)
-        )
+    columns = np.broadcast_arrays(frequency, T, purchases, horizon, *(parameters[name] for name in NAMES))
+    x, T, k, t, *each = (np.array(column, dtype=np.float64, order="C") for column in columns)
+    chance, none = np.empty(x.shape), k == 0
+    for where, pmf in ((none, _no_purchase), (~none, _some_purchases)):
+        at = {name: column[where] for name, column in zip(NAMES, each, strict=True)}
+        log_alive = _log_mean(at, x[where], T[where], T[where])
+        chance[where] = pmf(at, x[where], T[where], k[where], t[where], log_alive)
+    return chance
 
 
-def _bought_and_left(
-    parameters: Draws, x: FloatArray, T: FloatArray, k: FloatArray, horizon: Any, log_alive: FloatArray
+def _no_purchase(parameters: Draws, x: FloatArray, T: FloatArray, _k: Any, t: FloatArray, alive: FloatArray) -> Any:
+    """P(X(T, T + t) = 0 | x, alive at T): out before buying again, whenever that is, or to buy again after T + t."""
+    left = _log_mean(parameters, x, T, T, LEAVES_FIRST)
+    rates = LogNormalRates(*(parameters[name] for name in NAMES))
+    left = np.where((x > 0) | (T > 0), left, log_chance_to_leave_first(rates, NUMPY_OPS))
+    return np.exp(np.logaddexp(left, _log_mean(parameters, x, T + t, T + t, BUYS_FIRST)) - alive)
+
+
+def _some_purchases(
+    parameters: Draws, x: FloatArray, T: FloatArray, k: FloatArray, t: FloatArray, log_alive: FloatArray
 ) -> FloatArray:
-    """P(k purchases, then drop-out, all in (T, T + t] | x, alive at T).
+    """P(X(T, T + t) = k | x, alive at T), k above 0; all arguments of one shape.
 
-    In z = log y, y the time of drop-out, the integrand is log-concave: it is taken from where it is e^-30 of its top.
+    In z = log y, y the time of drop-out, the integrand is log-concave: it is taken where it is above e^-30 of its top.
     """
-    columns = np.broadcast_arrays(x, T, k, log_alive, horizon, *(parameters[name] for name in NAMES))
-    x, T, k, log_alive, t, *each = (np.ascontiguousarray(column, dtype=np.float64) for column in columns)
+    each = [parameters[name] for name in NAMES]
+    counted = special.gammaln(k + 1) + log_alive
 
-    def log_density(z: FloatArray, x: Any, T: Any, k: Any, log_alive: Any, *each: Any, rule: Rule = ROUGH) -> Any:
+    def log_density(z: FloatArray, x: Any, T: Any, k: Any, counted: Any, *each: Any, rule: Rule = FAST) -> FloatArray:
         then = T + np.exp(z)
-        bought = _log_mean(dict(zip(NAMES, each, strict=True)), x + k, then, then, LEAVES_NOW, rule=rule)
-        return bought + (k + 1) * z - special.gammaln(k + 1) - log_alive
+        left = _log_mean(dict(zip(NAMES, each, strict=True)), x + k, then, then, LEAVES_NOW, rule=rule)
+        return np.asarray(left + (k + 1) * z - counted)
 
-    known = (x, T, k, log_alive, *each)
+    known = (x, T, k, counted, *each)
     end = np.log(np.maximum(t, 1e-300))
-    begin = end - LONGEST_AGO
-    top = falling_root(lambda z: log_density(z + STEP, *known) - log_density(z - STEP, *known), begin, end)
-    spent = log_density(top, *known) - 30
-    first = falling_root(lambda z: spent - log_density(z, *known), begin, top)
-    last = falling_root(lambda z: log_density(z, *known) - spent, top, end)
-    return np.asarray(
-        integral_from_zero(
-            lambda y, first, *known: np.exp(log_density(first + y, *known, rule=FAST)),
-            last - first,
-            first,
-            *known,
-            nodes=PMF_NODES,
-        )
+    first, last = unspent(
+        lambda z: log_density(z, *(column[..., None] for column in known), rule=ROUGH),
+        end - LONGEST_AGO,
+        end,
+        spent=30.0,
     )
+    left = integral_from_zero(
+        lambda y, first, *known: np.exp(log_density(first + y, *known)), last - first, first, *known, nodes=PMF_NODES
+    )
+    stayed = np.exp(_log_mean(parameters, x + k, T + t, T + t) + k * end - counted)
+    return np.asarray(stayed + left)
 
 
 def dert_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
@@ -221,5 +227,6 @@ PARETO_NBD_ABE = Model(
     formulas=FORMULAS.formulas,
     simulate=simulate,
     kernel="pareto_nbd_abe",
+    methods=("mle", "laplace"),  # the graph of the integrals takes longer to compile than any fit
     reference="Abe (2009), doi 10.1287/mksc.1090.0502",
 )
