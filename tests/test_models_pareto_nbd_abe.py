@@ -38,7 +38,7 @@ def log_likelihood(parameters, x, t_x, T):
 
 
 def dense(log_f, u, v, sigma_lam, sigma_mu):
-    """log of the integral of exp(log_f) over a box found by zooming in on where it is not spent, on 500 x 500 points."""
+    """log of the integral of exp(log_f) over a box where it is not spent, found by zooming in, on 500 x 500 points."""
     low, high = np.array([u - 40 * sigma_lam, v - 40 * sigma_mu]), np.array([u + 40 * sigma_lam, v + 40 * sigma_mu])
     for points in (*12 * [101], 500):
         us, vs = (np.linspace(low[i], high[i], points) for i in (0, 1))
@@ -181,7 +181,11 @@ def test_the_mean_of_a_new_customers_purchases_is_that_of_lognormal_rates():
 def test_the_unit_of_time_does_not_matter(parameters, k):
     scaled = {**parameters, "lam": parameters["lam"] / k, "mu": parameters["mu"] / k}
     x, t_x, T = columns()
-    for which, after, also in (("p_alive", (), ()), ("expected_purchases", (39.0,), (39.0 * k,)), ("dert", (0.01,), (0.01 / k,))):  # fmt: skip
+    for which, after, also in (
+        ("p_alive", (), ()),
+        ("expected_purchases", (39.0,), (39.0 * k,)),
+        ("dert", (0.01,), (0.01 / k,)),
+    ):
         ours = MODEL.formulas[which](scaled, x, t_x * k, T * k, *also)
         assert ours == pytest.approx(MODEL.formulas[which](parameters, x, t_x, T, *after), rel=1e-9)
     shift = log_likelihood(scaled, x, t_x * k, T * k) - log_likelihood(parameters, x, t_x, T)

@@ -106,12 +106,12 @@ def _bend_of_lifetime(_lam: Any, mu: Any, discount: Any, _ops: Ops) -> tuple[Any
     return 0.0, -leaves, 0.0, 0.0, leaves * (1 - leaves)
 
 
-ONE = Factor(lambda lam, mu, w, ops: 1.0, lambda lam, mu, w, ops: (0.0, 0.0, 0.0, 0.0, 0.0))
-LEAVES_FIRST = Factor(lambda lam, mu, w, ops: mu / (lam + mu), _bend_of_leaving)  # before buying again
-BUYS_FIRST = Factor(lambda lam, mu, w, ops: lam / (lam + mu), _bend_of_buying)
-LEAVES_NOW = Factor(lambda lam, mu, w, ops: mu, lambda lam, mu, w, ops: (0.0, 1.0, 0.0, 0.0, 0.0))
+ONE = Factor(lambda *_: 1.0, lambda *_: (0.0, 0.0, 0.0, 0.0, 0.0))
+LEAVES_FIRST = Factor(lambda lam, mu, *_: mu / (lam + mu), _bend_of_leaving)  # before buying again
+BUYS_FIRST = Factor(lambda lam, mu, *_: lam / (lam + mu), _bend_of_buying)
+LEAVES_NOW = Factor(lambda _, mu, *__: mu, lambda *_: (0.0, 1.0, 0.0, 0.0, 0.0))
 TIME_ALIVE = Factor(_share_of_time_alive, _bend_of_time_alive)  # the mean share of a horizon w that one is alive
-LIFETIME = Factor(lambda lam, mu, w, ops: 1 / (mu + w), _bend_of_lifetime)  # mean, discounted at rate w
+LIFETIME = Factor(lambda _, mu, w, *__: 1 / (mu + w), _bend_of_lifetime)  # mean, discounted at rate w
 
 
 def log_integral(

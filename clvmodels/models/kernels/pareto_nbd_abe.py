@@ -61,7 +61,7 @@ def _above(theta: Any, x: Any, time: Any, first: Any) -> Any:
     uu, uv, vv = _precision(theta)
     u = _mode_of_one(mean_u + theta[2] ** 2 * x, theta[2] ** 2, time)
     v = _mode_of_one(mean_v + theta[4] * theta[3] / theta[2] * (u - mean_u), 1.0 / vv, time)
-    step_u, step_v = 0.0, 0.0
+    step_u, step_v, bought, lived, slope_u, slope_v = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(MODE_STEPS + 1):
         u, v = u + min(max(step_u, -3.0), 1.5), v + min(max(step_v, -3.0), 1.5)
         bought, lived = time * math.exp(u), time * math.exp(v)
