@@ -30,6 +30,7 @@ class Ops(Protocol):
     def maximum(self, x: Any, y: Any) -> Any: ...
     def arange(self, size: Any) -> Any: ...
     def backward(self, step: Step, last: Any, *, at: Sequence[Any], line: Any) -> list[Any]: ...
+    def held(self, x: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class NumpyOps:
     def arange(size: Any) -> Any:
         """0, 1, ..., size - 1."""
         return np.arange(size, dtype=np.float64)
+
+    @staticmethod
+    def held(x: Any) -> Any:
+        """x, which derivatives do not look into: on a graph a constant for them."""
+        return x
 
     @staticmethod
     def softplus(x: Any) -> Any:

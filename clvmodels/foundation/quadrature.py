@@ -16,6 +16,7 @@ ENDLESS_NODES = 32
 TIME_NODES = 24
 CLUSTERING = 3000.0  # with 24 nodes an error below 2e-7 at any discount, of 1e-12 at 10 % over a year (the tests)
 BISECTIONS = 30
+LADDER, ZOOMS = 17, 4
 CACHED = 2**9  # elements x nodes of one array are some 100 KB
 Rule = Callable[[int], tuple[FloatArray, FloatArray]]  # number of nodes -> nodes and weights on (0, 1)
 NODES = 96  # twice as many change nothing above 1e-13 (tests/test_models_bg_nbd.py)
@@ -200,6 +201,27 @@ def integral_from_zero(
     return total.reshape(np.shape(reach))
 
 
+def by_blocks(f: Callable[..., Any], *columns: Any, size: int, within: int = 0) -> Any:
+    """f(*columns), worked out for `size` elements at a time, so that what f needs in between stays in the cache.
+
+    On a graph all elements are taken at once.
+
+    Parameters
+    ----------
+    f : takes arrays of shape (n, ...) and returns one of shape (n,)
+    columns : arrays or graph variables of one shape but for their last `within` dimensions
+    """
+    if not isinstance(columns[0], np.ndarray | np.floating):
+        return f(*columns)
+    shape = np.shape(columns[0])[: np.ndim(columns[0]) - within]
+    flat = [np.ascontiguousarray(column).reshape(-1, *np.shape(column)[len(shape) :]) for column in columns]
+    total = np.empty(len(flat[0]))
+    for first in range(0, len(total), size):
+        block = slice(first, first + size)
+        total[block] = f(*(column[block] for column in flat))
+    return total.reshape(shape)
+
+
 def falling_root(f: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray) -> FloatArray:
     """Where a falling f crosses 0 between low and high, by bisection; high where f is above 0 there. Elementwise."""
     for _ in range(BISECTIONS):
@@ -207,3 +229,26 @@ def falling_root(f: Callable[[FloatArray], FloatArray], low: FloatArray, high: F
         above = f(middle) > 0
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     return np.asarray(high)
+
+
+def unspent(
+    log_density: Callable[[FloatArray], FloatArray], begin: FloatArray, end: FloatArray, *, spent: float
+) -> tuple[FloatArray, FloatArray]:
+    """The part of (begin, end) outside of which a log-concave density is below exp(-spent) of its top, elementwise.
+
+    Found on a ladder of points, which is laid anew, closer, between those that are left.
+
+    Parameters
+    ----------
+    log_density : takes points of shape (..., LADDER) and returns that shape
+    begin, end : ndarrays, shape (...)
+    """
+    rungs = np.linspace(0.0, 1.0, LADDER)
+    for _ in range(ZOOMS):
+        z = begin[..., None] + (end - begin)[..., None] * rungs
+        values = log_density(z)
+        kept = values >= values.max(axis=-1, keepdims=True) - spent
+        lowest = np.maximum(kept.argmax(axis=-1) - 1, 0)
+        highest = np.minimum(LADDER - kept[..., ::-1].argmax(axis=-1), LADDER - 1)
+        begin, end = (np.take_along_axis(z, at[..., None], axis=-1)[..., 0] for at in (lowest, highest))
+    return begin, end

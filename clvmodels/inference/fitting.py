@@ -142,7 +142,7 @@ def _refuse_arguments(model: Model, method: str, draws: int, seed: int | None) -
         raise FitError(f'method = "{method}": expected one of "mle", "laplace", "nuts".')
     if method not in model.methods:
         offered = " or ".join(f'"{name}"' for name in model.methods)
-        raise FitError(f'method = "{method}" would take hours with {model.name}: use {offered}.')
+        raise FitError(f'method = "{method}" takes too long with {model.name}: use {offered}.')
     if method != "mle" and seed is None:
         raise FitError(f'method = "{method}" draws random numbers: give seed=... .')
     if seed is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pytensor.gradient import disconnected_grad
 
 from clvmodels.foundation.ops import DOUBLINGS, Step
 from clvmodels.foundation.patterns import Levels, Pairs, Patterns, PurchasePatterns, Varying
@@ -31,6 +32,7 @@ class TensorOps:
     softplus = staticmethod(pt.softplus)
     where = staticmethod(pt.where)
     maximum = staticmethod(pt.maximum)
+    held = staticmethod(disconnected_grad)
 
     @staticmethod
     def arange(size: Any) -> Any:

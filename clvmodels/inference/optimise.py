@@ -96,8 +96,9 @@ def _newton_step(target: Target, phi: FloatArray) -> tuple[FloatArray, Mode]:
 
 
 def _best_start(target: Target) -> FloatArray:
-    """The best of a fixed, space-filling set of points around the centres of the default priors."""
-    points = target.starts + 1.5 * special.ndtri(_space_filling(SCREENED_STARTS, len(target.starts)))
+    """The best of a fixed, space-filling set of points of the default priors."""
+    widths = [parameter.prior_sd for parameter in target.model.parameters]
+    points = target.starts + widths * special.ndtri(_space_filling(SCREENED_STARTS, len(target.starts)))
     return np.asarray(points[np.argmax(log_density(target, points))])
 
 

@@ -14,6 +14,7 @@ from clvmodels.models.mbg_nbd import MBG_NBD
 from clvmodels.models.nbd import NBD
 from clvmodels.models.pareto_ggg import PARETO_GGG
 from clvmodels.models.pareto_nbd import PARETO_NBD
+from clvmodels.models.pareto_nbd_abe import PARETO_NBD_ABE
 
 _PURCHASES = (
     BG_NBD,
@@ -25,6 +26,7 @@ _PURCHASES = (
     BG_CNBD_K,
     MBG_CNBD_K,
     PARETO_GGG,
+    PARETO_NBD_ABE,
 )
 _SPEND = (GAMMA_GAMMA, GAMMA_GAMMA_TRANSACTIONS, LOGNORMAL_SPEND)
 MODELS: dict[str, Model] = {model.name: model for model in (*_PURCHASES, *_SPEND)}

@@ -20,6 +20,7 @@ KERNELS = (
     "bg_cnbd_k",
     "mbg_cnbd_k",
     "pareto_ggg",
+    "pareto_nbd_abe",
     "gamma_gamma",
     "lognormal_spend",
 )
