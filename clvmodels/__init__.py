@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clvmodels.baselines import BASELINES as BASELINES
+    from clvmodels.data import calendar as calendar
     from clvmodels.data import customer_summary as customer_summary
     from clvmodels.data import holdout_summary as holdout_summary
     from clvmodels.data import read_transactions as read_transactions
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import sample_clv as sample_clv
     from clvmodels.forecast import sample_future as sample_future
     from clvmodels.forecast import simulate as simulate
+    from clvmodels.foundation.calendar import Calendar as Calendar
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
     from clvmodels.foundation.errors import StudyError as StudyError
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
 HOMES = {
     "BASELINES": "clvmodels.baselines",
+    "calendar": "clvmodels.data",
     "customer_summary": "clvmodels.data",
     "holdout_summary": "clvmodels.data",
     "read_transactions": "clvmodels.data",
@@ -61,6 +64,7 @@ HOMES = {
     "sample_clv": "clvmodels.forecast",
     "sample_future": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
+    "Calendar": "clvmodels.foundation.calendar",
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clvmodels.data.seasons import calendar
     from clvmodels.data.compression import compress, compress_spend
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DATASETS",
+    "calendar",
     "calendar_history",
     "compress",
     "compress_log",
@@ -29,6 +31,7 @@ __all__ = [
 
 _HOME = {
     "DATASETS": "datasets",
+    "calendar": "seasons",
     "calendar_history": "history",
     "compress": "compression",
     "compress_log": "summary",

@@ -31,6 +31,18 @@ def require_horizon(horizon: float | None, quantity: str) -> float:
     return float(horizon)
 
 
+def require_ahead(fit: Fit, horizon: float) -> None:
+    """Refuse a forecast beyond the end of the calendar that a model reads.
+
+    Raises
+    ------
+    DataError
+        If it goes beyond.
+    """
+    if fit.model.timetable is not None:
+        fit.model.timetable.require_ahead(horizon)
+
+
 def require_family(fit: Fit, family: str, place: str) -> None:
     """Refuse a fit of the other kind.
 

@@ -278,9 +278,12 @@ def _value_table(
 def _theta(parameters: CustomerParameters, walkers: _Walkers, rows: IntArray, at: slice) -> tuple[FloatArray, IntArray]:
     """Parameters of the cells that some rows belong to, shape (C, D, P), and the place of each row among them."""
     if parameters.alike:
-        return parameters.at(rows[:0], at), np.zeros(len(rows), dtype=np.int64)
-    cells, place = np.unique(parameters.cell[walkers.order[rows]], return_inverse=True)
-    return parameters.at(cells, at), place
+        theta, place = parameters.at(rows[:0], at), np.zeros(len(rows), dtype=np.int64)
+    else:
+        cells, place = np.unique(parameters.cell[walkers.order[rows]], return_inverse=True)
+        theta = parameters.at(cells, at)
+    expand = parameters.model.expand
+    return theta if expand is None else expand(theta), place
 
 
 def _future_drawer(purchases: Any, amounts: Any) -> Callable[..., None]:
@@ -306,6 +309,7 @@ def _require_purchase_arguments(fit: Fit, customers: CustomerSummary, horizon: f
     require_same_units(fit, customers)
     checks.require_single_customers(customers)
     checks.require_horizon(horizon, "a predictive forecast")
+    checks.require_ahead(fit, horizon)
     return require_seed(seed)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from clvmodels.foundation.calendar import Timetable
 from clvmodels.foundation.ops import NUMPY_OPS, Ops
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.priors import FisherNormal, LogNormal, Normal, ParameterPrior
@@ -109,6 +110,10 @@ class Model:
     kernel : name of the module in `clvmodels.models.kernels` that draws a customer's future, or None
     limits : name of a simpler model -> this model's parameters at which it is that one, given the simpler
         model's parameters: (parameters) -> parameters. So a fit can tell that it missed a better one
+    methods : ways of fitting it
+    on_calendar : what makes the model with the terms of a calendar, or None where it takes none
+    timetable : the calendar that it was made with, and today's place in it
+    expand : (theta) -> theta as the kernel reads it, shape (..., P) to (..., more), or None for theta itself
     reference : paper
     """
 
@@ -123,6 +128,10 @@ class Model:
     simulate: Callable[..., Any] | None = None
     kernel: str | None = None
     limits: Mapping[str, Callable[[Mapping[str, float]], dict[str, float]]] = field(default_factory=dict)
+    methods: tuple[str, ...] = ("mle", "laplace", "nuts")
+    on_calendar: Callable[[Timetable], "Model"] | None = None
+    timetable: Timetable | None = None
+    expand: Callable[[FloatArray], FloatArray] | None = None
     reference: str = ""
 
     @property

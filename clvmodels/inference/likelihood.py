@@ -11,6 +11,7 @@ from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
 from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray, Patterns
 from clvmodels.foundation.records import CustomerSummary
+from clvmodels.inference.calendars import require_calendar
 from clvmodels.inference.parameters import CustomerParameters, customer_parameters, parameters_at_point
 from clvmodels.inference.result import Fit
 from clvmodels.inference.target import CHUNK_CELLS, Design, Target, chunk_log_likelihood, total_log_likelihood
@@ -107,7 +108,10 @@ def require_same_units(fit: Fit, customers: CustomerSummary) -> None:
     ------
     FitError
         If they differ.
+    DataError
+        If the fit reads a calendar, and the customers end on another day of it or have another one.
     """
+    require_calendar(fit.model, customers)
     if fit.model.family == "purchases" and fit.unit != customers.unit:
         raise FitError(
             f'the fit is in units of a "{fit.unit}", the customers in units of a "{customers.unit}": '

@@ -7,8 +7,11 @@ from clvmodels.models.gamma_gamma import GAMMA_GAMMA
 from clvmodels.models.mbg_nbd import MBG_NBD
 from clvmodels.models.nbd import NBD
 from clvmodels.models.pareto_nbd import PARETO_NBD
+from clvmodels.models.pareto_nbd_dyncov import PARETO_NBD_DYNCOV
 
-MODELS: dict[str, Model] = {model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, NBD, GAMMA_GAMMA)}
+MODELS: dict[str, Model] = {
+    model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, PARETO_NBD_DYNCOV, NBD, GAMMA_GAMMA)
+}
 
 
 def model_named(name: object) -> Model:
