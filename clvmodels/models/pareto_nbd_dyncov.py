@@ -29,14 +29,14 @@ from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.model import Draws, Model, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray, IntArray, PurchasePatterns
-from clvmodels.foundation.quadrature import gauss_legendre
+from clvmodels.foundation.quadrature import gauss_legendre, gauss_lobatto
 from clvmodels.foundation.units import days_per_unit
 from clvmodels.models import nbd
 from clvmodels.models.alive import AliveOrGone
 from clvmodels.models.pareto_nbd import PARETO_NBD
 
 WEEK, MOST_PANELS = 7.0, 128  # a panel of the integrals is at most a week, or that part of a long calendar
-FIRST_NODES, NODES = 24, 6  # of the panel that begins with the last purchase, and of a later one
+FIRST_NODES, NODES = 16, 6  # of the panel that begins with the last purchase, and of a later one
 PMF_NODES = 8  # of a panel
 SPENT = 30.0  # total hazard after which exp(-30) = 1e-13 of an integral is left
 CACHED = 2**18  # elements of an array of 2 MB, which stays in the cache
@@ -228,53 +228,80 @@ class OnCalendar:
 
     def silent(self, theta: dict[str, FloatArray], silences: Silences) -> tuple[FloatArray, FloatArray]:
         """S(T) / S(t_x), and int_t_x^T S(y) / S(t_x) s b(y) / (beta + B(y)) dy; each shape (S, K)."""
-        cells = max(len(silences.cells[0]), sum(count for count, _, _ in silences.steps), 4 * len(silences.pair))
-        step, size = max(1, CACHED // max(1, cells * (NODES + 1))), len(theta["r"])
+        cells, size = max(len(silences.cells[0]), 4 * len(silences.pair)), len(theta["r"])
+        step = max(1, CACHED // (cells * NODES))
         blocks = [slice(first, first + step) for first in range(0, size, step)]
         parts = [self._silent({name: v[block] for name, v in theta.items()}, silences) for block in blocks]
         stayed, left = (np.concatenate(part) for part in zip(*parts, strict=True))
         return stayed, left
 
     def _silent(self, theta: dict[str, FloatArray], silences: Silences) -> tuple[FloatArray, FloatArray]:
-        r, s = theta["r"], theta["s"]
-        buying, leaving = self.clocks(theta)
-        x, pair = silences.pair_x, silences.pair
-        n = r + x[pair]
+        s, clocks = theta["s"], self.clocks(theta)
+        n = theta["r"] + silences.pair_x[silences.pair]
         first, last, edge = silences.begin
         panel = panels_of(self.past, last)
-        scales = _scales(theta, buying, leaving, panel, last, first)
-        left, decay = _first_panel(n, s, *scales, edge - last)
-        later = np.zeros((len(r), len(x)))  # the integral from a panel on, as a share of those alive at its start
-        log_growth, density = self._nodes(theta, silences, buying, leaving)
-        for count, cell, customers in silences.steps:
-            chances = np.exp(-(r + x[:count])[..., None] * log_growth[:, cell])
-            inside = np.einsum("skq,skq->sk", chances[..., :NODES], density[:, cell, :NODES])
-            later = inside + chances[..., NODES] * density[:, cell, NODES] * later[:, :count]
-            left[:, customers] += decay[:, customers] * later[:, pair[customers]]
-        a, b = buying.pace[:, panel], leaving.pace[:, panel]
-        gone = n * np.log1p(-buying.at(last) / (scales[0] * a)) + s * np.log1p(-leaving.at(last) / (scales[1] * b))
-        return np.exp(-gone), left
+        one, other = self._scales(theta, clocks, panel, last, first)
+        left, through = _first_panel(n, s, one, other, edge - last)
+        for customers, later in self._later_panels(theta, silences, clocks):
+            left[:, customers] += through[:, customers] * later[silences.pair[customers]].T
+        buying, leaving = (-clock.at(last) / clock.pace[:, panel] for clock in clocks)  # at the pace of that panel
+        return np.exp(-n * np.log1p(buying / one) - s * np.log1p(leaving / other)), left
+
+    def _later_panels(
+        self, theta: dict[str, FloatArray], silences: Silences, clocks: tuple[Clock, Clock]
+    ) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Customers whose silence begins in the panel before, and the integral from here on, shape (pairs, S).
+
+        It is a share of those silent and alive at the start of the panel, so that nothing under- or overflows.
+        Draws stand last: what is copied for a pair lies together.
+        """
+        log_growth, density, alive = self._nodes(theta, silences, clocks)
+        n = theta["r"].T + silences.pair_x[:, None]
+        later = np.zeros(n.shape)
+        for pairs, cell, customers in silences.steps:
+            silent = np.exp(-n[:pairs, None] * log_growth.take(cell, axis=0))
+            at = density.take(cell, axis=0)
+            to_come = silent[:, -1] * alive.take(cell, axis=0) * later[:pairs]
+            silent *= at[:, 1:]
+            later = at[:, 0] + silent.sum(axis=1) + to_come
+            yield customers, later
 
     def _nodes(
-        self, theta: dict[str, FloatArray], silences: Silences, buying: Clock, leaving: Clock
-    ) -> tuple[FloatArray, FloatArray]:
-        """At the nodes of each cell and, last, at its end: log((alpha + A) / alpha), and the weight of drop-out.
+        self, theta: dict[str, FloatArray], silences: Silences, clocks: tuple[Clock, Clock]
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Of each cell: log((alpha + A) / alpha) and the weight of drop-out at its nodes, and survival through it.
 
-        At the end the weight is the chance not to have dropped out. Nodes are even in log(1 + u / m), where u
-        is the time in the panel and m the lesser scale of the two rates.
+        Nodes are Gauss-Lobatto's in log(1 + u / m), where u is the time in the panel and m the lesser scale of the
+        two rates. They hold both ends: at the first the growth is 0 and left out, the last serves survival too.
+        Shapes (C, NODES - 1, S), (C, NODES, S) and (C, S).
         """
         start, panel = silences.cells
-        s = theta["s"][..., None]
-        scales = _scales(theta, buying, leaving, panel, self.past[panel], silences.starts[start])
-        one, other = (scale[..., None] for scale in scales)
-        at, weights = gauss_legendre(NODES)
+        s = theta["s"].T
+        scales = self._scales(theta, clocks, panel, self.past[panel], silences.starts[start])
+        one, other = (np.ascontiguousarray(scale.T)[:, None] for scale in scales)
+        at, weights = (column[:, None] for column in gauss_lobatto(NODES))
         m = np.minimum(one, other)
-        reach = np.log1p(np.diff(self.past)[panel][:, None] / m)
-        growth = np.exp(reach * np.append(at, 1.0))
+        reach = np.log1p(np.diff(self.past)[panel][:, None, None] / m)
+        growth = np.exp(reach * at)
         u = m * (growth - 1)
-        chance = np.exp(-s * np.log(1 + u / other))
-        chance[..., :NODES] *= (reach * weights) * (m * growth * s / (other + u))[..., :NODES]
-        return np.log(1 + u / one), chance
+        alive = np.exp(-s * np.log(1 + u / other))
+        density = (reach * m * s) * weights * growth * alive / (other + u)
+        return np.log(1 + u[:, 1:] / one), density, alive[:, -1]
+
+    def _scales(
+        self,
+        theta: dict[str, FloatArray],
+        clocks: tuple[Clock, Clock],
+        panel: IntArray,
+        time: FloatArray,
+        start: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """(alpha + A) / a and (beta + B) / b at times within panels, since first purchases; shape (S, K)."""
+        one, other = (
+            (theta[parameter] + clock.at(time) - clock.at(start)) / clock.pace[:, panel]
+            for parameter, clock in zip(CLOCKS, clocks, strict=True)
+        )
+        return one, other
 
     def p_alive(self, parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray) -> FloatArray:
         """P(alive at T | x, t_x, T): of those silent since t_x, the ones who stayed."""
@@ -399,15 +426,6 @@ def _shaped(values: FloatArray, parameters: Draws, *columns: Any) -> FloatArray:
     return np.array(wide[0].reshape(shape) if alone else wide)
 
 
-def _scales(
-    theta: dict[str, FloatArray], buying: Clock, leaving: Clock, panel: IntArray, time: FloatArray, start: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """(alpha + A) / a and (beta + B) / b at times within panels, since first purchases; shape (S, K)."""
-    one = (theta["alpha"] + buying.at(time) - buying.at(start)) / buying.pace[:, panel]
-    other = (theta["beta"] + leaving.at(time) - leaving.at(start)) / leaving.pace[:, panel]
-    return one, other
-
-
 def _first_panel(
     n: FloatArray, s: FloatArray, one: FloatArray, other: FloatArray, length: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
@@ -422,7 +440,7 @@ def _first_panel(
     for node, weight in zip(*gauss_legendre(FIRST_NODES), strict=True):
         growth = np.exp(reach * node)
         u = m * (growth - 1)
-        total += weight * np.exp(-n * np.log1p(u / one) - s * np.log1p(u / other)) * (m * growth / (other + u))
+        total += weight * np.exp(-n * np.log(1 + u / one) - s * np.log(1 + u / other)) * (m * growth / (other + u))
     through = np.exp(-n * np.log1p(length / one) - s * np.log1p(length / other))
     return reach * s * total, through
 

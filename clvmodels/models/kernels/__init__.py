@@ -10,7 +10,7 @@ from types import ModuleType
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.model import Model
 
-KERNELS = ("bg_nbd", "mbg_nbd", "pareto_nbd", "nbd", "gamma_gamma")
+KERNELS = ("bg_nbd", "mbg_nbd", "pareto_nbd", "pareto_nbd_dyncov", "nbd", "gamma_gamma")
 
 
 def kernel_of(model: Model) -> ModuleType:
