@@ -15,6 +15,7 @@ from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import BoolArray, FloatArray
 from clvmodels.foundation.records import IdArray, TransactionLog, Window, as_date
 from clvmodels.foundation.units import DAYS_PER_YEAR, days_per_unit
+from clvmodels.foundation.whole import is_whole
 
 WEEK = 7
 CHRISTMAS = ((11, 27), (12, 24))  # the four weeks up to Christmas Eve
@@ -79,11 +80,11 @@ def _last_day(window: Window, horizon: float) -> dt.date:
 
 def _waves(days: Days, waves: int) -> Terms:
     """Sines and cosines of the year at the middle of each week of the calendar."""
-    if not (isinstance(waves, int) and 0 <= waves <= MOST_WAVES):
+    if not (is_whole(waves) and 0 <= waves <= MOST_WAVES):
         raise DataError(f"waves = {waves}: expected a whole number from 0 to {MOST_WAVES}.")
     ordinals = np.array([date.toordinal() for date in days], dtype=np.float64)
     middle = ordinals[0] + WEEK * ((ordinals - ordinals[0]) // WEEK) + (WEEK - 1) / 2
-    terms = {}
+    terms: Terms = {}
     for wave in range(1, waves + 1):
         angle = 2 * np.pi * wave * middle / DAYS_PER_YEAR
         terms |= {f"wave_{wave}_sin": np.sin(angle), f"wave_{wave}_cos": np.cos(angle)}
@@ -108,7 +109,7 @@ SEASONS: dict[str, Callable[[Days], Terms]] = {"christmas": _christmas, "quarter
 def _campaign(name: str, runs: Sequence[tuple[str | dt.date, str | dt.date]], days: Days) -> FloatArray:
     inside = np.zeros(len(days), dtype=bool)
     for run in runs:
-        if isinstance(run, str) or len(run) != 2:
+        if len(run) != 2:
             raise DataError(f'campaign "{name}": expected (first day, last day) of each run, not {run!r}.')
         first, last = (as_date(date, f'campaign "{name}"') for date in run)
         if last < first:

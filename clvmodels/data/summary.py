@@ -6,8 +6,8 @@ from typing import Any
 import ibis
 import numpy as np
 
-from clvmodels.data.seasons import term_sums
 from clvmodels.data.engines import day, exact_log, money, total
+from clvmodels.data.seasons import term_sums
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, PurchasePatterns

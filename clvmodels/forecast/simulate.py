@@ -83,24 +83,31 @@ def _story(
     model: Model, rng: np.random.Generator, values: dict[str, float], age: FloatArray, ahead: float
 ) -> tuple[IntArray, FloatArray]:
     """Repeat purchases up to a time `ahead` after the age; on a calendar the story ends on that day."""
-    assert model.simulate is not None
     if model.timetable is None:
-        return model.simulate(rng, values, age + ahead)
+        return _told(model, rng, values, age + ahead)
     per_unit = days_per_unit(model.timetable.unit)
     days = math.ceil(ahead * per_unit - 1e-6)
     model.timetable.require_ahead(ahead)
     last = as_of(model, model.timetable.today + dt.timedelta(days=days))
-    assert last.simulate is not None
-    buyer, time = last.simulate(rng, values, age + days / per_unit)
+    buyer, time = _told(last, rng, values, age + days / per_unit)
     seen = time <= age[buyer] + ahead
     return buyer[seen], time[seen]
+
+
+def _told(
+    model: Model, rng: np.random.Generator, values: dict[str, float], end: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    assert model.simulate is not None  # `simulate` has refused models without a story
+    buyer, time = model.simulate(rng, values, end)
+    return buyer, time
 
 
 def _term_sums(
     calendar: Calendar, today: dt.date, unit: str, events: tuple[IntArray, FloatArray], age: FloatArray
 ) -> FloatArray:
     """Sum of each term over the days of a customer's repeat purchases up to their age, shape (N, Q)."""
-    buyer, time = (column[events[1] <= age[events[0]]] for column in events)
+    seen = events[1] <= age[events[0]]
+    buyer, time = events[0][seen], events[1][seen]
     terms = calendar.at(np.ceil(today.toordinal() + (time - age[buyer]) * days_per_unit(unit)))
     return np.column_stack([np.bincount(buyer, weights=column, minlength=len(age)) for column in terms.T])
 

@@ -6,7 +6,7 @@ time (d - 1, d]: a customer won on day d is at age 1 at the end of day d + 1.
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import BoolArray, FloatArray
 from clvmodels.foundation.units import days_per_unit
+from clvmodels.foundation.whole import is_whole
 
 ROUNDING = 1e-6  # days by which a time may seem to be outside the calendar
 
@@ -32,12 +33,12 @@ class Calendar:
     """
 
     start: dt.date
-    days: tuple[int, ...]
-    terms: Mapping[str, tuple[float, ...]]
+    days: Sequence[int]
+    terms: Mapping[str, Sequence[float]]
 
     def __post_init__(self) -> None:
-        if not self.days or not all(isinstance(length, int) and length > 0 for length in self.days):
-            raise DataError(f"a calendar has periods of whole days, 1 or more; got {self.days[:5]}.")
+        if len(self.days) == 0 or not all(is_whole(length) and length > 0 for length in self.days):
+            raise DataError(f"a calendar has periods of whole days, 1 or more; got {list(self.days[:5])}.")
         for name, values in self.terms.items():
             if not name or set(name) & set("[]/"):
                 raise DataError(f'calendar term "{name}": expected a name without [, ] and /.')
@@ -45,6 +46,9 @@ class Calendar:
                 raise DataError(f'calendar term "{name}" has {len(values)} values for {len(self.days)} periods.')
             if not np.isfinite(values).all():
                 raise DataError(f'calendar term "{name}" is not finite in every period.')
+        terms = {name: tuple(float(value) for value in values) for name, values in self.terms.items()}
+        object.__setattr__(self, "terms", terms)  # plain numbers, as a file holds them
+        object.__setattr__(self, "days", tuple(int(length) for length in self.days))
 
     @property
     def end(self) -> dt.date:
@@ -133,8 +137,8 @@ def joined(calendar: Calendar) -> Calendar:
     changes: BoolArray = np.any(np.diff(calendar.values, axis=0) != 0, axis=1)
     first = np.flatnonzero(np.concatenate([[True], changes]))
     days = np.add.reduceat(np.array(calendar.days), first)
-    terms = {name: tuple(values[place] for place in first) for name, values in calendar.terms.items()}
-    return Calendar(calendar.start, tuple(int(length) for length in days), terms)
+    terms = {name: tuple(values[int(place)] for place in first) for name, values in calendar.terms.items()}
+    return Calendar(calendar.start, days.tolist(), terms)
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,7 @@ class Timetable:
         if days > (self.calendar.end - self.today).days + ROUNDING:
             raise DataError(
                 f"the forecast goes {days:.10g} days beyond {self.today}, but the calendar of the fit ends on "
-                f"{self.calendar.end}: make one that reaches further, calendar(log, window, horizon=...), and fit on it."
+                f"{self.calendar.end}: make a longer one, calendar(log, window, horizon=...), and fit on it."
             )
 
     def terms_at(self, parameter: str, days: FloatArray) -> FloatArray:

@@ -72,7 +72,9 @@ def _require_told_apart(
             )
     standard: FloatArray = (values - mean) / scale
     if np.linalg.matrix_rank(standard, tol=1e-6 * np.sqrt(standard.size)) < len(names):
-        raise DataError(f"calendar terms of {parameter} ({', '.join(names)}): one follows from the others. Leave it out.")
+        raise DataError(
+            f"calendar terms of {parameter} ({', '.join(names)}): one follows from the others. Leave it out."
+        )
 
 
 def at_calendar(

@@ -74,7 +74,7 @@ def fit(
         If there are too few customers or no repeat purchase at all, or a covariate cannot be used.
     """
     record = model_named(model)
-    _refuse_arguments(record, method, draws, seed)
+    _refuse_arguments(method, draws, seed)
     if not isinstance(customers, CustomerSummary):
         raise DataError(
             f"customers is a {type(customers).__name__}: expected a CustomerSummary, as customer_summary(log, window) "
@@ -84,6 +84,8 @@ def fit(
     if record.family == "spend":  # of the others a spend model learns nothing
         customers = customers.take(has_spend(customers))
     record, covariates, notes = on_calendar(record, customers, covariates)
+    if method not in record.methods:
+        raise FitError(f'{record.name} is not fitted by "{method}" here: expected one of {", ".join(record.methods)}.')
     if groups and method != "nuts":
         raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
     effects = learn_effects(record, customers, covariates=covariates, groups=groups)
@@ -148,11 +150,9 @@ def data_scale(patterns: Patterns) -> DataScale:
     return DataScale(money=float(np.average(patterns.monetary_value, weights=n)))
 
 
-def _refuse_arguments(model: Model, method: str, draws: int, seed: int | None) -> None:
+def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
     if method not in get_args(Method):
         raise FitError(f'method = "{method}": expected one of "mle", "laplace", "nuts".')
-    if method not in model.methods:
-        raise FitError(f'{model.name} is not fitted by "{method}": expected one of {", ".join(model.methods)}.')
     if method != "mle" and seed is None:
         raise FitError(f'method = "{method}" draws random numbers: give seed=... .')
     if seed is not None:

@@ -19,6 +19,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,10 @@ from clvmodels.models.alive import AliveOrGone
 from clvmodels.models.pareto_nbd import PARETO_NBD
 
 WEEK, MOST_PANELS = 7.0, 128  # a panel of the integrals is at most a week, or that part of a long calendar
-FIRST_NODES, NODES = 16, 6  # of the panel that begins with the last purchase, and of a later one
+FIRST_NODES, NODES = 12, 7  # of the panel that begins with the last purchase, and of a later one
 PMF_NODES = 8  # of a panel
 SPENT = 30.0  # total hazard after which exp(-30) = 1e-13 of an integral is left
-CACHED = 2**18  # elements of an array of 2 MB, which stays in the cache
+CACHED = 2**19  # elements of an array, 4 MB: smaller ones cost more in calls than they save in memory
 BASE = ("r", "alpha", "s", "beta")
 CLOCKS = ("alpha", "beta")  # whose parameters the terms act on: of purchases and of drop-out
 
@@ -152,7 +153,7 @@ class OnCalendar:
         bounds = np.union1d(days, [0.0])
         parts = [
             np.linspace(first, last, int(np.ceil((last - first) / longest)), endpoint=False)
-            for first, last in zip(bounds[:-1], bounds[1:], strict=True)
+            for first, last in pairwise(bounds)
         ]
         return np.append(np.concatenate(parts), bounds[-1]) / days_per_unit(self.timetable.unit)
 
