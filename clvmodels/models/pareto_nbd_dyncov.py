@@ -92,26 +92,28 @@ class Silences:
     """Where the integrals over the silence of some customers lie; of the data alone, so made once in a fit.
 
     A customer's silence begins within a panel and goes through all later ones up to today. Integrals of later
-    panels are shared by customers of one frequency and first purchase (a pair), their nodes by all of one first
-    purchase.
+    panels are shared by customers of one frequency and first purchase (a pair): a part is a pair in a panel. Nodes
+    are shared by all of one first purchase: a cell is such a day in a panel.
 
     Attributes
     ----------
     begin : ndarrays, shape (K,): time of the first and of the last purchase, and the end of the last one's panel
     pair : ndarray, shape (K,), the pair of each customer
     pair_x : ndarray, shape (J,), frequency of each pair; pairs whose silence begins first come first
-    cells : ndarrays, shape (C,): place among `starts`, and panel
     starts : ndarray, shape (G,), distinct times of first purchases
-    steps : for each panel, the last first: its number of pairs, their cells, and the customers whose silence
-        begins in the panel before
+    cells : ndarrays, shape (C,): place among `starts`, and panel; cells of the greatest frequencies come first
+    levels : for each frequency, the least first: itself, the number of cells that have it or a greater one, and
+        the parts that have it with their cells
+    steps : for each panel, the last first: its parts, and the customers whose silence begins in the panel before
     """
 
     begin: tuple[FloatArray, FloatArray, FloatArray]
     pair: IntArray
     pair_x: FloatArray
-    cells: tuple[IntArray, IntArray]
     starts: FloatArray
-    steps: tuple[tuple[int, IntArray, IntArray], ...]
+    cells: tuple[IntArray, IntArray]
+    levels: tuple[tuple[float, int, IntArray, IntArray], ...]
+    steps: tuple[tuple[slice, IntArray], ...]
 
     @classmethod
     def of(cls, edges: FloatArray, x: FloatArray, t_x: FloatArray, T: FloatArray) -> "Silences":
@@ -124,18 +126,34 @@ class Silences:
         need = np.full(len(key), len(edges))
         np.minimum.at(need, pair, panel + 1)  # the first panel that a pair reads
         order = np.argsort(need, kind="stable")
-        place = np.argsort(order)
         of_level, of_start = np.divmod(key[order], len(starts))
-        counts = np.searchsorted(need[order], np.arange(len(edges)), side="right")
-        later = range(len(edges) - 2, int(need.min(initial=len(edges))) - 1, -1)
-        wanted = np.concatenate([np.zeros(0, int), *(of_start[: counts[p]] * len(edges) + p for p in later)])
-        cells, cell = np.unique(wanted.astype(np.int64), return_inverse=True)
-        ends = np.cumsum([0, *(counts[p] for p in later)])
-        steps = tuple(
-            (int(counts[p]), cell[ends[i] : ends[i + 1]], np.flatnonzero(panel + 1 == p)) for i, p in enumerate(later)
+        panels = np.arange(len(edges) - 2, int(need.min(initial=len(edges))) - 1, -1)
+        counts = np.searchsorted(need[order], panels, side="right")
+        ends = np.cumsum([0, *counts])
+        member = np.arange(ends[-1]) - np.repeat(ends[:-1], counts)  # the pair of each part
+        cells, cell = np.unique(of_start[member] * len(edges) + np.repeat(panels, counts), return_inverse=True)
+        greatest = np.full(len(cells), -1)
+        np.maximum.at(greatest, cell, of_level[member])
+        first = np.argsort(-greatest, kind="stable")
+        return cls(
+            begin=(-T, last, edges[panel + 1]),
+            pair=np.argsort(order)[pair],
+            pair_x=values[of_level],
+            starts=starts,
+            cells=np.divmod(cells[first], len(edges)),
+            levels=_by_level(values, of_level[member], np.argsort(first)[cell], greatest),
+            steps=tuple(
+                (slice(int(ends[i]), int(ends[i + 1])), np.flatnonzero(panel + 1 == p)) for i, p in enumerate(panels)
+            ),
         )
-        begin = (-T, last, edges[panel + 1])
-        return cls(begin, place[pair], values[of_level], np.divmod(cells, len(edges)), starts, steps)
+
+
+def _by_level(
+    values: FloatArray, level: IntArray, cell: IntArray, greatest: IntArray
+) -> tuple[tuple[float, int, IntArray, IntArray], ...]:
+    """`Silences.levels` from the level and the cell of each part, and the greatest level of each cell."""
+    rows = [(place, np.flatnonzero(level == place)) for place in np.unique(level)]
+    return tuple((float(values[k]), int((greatest >= k).sum()), parts, cell[parts]) for k, parts in rows)
 
 
 @dataclass(frozen=True)
@@ -256,38 +274,58 @@ class OnCalendar:
         It is a share of those silent and alive at the start of the panel, so that nothing under- or overflows.
         Draws stand last: what is copied for a pair lies together.
         """
-        log_growth, density, alive = self._nodes(theta, silences, clocks)
-        n = theta["r"].T + silences.pair_x[:, None]
-        later = np.zeros(n.shape)
-        for pairs, cell, customers in silences.steps:
-            silent = np.exp(-n[:pairs, None] * log_growth.take(cell, axis=0))
-            at = density.take(cell, axis=0)
-            to_come = silent[:, -1] * alive.take(cell, axis=0) * later[:pairs]
-            silent *= at[:, 1:]
-            later = at[:, 0] + silent.sum(axis=1) + to_come
+        inside, through = self._parts(theta, silences, clocks)
+        later = np.zeros((len(silences.pair_x), len(theta["r"])))
+        for parts, customers in silences.steps:
+            later = inside[parts] + through[parts] * later[: parts.stop - parts.start]
             yield customers, later
+
+    def _parts(
+        self, theta: dict[str, FloatArray], silences: Silences, clocks: tuple[Clock, Clock]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Chance to leave in silence within a part, and to be silent and alive through it; each shape (parts, S).
+
+        At a node the chance of no purchase is g^(r + x) with g = alpha / (alpha + A): each frequency takes it from
+        the one before by multiplication, where an exponential for each would take most of the time of a fit.
+        """
+        g, density, alive = self._nodes(theta, silences, clocks)
+        chance = np.exp(theta["r"].T * np.log(g))
+        chance[:-1] *= density[1:-1]
+        chance[-1] *= alive
+        at_end = density[-1] / alive
+        parts = sum(len(rows) for _, _, rows, _ in silences.levels)
+        inside, through = np.empty((2, parts, len(theta["r"])))
+        before = 0.0
+        for x, cells, rows, cell in silences.levels:
+            chance, g = chance[:, :cells], g[:, :cells]
+            if x > before:
+                chance *= g if x == before + 1 else g ** (x - before)
+            total = density[0, :cells] + chance[:-1].sum(axis=0) + chance[-1] * at_end[:cells]
+            inside[rows], through[rows], before = total[cell], chance[-1, cell], x
+        return inside, through
 
     def _nodes(
         self, theta: dict[str, FloatArray], silences: Silences, clocks: tuple[Clock, Clock]
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Of each cell: log((alpha + A) / alpha) and the weight of drop-out at its nodes, and survival through it.
+        """Of each cell: alpha / (alpha + A) and the weight of drop-out at its nodes, and survival through it.
 
         Nodes are Gauss-Lobatto's in log(1 + u / m), where u is the time in the panel and m the lesser scale of the
-        two rates. They hold both ends: at the first the growth is 0 and left out, the last serves survival too.
-        Shapes (C, NODES - 1, S), (C, NODES, S) and (C, S).
+        two rates. They hold both ends: at the first alpha / (alpha + A) is 1 and left out, the last serves survival
+        too. Shapes (NODES - 1, C, S), (NODES, C, S) and (C, S): what is added lies apart, so that sums run fast.
         """
         start, panel = silences.cells
         s = theta["s"].T
         scales = self._scales(theta, clocks, panel, self.past[panel], silences.starts[start])
-        one, other = (np.ascontiguousarray(scale.T)[:, None] for scale in scales)
-        at, weights = (column[:, None] for column in gauss_lobatto(NODES))
+        one, other = (np.ascontiguousarray(scale.T) for scale in scales)
+        at, weights = (column[:, None, None] for column in gauss_lobatto(NODES))
         m = np.minimum(one, other)
-        reach = np.log1p(np.diff(self.past)[panel][:, None, None] / m)
+        reach = np.log1p(np.diff(self.past)[panel][:, None] / m)
         growth = np.exp(reach * at)
         u = m * (growth - 1)
-        alive = np.exp(-s * np.log(1 + u / other))
-        density = (reach * m * s) * weights * growth * alive / (other + u)
-        return np.log(1 + u[:, 1:] / one), density, alive[:, -1]
+        left = other / (other + u)
+        alive = np.exp(s * np.log(left))
+        density = (reach * m * s / other) * weights * growth * alive * left
+        return one / (one + u[1:]), density, alive[-1]
 
     def _scales(
         self,
