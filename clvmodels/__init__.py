@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clvmodels.baselines import BASELINES as BASELINES
+    from clvmodels.data import calendar as calendar
     from clvmodels.data import customer_summary as customer_summary
     from clvmodels.data import holdout_summary as holdout_summary
     from clvmodels.data import opportunity_holdout as opportunity_holdout
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import sample_spend as sample_spend
     from clvmodels.forecast import simulate as simulate
     from clvmodels.forecast import with_purchase_rate as with_purchase_rate
+    from clvmodels.foundation.calendar import Calendar as Calendar
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
     from clvmodels.foundation.errors import StudyError as StudyError
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
 HOMES = {
     "BASELINES": "clvmodels.baselines",
+    "calendar": "clvmodels.data",
     "customer_summary": "clvmodels.data",
     "holdout_summary": "clvmodels.data",
     "opportunity_holdout": "clvmodels.data",
@@ -78,6 +81,7 @@ HOMES = {
     "sample_spend": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
     "with_purchase_rate": "clvmodels.forecast",
+    "Calendar": "clvmodels.foundation.calendar",
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",

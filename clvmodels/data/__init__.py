@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
+    from clvmodels.data.seasons import calendar
     from clvmodels.data.summary import compress_log, customer_summary, holdout_summary
     from clvmodels.data.transactions import read_transactions
 
 __all__ = [
     "DATASETS",
+    "calendar",
     "calendar_history",
     "compress",
     "compress_log",
@@ -33,6 +35,7 @@ __all__ = [
 
 _HOME = {
     "DATASETS": "datasets",
+    "calendar": "seasons",
     "calendar_history": "history",
     "compress": "compression",
     "compress_log": "summary",

@@ -22,7 +22,7 @@ def compress(
 
     Parameters
     ----------
-    reads : further columns that customers of one pattern share, such as "log_interval"
+    reads : further columns that customers of one pattern share, such as "log_interval" or "term_sums"
     cell : ndarray, shape (N,), whole numbers from 0: customers of different cells do not share a pattern
 
     Returns
@@ -32,7 +32,7 @@ def compress(
     """
     columns = [Levels.of(column) for column in (customers.frequency, customers.recency, customers.T)]
     further = {name: np.nan_to_num(customers.column(name)) for name in reads}
-    columns += [Levels.of(column) for column in further.values()]
+    columns += [Levels.of(part) for column in further.values() for part in np.atleast_2d(column.T)]
     places, index, counts = _distinct(columns, customers.n_customers, cell)
     frequency, recency, T = (_again(column, places) for column in columns[:3])
     rows = {name: column[places] for name, column in further.items()}

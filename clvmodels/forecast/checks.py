@@ -40,6 +40,7 @@ def require_horizon(horizon: Any, quantity: str, model: Model, *, most: float = 
     if not (_is_number(horizon) and 0 <= horizon <= most):
         finite = "finite and " if most < math.inf else ""
         raise DataError(f"horizon = {horizon!r}: expected a length of time, {finite}not negative.")
+    _require_reach(model, float(horizon))
     require_whole_times(model, np.array([horizon]), "horizon")
     return float(horizon)
 
@@ -56,8 +57,15 @@ def require_span(horizon: Any, quantity: str, model: Model) -> tuple[float, floa
         return 0.0, require_horizon(horizon, quantity, model)
     if len(horizon) != 2 or not all(map(_is_number, horizon)) or not 0 <= horizon[0] <= horizon[1] < math.inf:
         raise DataError(f"horizon = {horizon!r}: expected a pair (t1, t2) of finite times with 0 <= t1 <= t2.")
+    _require_reach(model, float(horizon[1]))
     require_whole_times(model, np.array(horizon), "horizon")
     return float(horizon[0]), float(horizon[1])
+
+
+def _require_reach(model: Model, horizon: float) -> None:
+    """Refuse a forecast beyond the end of the calendar that a model reads."""
+    if model.timetable is not None:
+        model.timetable.require_ahead(horizon)
 
 
 def require_whole_times(model: Model, times: FloatArray, name: str) -> None:
@@ -89,6 +97,7 @@ def require_ends(ends: Any, model: Model) -> FloatArray:
         times = np.empty(0)
     if times.ndim != 1 or len(times) == 0 or not (np.isfinite(times).all() and (np.diff(times, prepend=0.0) > 0).all()):
         raise DataError("ends of periods: expected finite times above 0, in increasing order.")
+    _require_reach(model, float(times[-1]))
     require_whole_times(model, times, "the end of a period")
     return times
 

@@ -287,9 +287,12 @@ def theta_of(
 ) -> tuple[FloatArray, IntArray]:
     """Parameters of the cells that some rows belong to, shape (C, D, P), and the place of each row among them."""
     if parameters.alike:
-        return parameters.at(rows[:0], at), np.zeros(len(rows), dtype=np.int64)
-    cells, place = np.unique(parameters.cell[walkers.order[rows]], return_inverse=True)
-    return parameters.at(cells, at), place
+        theta, place = parameters.at(rows[:0], at), np.zeros(len(rows), dtype=np.int64)
+    else:
+        cells, place = np.unique(parameters.cell[walkers.order[rows]], return_inverse=True)
+        theta = parameters.at(cells, at)
+    expand = parameters.model.expand
+    return theta if expand is None else expand(theta), place
 
 
 def future_drawer(

@@ -1,16 +1,23 @@
 """Customers made up by a model's own story, with the future that a forecast is to be held against."""
 
+import datetime as dt
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clvmodels.forecast.checks import require_whole_times
+from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.events import purchase_columns, spend_columns
+from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
-from clvmodels.foundation.records import CustomerSummary, IdArray
+from clvmodels.foundation.records import CustomerSummary, IdArray, as_date
+from clvmodels.foundation.units import days_per_unit
+from clvmodels.inference.calendars import as_of, at_calendar
 from clvmodels.inference.result import require_values
 from clvmodels.models import model_named
 
@@ -32,6 +39,8 @@ def simulate(
     spend_model: str = "gamma_gamma",
     unit: str = "week",
     currency: str = "USD",
+    calendar: Calendar | None = None,
+    calibration_end: str | dt.date | None = None,
 ) -> "tuple[CustomerSummary, pd.DataFrame]":
     """Customers seen up to their age T, and what they do in the `horizon` after it.
 
@@ -44,6 +53,8 @@ def simulate(
     horizon : length of the future, units of time; T's mean if not given
     spend : parameters of the spend model; without them the summary has no monetary_value and the future no amount
     spend_model : registry name of a spend model
+    calendar : for a model that reads one; its coefficients are parameters such as "gamma_alpha[christmas]"
+    calibration_end : with a calendar, the day on which customers have the age T
 
     Returns
     -------
@@ -57,7 +68,8 @@ def simulate(
     DataError
         If T or horizon are not whole where the model counts opportunities.
     """
-    record = model_named(model)
+    today = None if calibration_end is None else as_date(calibration_end, "calibration_end")
+    record = at_calendar(model_named(model), parameters, calendar, today, unit)
     if record.family != "purchases" or record.simulate is None:
         raise FitError(f"{model} does not tell when customers buy: simulate a purchase model and give spend=... .")
     values = require_values(dict(parameters), record)
@@ -68,9 +80,46 @@ def simulate(
         raise FitError(f"size = {size}, T = {T}, horizon = {horizon}: expected size >= 1, T >= 0 and horizon > 0.")
     require_whole_times(record, np.unique([*age, ahead]), "a time")
     rng = np.random.default_rng(seed)
-    buyer, time = record.simulate(rng, values, age + ahead)
+    buyer, time = _story(record, rng, values, age, ahead)
     amounts = _amounts(rng, spender, buyer, size)
-    return _observed(buyer, time, age, amounts, unit, currency), _future(buyer, time, age, amounts)
+    customers = _observed(buyer, time, age, amounts, unit, currency)
+    if calendar is not None and today is not None:
+        sums = _term_sums(calendar, today, unit, (buyer, time), age)
+        customers = replace(customers, calendar=calendar, term_sums=sums, calibration_end=today)
+    return customers, _future(buyer, time, age, amounts)
+
+
+def _story(
+    model: Model, rng: np.random.Generator, values: dict[str, float], age: FloatArray, ahead: float
+) -> tuple[IntArray, FloatArray]:
+    """Repeat purchases up to a time `ahead` after the age; on a calendar the story ends on that day."""
+    if model.timetable is None:
+        return _told(model, rng, values, age + ahead)
+    per_unit = days_per_unit(model.timetable.unit)
+    days = math.ceil(ahead * per_unit - 1e-6)
+    model.timetable.require_ahead(ahead)
+    last = as_of(model, model.timetable.today + dt.timedelta(days=days))
+    buyer, time = _told(last, rng, values, age + days / per_unit)
+    seen = time <= age[buyer] + ahead
+    return buyer[seen], time[seen]
+
+
+def _told(
+    model: Model, rng: np.random.Generator, values: dict[str, float], end: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    assert model.simulate is not None  # `simulate` has refused models without a story
+    buyer, time = model.simulate(rng, values, end)
+    return buyer, time
+
+
+def _term_sums(
+    calendar: Calendar, today: dt.date, unit: str, events: tuple[IntArray, FloatArray], age: FloatArray
+) -> FloatArray:
+    """Sum of each term over the days of a customer's repeat purchases up to their age, shape (N, Q)."""
+    seen = events[1] <= age[events[0]]
+    buyer, time = events[0][seen], events[1][seen]
+    terms = calendar.at(np.ceil(today.toordinal() + (time - age[buyer]) * days_per_unit(unit)))
+    return np.column_stack([np.bincount(buyer, weights=column, minlength=len(age)) for column in terms.T])
 
 
 def _spender(spend_model: str, spend: Mapping[str, float]) -> Amounts:

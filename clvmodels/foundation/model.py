@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from clvmodels.foundation.calendar import Timetable
 from clvmodels.foundation.ops import NUMPY_OPS, Ops
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.priors import FisherNormal, LogNormal, Normal, OneOf, ParameterPrior
@@ -127,6 +128,9 @@ class Model:
         model's parameters: (parameters) -> parameters. So a fit can tell that it missed a better one
     clock : "continuous": purchases happen at any time, and a likelihood is a density per unit of time for each
         purchase; "opportunities": at whole units of time, at most one at each, and a likelihood is a chance
+    on_calendar : what makes the model with the terms of a calendar, or None where it takes none
+    timetable : the calendar that it was made with, and today's place in it
+    expand : (theta) -> theta as the kernel reads it, shape (..., P) to (..., more), or None for theta itself
     reference : paper
     """
 
@@ -143,6 +147,9 @@ class Model:
     methods: tuple[str, ...] = ("mle", "laplace", "nuts")
     limits: Mapping[str, Callable[[Mapping[str, float]], dict[str, float]]] = field(default_factory=dict)
     clock: Clock = "continuous"
+    on_calendar: Callable[[Timetable], "Model"] | None = None
+    timetable: Timetable | None = None
+    expand: Callable[[FloatArray], FloatArray] | None = None
     reference: str = ""
 
     @property

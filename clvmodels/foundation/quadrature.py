@@ -101,6 +101,15 @@ def gauss_legendre(n: int) -> tuple[FloatArray, FloatArray]:
     return (nodes + 1) / 2, weights / 2
 
 
+@lru_cache(maxsize=8)
+def gauss_lobatto(n: int) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights on [0, 1] with both ends among the nodes, each shape (n,)."""
+    legendre = np.polynomial.legendre.Legendre.basis(n - 1)
+    nodes = np.concatenate([[-1.0], np.sort(legendre.deriv().roots().real), [1.0]])
+    weights = 2 / (n * (n - 1) * legendre(nodes) ** 2)
+    return (nodes + 1) / 2, weights / 2
+
+
 def discounted_without_end(
     curve: Callable[[FloatArray], FloatArray], discount: float, *, bend: FloatArray
 ) -> FloatArray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.units import days_per_unit
@@ -154,6 +155,8 @@ class CustomerSummary:
     paid_purchases, log_amount, log_amount_sd : ndarrays, shape (N,), of the repeat purchases with an amount above
         0: how many, and mean and standard deviation (divided by their number) of log(amount), NaN where there are
         none; None where they are not known
+    calendar : terms of season and campaigns, or None
+    term_sums : ndarray, shape (N, Q), sum of each term over the days of the repeat purchases, or None
     unit : unit of time
     currency : code, such as "USD"
     calibration_end : last day seen, or None where the caller brought frequency, recency and T
@@ -176,6 +179,8 @@ class CustomerSummary:
     paid_purchases: FloatArray | None = None
     log_amount: FloatArray | None = None
     log_amount_sd: FloatArray | None = None
+    calendar: Calendar | None = None
+    term_sums: FloatArray | None = None
     calibration_end: dt.date | None = None
     covariates: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     groups: Mapping[str, IdArray] = field(default_factory=dict)
@@ -375,6 +380,7 @@ class CustomerSummary:
             current_value=unknown,
             n_customers=n_customers,
             set_aside=(),
+            term_sums=None if self.term_sums is None else np.zeros_like(self.term_sums),
             **logs,
         )
 

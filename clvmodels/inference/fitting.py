@@ -1,19 +1,22 @@
 """`fit`: one call for every model and every way of fitting."""
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
 
+from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.effects import ByParameter, Effects, cells_of, learn_effects
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
 from clvmodels.foundation.patterns import Patterns, PurchasePatterns
 from clvmodels.foundation.priors import HalfNormal, Normal, OneOf, Prior
-from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.records import CustomerSummary, as_date
 from clvmodels.foundation.results import Check
 from clvmodels.foundation.whole import require_count, require_seed
+from clvmodels.inference.calendars import at_calendar, on_calendar
 from clvmodels.inference.counted import candidates, counted_note, left_out_note, mixed, weigh, with_count
 from clvmodels.inference.diagnostics import laplace_checks, model_checks, nested_check, nuts_checks
 from clvmodels.inference.laplace import importance_sample, resample
@@ -58,7 +61,8 @@ def fit(
         "alpha_group_sd" a HalfNormal for the standard deviation of log alpha between groups
     covariates : columns of `customers.covariates`, as a list for every parameter that the model lets depend on
         them, or by parameter: {"alpha": ["age", "channel"]}. With a positive coefficient of alpha customers buy
-        faster, of a or beta they leave earlier, of b later, of v or m they spend more
+        faster, of a or beta they leave earlier, of b later, of v or m they spend more. For a model on a calendar they
+        are names of its terms, {"alpha": ["christmas"]}; by default all terms act on alpha
     groups : column of `customers.groups` (or "acquisition_week", "_month", "_year") over which parameters are
         partially pooled, for all parameters or by parameter; needs method "nuts"
 
@@ -76,17 +80,17 @@ def fit(
     if groups and method != "nuts":
         raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
     customers = _readable(record, customers)
+    record, covariates, notes = on_calendar(record, customers, covariates)
     effects = learn_effects(record, customers, covariates=covariates, groups=groups)
     problem = _problem(record, customers, effects, {} if method == "mle" else priors or {}, bayes=method != "mle")
     if record.counted is not None:
         return _counted_fit(problem, method, draws, seed)
     mode = find_mode(problem.target)
     if method == "mle":
-        return _mle_fit(problem, mode)
+        return _noted(_mle_fit(problem, mode), notes)
     assert seed is not None
-    if method == "laplace":
-        return _laplace_fit(problem, mode, draws, seed)
-    return _nuts_fit(problem, mode, draws, seed)
+    by_method = _laplace_fit if method == "laplace" else _nuts_fit
+    return _noted(by_method(problem, mode, draws, seed), notes)
 
 
 def posterior_mode(
@@ -103,15 +107,33 @@ def posterior_mode(
     return target, find_mode(target)
 
 
-def fit_at(model: str, parameters: Mapping[str, float], *, unit: str = "week", currency: str = "USD") -> Fit:
+def _noted(fit: Fit, notes: tuple[str, ...]) -> Fit:
+    return replace(fit, notes=(*notes, *fit.notes))
+
+
+def fit_at(
+    model: str,
+    parameters: Mapping[str, float],
+    *,
+    unit: str = "week",
+    currency: str = "USD",
+    calendar: Calendar | None = None,
+    calibration_end: str | dt.date | None = None,
+) -> Fit:
     """A fit at known parameters, such as a paper's: one draw, no data.
+
+    Parameters
+    ----------
+    calendar : for a model that reads one; its coefficients are parameters such as "gamma_alpha[christmas]"
+    calibration_end : last day of the histories that a fit with a calendar is for
 
     Raises
     ------
     FitError
         If a parameter is missing or unknown, or cannot have that value.
     """
-    record = model_named(model)
+    today = None if calibration_end is None else as_date(calibration_end, "calibration_end")
+    record = at_calendar(model_named(model), parameters, calendar, today, unit)
     values = require_values(dict(parameters), record)
     size = len(values)
     return Fit(

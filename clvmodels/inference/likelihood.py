@@ -12,6 +12,7 @@ from clvmodels.foundation.model import DataScale, Model
 from clvmodels.foundation.ops import DOUBLINGS
 from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray, Patterns
 from clvmodels.foundation.records import CustomerSummary
+from clvmodels.inference.calendars import require_calendar
 from clvmodels.inference.parameters import CustomerParameters, customer_parameters, parameters_at_point
 from clvmodels.inference.result import Fit
 from clvmodels.inference.target import CHUNK_CELLS, Design, Target, chunk_log_likelihood, total_log_likelihood
@@ -109,9 +110,11 @@ def require_same_units(fit: Fit, customers: CustomerSummary) -> None:
     FitError
         If they differ.
     DataError
-        If the model counts opportunities, and the customers are in continuous time.
+        If the model counts opportunities and the customers are in continuous time, or it reads a calendar and they
+        end on another day of it or have another one.
     """
     require_clock(fit.model, customers)
+    require_calendar(fit.model, customers)
     if fit.model.family == "purchases" and fit.unit != customers.unit:
         raise FitError(
             f'the fit is in units of a "{fit.unit}", the customers in units of a "{customers.unit}": '

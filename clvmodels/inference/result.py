@@ -1,5 +1,6 @@
 """`Fit`: what every way of fitting returns."""
 
+import datetime as dt
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.priors import Prior
+from clvmodels.foundation.records import as_date
 from clvmodels.foundation.results import Check
 
 if TYPE_CHECKING:  # slow to import and only named here
@@ -88,6 +90,18 @@ class Fit:
         from clvmodels.inference.diagnostics import require_check_names
 
         return replace(self, allowed=tuple(dict.fromkeys((*self.allowed, *require_check_names(checks)))))
+
+    def as_of(self, calibration_end: str | dt.date) -> "Fit":
+        """The same fit for customers whose histories end on another day, where the model reads a calendar.
+
+        Raises
+        ------
+        DataError
+            If the day is outside the calendar of the fit.
+        """
+        from clvmodels.inference.calendars import as_of
+
+        return replace(self, model=as_of(self.model, as_date(calibration_end, "calibration_end")))
 
     def columns(self) -> dict[str, FloatArray]:
         """Draws of each parameter stacked over chains, shape (S, 1): they broadcast against rows (K,).

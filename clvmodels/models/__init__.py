@@ -15,6 +15,7 @@ from clvmodels.models.nbd import NBD
 from clvmodels.models.pareto_ggg import PARETO_GGG
 from clvmodels.models.pareto_nbd import PARETO_NBD
 from clvmodels.models.pareto_nbd_abe import PARETO_NBD_ABE
+from clvmodels.models.pareto_nbd_dyncov import PARETO_NBD_DYNCOV
 
 _PURCHASES = (
     BG_NBD,
@@ -27,6 +28,7 @@ _PURCHASES = (
     MBG_CNBD_K,
     PARETO_GGG,
     PARETO_NBD_ABE,
+    PARETO_NBD_DYNCOV,
 )
 _SPEND = (GAMMA_GAMMA, GAMMA_GAMMA_TRANSACTIONS, LOGNORMAL_SPEND)
 MODELS: dict[str, Model] = {model.name: model for model in (*_PURCHASES, *_SPEND)}

@@ -223,7 +223,6 @@ PARETO_NBD_ABE = Model(
         Parameter("rho", "number", prior_median=0.0, prior_sd=1.5, support="correlation"),
     ),
     log_likelihood=log_likelihood,
-    quantities=("p_alive", "expected_purchases", "purchases"),
     formulas=FORMULAS.formulas,
     simulate=simulate,
     kernel="pareto_nbd_abe",

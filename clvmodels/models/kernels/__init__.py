@@ -21,6 +21,7 @@ KERNELS = (
     "mbg_cnbd_k",
     "pareto_ggg",
     "pareto_nbd_abe",
+    "pareto_nbd_dyncov",
     "gamma_gamma",
     "lognormal_spend",
 )
