@@ -8,25 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clvmodels.baselines import BASELINES as BASELINES
+    from clvmodels.data import calendar as calendar
     from clvmodels.data import customer_summary as customer_summary
     from clvmodels.data import holdout_summary as holdout_summary
+    from clvmodels.data import opportunity_holdout as opportunity_holdout
+    from clvmodels.data import opportunity_summary as opportunity_summary
     from clvmodels.data import read_transactions as read_transactions
     from clvmodels.evaluation import SCORES as SCORES
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
     from clvmodels.evaluation import run_sbc as run_sbc
+    from clvmodels.evaluation import spend_independence as spend_independence
     from clvmodels.forecast import average_forecasts as average_forecasts
+    from clvmodels.forecast import cash_flows as cash_flows
     from clvmodels.forecast import expected_clv as expected_clv
+    from clvmodels.forecast import new_customer as new_customer
     from clvmodels.forecast import predict as predict
     from clvmodels.forecast import prior_predictive as prior_predictive
+    from clvmodels.forecast import purchase_probabilities as purchase_probabilities
     from clvmodels.forecast import sample_clv as sample_clv
     from clvmodels.forecast import sample_future as sample_future
+    from clvmodels.forecast import sample_spend as sample_spend
     from clvmodels.forecast import simulate as simulate
+    from clvmodels.forecast import with_purchase_rate as with_purchase_rate
+    from clvmodels.foundation.calendar import Calendar as Calendar
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
     from clvmodels.foundation.errors import StudyError as StudyError
     from clvmodels.foundation.priors import HalfNormal as HalfNormal
     from clvmodels.foundation.priors import LogNormal as LogNormal
     from clvmodels.foundation.priors import Normal as Normal
+    from clvmodels.foundation.priors import OneOf as OneOf
     from clvmodels.foundation.records import CustomerSummary as CustomerSummary
     from clvmodels.foundation.records import Forecast as Forecast
     from clvmodels.foundation.records import HoldoutSummary as HoldoutSummary
@@ -48,25 +59,36 @@ if TYPE_CHECKING:
 
 HOMES = {
     "BASELINES": "clvmodels.baselines",
+    "calendar": "clvmodels.data",
     "customer_summary": "clvmodels.data",
     "holdout_summary": "clvmodels.data",
+    "opportunity_holdout": "clvmodels.data",
+    "opportunity_summary": "clvmodels.data",
     "read_transactions": "clvmodels.data",
     "SCORES": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
+    "spend_independence": "clvmodels.evaluation",
     "average_forecasts": "clvmodels.forecast",
+    "cash_flows": "clvmodels.forecast",
     "expected_clv": "clvmodels.forecast",
+    "new_customer": "clvmodels.forecast",
     "predict": "clvmodels.forecast",
     "prior_predictive": "clvmodels.forecast",
+    "purchase_probabilities": "clvmodels.forecast",
     "sample_clv": "clvmodels.forecast",
     "sample_future": "clvmodels.forecast",
+    "sample_spend": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
+    "with_purchase_rate": "clvmodels.forecast",
+    "Calendar": "clvmodels.foundation.calendar",
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",
     "HalfNormal": "clvmodels.foundation.priors",
     "LogNormal": "clvmodels.foundation.priors",
     "Normal": "clvmodels.foundation.priors",
+    "OneOf": "clvmodels.foundation.priors",
     "CustomerSummary": "clvmodels.foundation.records",
     "Forecast": "clvmodels.foundation.records",
     "HoldoutSummary": "clvmodels.foundation.records",

@@ -107,9 +107,19 @@ def _add_predict(commands: Any) -> None:
     predict = commands.add_parser("predict", help="a quantity of each customer from a saved fit")
     predict.add_argument("fit", help="file that `clvmodels fit --output` wrote")
     _add_summary(predict)
-    predict.add_argument("--quantity", required=True, help="such as p_alive, expected_purchases, purchases")
-    predict.add_argument("--horizon", type=float, help="length of time in the summary's unit")
+    predict.add_argument(
+        "--quantity", required=True, help="such as p_alive, expected_purchases, dert, purchases, expected_spend"
+    )
+    predict.add_argument(
+        "--horizon",
+        type=_horizon,
+        metavar="TIME",
+        help="length of time in the summary's unit, such as 39; or 13:39, for purchases from 13 to 39 after T",
+    )
+    predict.add_argument("--annual-discount-rate", type=float, metavar="RATE", help="for dert: 0.1 is 10 %% a year")
+    predict.add_argument("--discount-per-unit", type=float, metavar="RATE", help="in its place, continuous, per unit")
     predict.add_argument("--seed", type=int, help="of the random numbers; predictive quantities need one")
+    predict.add_argument("--draws", type=int, help="of the parameters (those of the fit)")
     _add_output(predict)
     predict.set_defaults(run=_predict)
 
@@ -131,6 +141,17 @@ def _add_sbc(commands: Any) -> None:
     sbc.add_argument("--workers", type=int, help="processes (one a processor)")
     sbc.add_argument("--output", help="folder for the ranks: an interrupted run goes on from what is there")
     sbc.set_defaults(run=_sbc)
+
+
+def _horizon(text: str) -> float | tuple[float, float]:
+    """A length of time, or a stretch of it as BEGIN:END."""
+    try:
+        times = [float(part) for part in text.split(":")]
+    except ValueError:
+        times = []
+    if len(times) not in (1, 2):
+        raise argparse.ArgumentTypeError(f"{text}: expected a length of time such as 39, or a stretch such as 13:39")
+    return (times[0], times[1]) if len(times) == 2 else times[0]
 
 
 def _weeks(text: str) -> float:
@@ -235,7 +256,10 @@ def _predict(arguments: argparse.Namespace) -> None:
         _read_summary(arguments),
         quantity=arguments.quantity,
         horizon=arguments.horizon,
+        annual_discount_rate=arguments.annual_discount_rate,
+        discount_per_unit=arguments.discount_per_unit,
         seed=arguments.seed,
+        draws=arguments.draws,
     )
     _write(forecast.to_pandas(), arguments.output)
 

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 import clvmodels as clv
+from clvmodels.foundation.records import OPTIONAL_COLUMNS
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
 
 PURCHASES = clv.fit_at("bg_nbd", BG_NBD_PAPER, unit="week")
@@ -29,6 +30,15 @@ def customers_of(rows, *, unit="week", ids=None, **columns):
         currency="USD",
         **columns,
     )
+
+
+def readable_by(name, customers):
+    """The customers as they are; or with times rounded up to opportunities, for a model that counts them."""
+    if clv.MODELS[name].clock == "continuous":
+        return customers
+    recency, T = np.ceil(customers.recency), np.ceil(customers.T)
+    frequency, unknown = np.minimum(customers.frequency, recency), dict.fromkeys(OPTIONAL_COLUMNS[1:])
+    return dataclasses.replace(customers, frequency=frequency, recency=recency, T=T, **unknown)
 
 
 def base(size, seed=1):

@@ -1,6 +1,7 @@
 """A fixture, not results: a plausible `StudyResults` for CDNOW and its customers table, made from a seed."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from clvmodels.foundation.results import (
     Estimate,
     EvidenceSection,
     FitRow,
+    LeaveOneOut,
     MatrixPoint,
     MatrixSection,
     ModelSection,
@@ -31,6 +33,9 @@ from clvmodels.foundation.results import (
     Period,
     PredictiveCheckTable,
     ReplicatedRow,
+    RivalGap,
+    RivalGroup,
+    RivalRow,
     Score,
     SensitivityRow,
     StudyInfo,
@@ -79,6 +84,7 @@ def fixture_results() -> StudyResults:
         comparison=_comparison(),
         models=_models(),
         predictive=_predictive(),
+        rivals=[_rivals(rng)],
     )
 
 
@@ -398,6 +404,74 @@ def _predictive() -> list[PredictiveCheckTable]:
         PredictiveCheckTable("bg_nbd", "laplace", 23570, 200, purchases),
         PredictiveCheckTable("gamma_gamma", "laplace", 11516, 200, spend),
     ]
+
+
+RIVALS = {  # difference of elpd to the best and its standard error, stacking weight, forecast of the total
+    "bg_nbd": (-31.4, 12.9, 0.5, 17810.0),
+    "mbg_nbd": (0.0, 0.0, 0.0, 16900.0),
+    "pareto_nbd": (-78.4, 15.7, 0.5, 18060.0),
+    "nbd": (-1506.7, 70.8, 0.0, 29000.0),
+}
+
+
+def _rivals(rng: np.random.Generator) -> RivalGroup:
+    evidence, replicated = _evidence(rng), _predictive()[0].rows[:8]
+    rows = []
+    for model, (difference, se, weight, total) in RIVALS.items():
+        lean = total / 17810.0
+        names = ("r", "alpha") if model == "nbd" else ("r", "alpha", "a", "b")
+        fitted = _fit(model, "laplace", "calibration", dict.fromkeys(names, 1.0), [])
+        rows.append(
+            RivalRow(
+                model=model,
+                method="laplace",
+                draws=2000,
+                log_likelihood=-95337.0 + difference,
+                parameters=fitted.parameters,
+                loo=LeaveOneOut(-95341.1 + difference, 883.0, 4.6, 0.4, 0, difference, se, weight, "bg_nbd"),
+                total=estimate(total, 300.0),
+                coverage=[row for row in evidence.coverage if row.outcome == "purchases"],
+                tracking=[_leaning(point, lean) for point in evidence.tracking],
+                replicated=[replace(row, median=(row.median or 0.0) * lean) for row in replicated],
+                counts=[
+                    CountRow(row.count, row.actual, row.expected * lean, row.low, row.high) for row in evidence.counts
+                ],
+            )
+        )
+    gaps = [
+        RivalGap(one, other, RIVALS[one][0] - RIVALS[other][0], RIVALS[one][1] + RIVALS[other][1])
+        for one in RIVALS
+        for other in RIVALS
+        if one != other
+    ]
+    scores = [
+        Score(model, score, value, 0.97 * value, 1.03 * value, 23570)
+        for model, values in {
+            "bg_nbd": (0.483, 0.94, 0.742, 0.641, -0.06),
+            "mbg_nbd": (0.483, 0.945, 0.718, 0.644, -0.108),
+            "pareto_nbd": (0.484, 0.946, 0.717, 0.65, -0.047),
+            "nbd": (0.56, 1.0, 0.98, 0.646, 0.53),
+        }.items()
+        for score, value in zip(
+            ("purchases_crps", "purchases_log_score", "purchases_mae", "spend_gini", "purchases_bias"),
+            values,
+            strict=True,
+        )
+    ]
+    duels = [
+        Duel("mbg_nbd", "purchases_mae", 0.742, 0.718, 0.024, 0.02, 0.028, "method"),
+        Duel("mbg_nbd", "purchases_bias", -0.06, -0.108, -0.048, -0.06, -0.03, "model"),
+        Duel("pareto_nbd", "purchases_mae", 0.742, 0.717, 0.025, 0.02, 0.03, "method"),
+        Duel("nbd", "purchases_mae", 0.742, 0.98, -0.24, -0.25, -0.23, "model"),
+        Duel("nbd", "spend_gini", 0.641, 0.646, -0.005, -0.01, 0.002, "open"),
+    ]
+    return RivalGroup("purchases", "bg_nbd", 23570, 18952.0, rows, gaps, scores, duels)
+
+
+def _leaning(point: TrackingPoint, lean: float) -> TrackingPoint:
+    if not point.holdout:
+        return point
+    return replace(point, expected=point.expected * lean, cumulative_expected=point.cumulative_expected * lean)
 
 
 def write_fixture_customers(folder: Path, rows: int = 600) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from clvmodels.evaluation import SCORES
-from clvmodels.evaluation.scores import Case, Ranking, Resample, ResampledOutcome, crps_of_draws
+from clvmodels.evaluation.scores import Case, Ranking, Resample, ResampledOutcome, crps_of_draws, log_score_of_draws
 
 
 def score(name, forecast, outcome, *, weights=None, low=np.nan, high=np.nan, crps=np.nan):
@@ -19,7 +19,7 @@ def score(name, forecast, outcome, *, weights=None, low=np.nan, high=np.nan, crp
     )
     weights = np.ones((1, len(outcome))) if weights is None else np.atleast_2d(weights).astype(float)
     resampled = ResampledOutcome(outcome, Ranking.of(outcome), weights)
-    return SCORES[name].function(Resample(Case(outcome, forecast, low, high, crps), resampled))[0]
+    return SCORES[name].function(Resample(Case(outcome, forecast, low, high, crps, crps), resampled))[0]
 
 
 def plain_gini(forecast, outcome):
@@ -96,7 +96,7 @@ def test_replicates_scored_together_are_those_scored_alone(pair, counted):
     forecast, outcome = pair
     weights = np.stack([counted, np.ones(200), counted[::-1]]).astype(float)
     nothing = np.full(200, np.nan)
-    case = Case(outcome, forecast, nothing, nothing, nothing)
+    case = Case(outcome, forecast, nothing, nothing, nothing, nothing)
     together = Resample(case, ResampledOutcome(outcome, Ranking.of(outcome), weights))
     for name, rule in SCORES.items():
         if rule.needs != "distribution" and rule.outcome == "spend":
@@ -180,3 +180,21 @@ def test_ranking_scores_read_the_order_of_forecasts_only(pair):
 def test_every_score_has_its_outcome_in_its_name():
     assert all(name == rule.name and name.startswith(rule.outcome) for name, rule in SCORES.items())
     assert all(rule.target == 0 or rule.better == "zero" for rule in SCORES.values())
+
+
+def test_the_log_score_of_many_draws_is_that_of_their_distribution():
+    rng = np.random.default_rng(5)
+    outcome = np.arange(6.0)
+    draws = np.sort(rng.negative_binomial(0.8, 0.3, size=(6, 100_000)).astype(float), axis=1)
+    chance = stats.nbinom.pmf(outcome, 0.8, 0.3)
+    chance_errors = np.sqrt((1 - chance) / chance / 100_000)  # of the logarithm of a share of the draws
+    assert (np.abs(log_score_of_draws(draws, outcome) + np.log(chance)) < 4 * chance_errors + 1e-4).all()
+
+
+def test_the_chances_behind_a_log_score_sum_to_one_and_none_of_them_is_zero():
+    draws = np.array([[0.0, 0.0, 2.0, 5.0]])
+    counts = np.arange(100_000.0)
+    chances = np.exp(-log_score_of_draws(np.repeat(draws, len(counts), axis=0), counts))
+    assert chances.sum() == pytest.approx(1, abs=1e-5)  # the tail beyond has 1 / 100,000 / 5
+    assert (chances > 0).all()
+    assert chances[0] == pytest.approx((2 + 1 / 2) / 5)

@@ -219,7 +219,7 @@ def test_expected_clv_is_narrower_than_the_predictive_distribution(fit, spend):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"quantity": "lifetime"}, "expected one of p_alive, expected_purchases, purchases"),
+        ({"quantity": "lifetime"}, "expected one of p_alive, expected_purchases, dert, purchases"),
         ({"quantity": "expected_spend"}, "bg_nbd has no quantity"),
         ({"quantity": "expected_purchases"}, "needs a horizon"),
         ({"quantity": "expected_purchases", "horizon": -1.0}, "horizon = -1"),
@@ -228,7 +228,14 @@ def test_expected_clv_is_narrower_than_the_predictive_distribution(fit, spend):
         ({"quantity": "purchases", "seed": 1}, "needs a horizon"),
         ({"quantity": "purchases", "horizon": 39.0}, "give a seed"),
         ({"quantity": "purchases", "horizon": 39.0, "seed": -1}, "seed = -1"),
-        ({"quantity": "p_alive", "horizon": 39.0}, "leave out horizon"),
+        ({"quantity": "dert", "horizon": 39.0, "discount_per_unit": 0.01}, "leave out horizon"),
+        ({"quantity": "dert"}, "give one of"),
+        ({"quantity": "p_alive", "annual_discount_rate": 0.1}, "p_alive is not discounted"),
+        ({"quantity": "p_alive", "horizon": (1.0, 2.0)}, "horizon = \\(1.0, 2.0\\)"),
+        ({"quantity": "expected_purchases", "horizon": (2.0, 1.0)}, "expected a pair"),
+        ({"quantity": "expected_purchases", "horizon": (1.0, 2.0, 3.0)}, "expected a pair"),
+        ({"quantity": "purchases", "horizon": (0.0, np.inf), "seed": 1}, "expected a pair"),
+        ({"quantity": "expected_purchases", "horizon": "39"}, "horizon = '39'"),
         ({"quantity": "p_alive", "seed": 1}, "leave out seed"),
         ({"quantity": "p_alive", "draws": 41}, "the fit has 40"),
         ({"quantity": "p_alive", "draws": 0}, "draws = 0"),
@@ -307,8 +314,10 @@ def test_periods_that_do_not_follow_each_other_are_refused(fit, ends):
 
 def test_a_model_without_a_kernel_says_so(fit):
     bare = dataclasses.replace(fit, model=dataclasses.replace(fit.model, name="other", kernel=None))
-    with pytest.raises(clv.FitError, match="other has no kernel"):
+    with pytest.raises(clv.FitError, match=r'no quantity "purchases": expected one of p_alive, expected_.*, dert\.'):
         clv.predict(bare, CUSTOMERS, quantity="purchases", horizon=1, seed=1)
+    with pytest.raises(clv.FitError, match="other has no kernel"):
+        purchases_by_period(bare, CUSTOMERS, ends=np.array([1.0]), seed=1)
 
 
 def test_numba_is_imported_when_a_forecast_is_drawn_and_not_before():

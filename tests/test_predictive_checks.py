@@ -19,6 +19,7 @@ from clvmodels.evaluation.predictive_checks import (
 from clvmodels.forecast import simulate
 from clvmodels.foundation.records import CustomerSummary
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
+from tests.forecast_cases import readable_by
 
 PAPER = clv.fit_at("bg_nbd", BG_NBD_PAPER)
 SPEND = clv.fit_at("gamma_gamma", GAMMA_GAMMA_PAPER)
@@ -159,10 +160,15 @@ def test_a_model_without_drop_out_fails_on_timing_where_bg_nbd_does_not(cdnow, b
     assert outside == {"bg_nbd": set(), "nbd": {"last_purchase", "silence"}}
 
 
-@pytest.mark.parametrize("name", [name for name, model in clv.MODELS.items() if model.simulate is not None])
+STORIES = [name for name, model in clv.MODELS.items() if model.simulate is not None]
+NO_MAXIMUM = ("pareto_ggg",)  # on CDNOW, where one regularity would do for all
+
+
+@pytest.mark.parametrize("name", [name for name in STORIES if name not in NO_MAXIMUM])
 def test_every_model_with_a_story_makes_as_much_as_it_learnt_from(name, cdnow):
-    fit = clv.fit(name, cdnow, method="mle")
-    rows = by_key(posterior_predictive_check(fit, cdnow, seed=1, replicates=40))
+    customers = readable_by(name, cdnow)
+    fit = clv.fit(name, customers, draws=300, seed=1)  # a richer model may have no maximum of the likelihood
+    rows = by_key(posterior_predictive_check(fit, customers, seed=1, replicates=40))
     assert len(rows) == (16 if fit.model.family == "purchases" else 20)
     total = rows["repeats" if fit.model.family == "purchases" else "mean", "all"]
     assert abs(total.observed / total.median - 1) < 0.1

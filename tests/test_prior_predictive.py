@@ -11,7 +11,7 @@ import clvmodels as clv
 from clvmodels.forecast.prior_predictive import prior_predictive
 from clvmodels.models import MODELS
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
-from tests.forecast_cases import base, customers_of
+from tests.forecast_cases import base, customers_of, readable_by
 
 module = importlib.import_module("clvmodels.forecast.prior_predictive")  # the package has the function by that name
 
@@ -59,7 +59,7 @@ def test_parameters_are_drawn_from_the_priors_of_a_fit(cdnow):
 @pytest.mark.parametrize("model", [m.name for m in MODELS.values() if m.family in ("purchases", "spend")])
 def test_default_priors_hold_the_observed_customers_well_inside(model, cdnow):
     """A prior that knows the data's scale alone must not rule out an ordinary shop, nor half of it be absurd."""
-    made = prior_predictive(model, cdnow, draws=60, seed=3)
+    made = prior_predictive(model, readable_by(model, cdnow), draws=60, seed=3)
     table = made.to_pandas()
     assert table["at_or_below"].between(0.02, 0.98).all()
     assert np.isfinite(table["q50"]).all()

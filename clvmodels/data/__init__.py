@@ -7,14 +7,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clvmodels.data.compression import compress, compress_spend
+    from clvmodels.data.compression import compress, compress_spend, repeat_spend
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
+    from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
+    from clvmodels.data.seasons import calendar
     from clvmodels.data.summary import compress_log, customer_summary, holdout_summary
     from clvmodels.data.transactions import read_transactions
 
 __all__ = [
     "DATASETS",
+    "calendar",
     "calendar_history",
     "compress",
     "compress_log",
@@ -22,13 +25,17 @@ __all__ = [
     "customer_summary",
     "first_purchase_days",
     "holdout_summary",
+    "opportunity_holdout",
+    "opportunity_summary",
     "period_ends",
     "purchases_by_period",
     "read_transactions",
+    "repeat_spend",
 ]
 
 _HOME = {
     "DATASETS": "datasets",
+    "calendar": "seasons",
     "calendar_history": "history",
     "compress": "compression",
     "compress_log": "summary",
@@ -36,9 +43,12 @@ _HOME = {
     "customer_summary": "summary",
     "first_purchase_days": "history",
     "holdout_summary": "summary",
+    "opportunity_holdout": "opportunities",
+    "opportunity_summary": "opportunities",
     "period_ends": "history",
     "purchases_by_period": "history",
     "read_transactions": "transactions",
+    "repeat_spend": "compression",
 }
 
 

@@ -12,6 +12,8 @@ from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray, Levels, PurchasePatterns, SpendPatterns
 from clvmodels.foundation.records import CustomerSummary
 
+ROUNDING = 1e-6  # of a logarithm, by which its mean may exceed that of equal amounts
+
 
 def compress(
     customers: CustomerSummary, cell: IntArray | None = None, reads: tuple[str, ...] = ()
@@ -20,7 +22,7 @@ def compress(
 
     Parameters
     ----------
-    reads : further columns that customers of one pattern share, such as "log_interval"
+    reads : further columns that customers of one pattern share, such as "log_interval" or "term_sums"
     cell : ndarray, shape (N,), whole numbers from 0: customers of different cells do not share a pattern
 
     Returns
@@ -30,7 +32,7 @@ def compress(
     """
     columns = [Levels.of(column) for column in (customers.frequency, customers.recency, customers.T)]
     further = {name: np.nan_to_num(customers.column(name)) for name in reads}
-    columns += [Levels.of(column) for column in further.values()]
+    columns += [Levels.of(part) for column in further.values() for part in np.atleast_2d(column.T)]
     places, index, counts = _distinct(columns, customers.n_customers, cell)
     frequency, recency, T = (_again(column, places) for column in columns[:3])
     rows = {name: column[places] for name, column in further.items()}
@@ -59,22 +61,54 @@ def compress_spend(
     DataError
         If there are none.
     """
-    known = (customers.frequency > 0) & ~np.isnan(customers.monetary_value)
+    purchases, mean = repeat_spend(customers, reads)
+    known = ~np.isnan(mean)
     if not known.any():
         raise DataError(
             "no customer has a repeat purchase with a known spend above 0: a spend model has nothing to learn from."
         )
-    frequency, mean = customers.frequency[known], customers.monetary_value[known]
+    mean = mean[known]
     further = {name: customers.column(name)[known] for name in reads}
-    if reads:
-        paid = customers.column("paid_purchases")[known]
-        frequency, mean = paid, mean * (frequency / paid)
-    columns = [Levels.of(column) for column in (frequency, mean, *further.values())]
+    columns = [Levels.of(column) for column in (purchases[known], mean, *further.values())]
     weights = None if customers.n_customers is None else customers.n_customers[known]
     places, index, counts = _distinct(columns, weights, None if cell is None else cell[known])
     rows = {name: column[places] for name, column in further.items()}
     patterns = SpendPatterns(_again(columns[0], places), mean[places], counts, customers.currency, **rows)
     return patterns, index, known
+
+
+def repeat_spend(customers: CustomerSummary, reads: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
+    """Repeat purchases that a spend model learns from, and their mean spend, each shape (N,); NaN where not known.
+
+    A model that reads logarithms of amounts learns from the paid purchases alone.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or mean logarithms and mean amounts cannot be of the same purchases.
+    """
+    x, mean = customers.frequency, np.where(customers.frequency > 0, customers.monetary_value, np.nan)
+    if not reads:
+        return x, mean
+    missing = [name for name in ("paid_purchases", *reads) if getattr(customers, name) is None]
+    if missing:
+        raise DataError(
+            f"the customers have no {', '.join(missing)}: this spend model learns from every amount, of which these "
+            "tell. customer_summary(log, window) gives them, and CustomerSummary.from_frame takes them; gamma_gamma "
+            "needs monetary_value alone."
+        )
+    paid = customers.column("paid_purchases")
+    mean = mean * (x / np.maximum(paid, 1.0))
+    with np.errstate(invalid="ignore"):
+        odd = customers.column("log_amount") > np.log(mean) + ROUNDING
+    if odd.any():
+        first = int(np.argmax(odd))
+        raise DataError(
+            f"log_amount is above the logarithm of the mean of the paid purchases for {int(odd.sum())} customers "
+            f"(first: customer_id {customers.customer_id[first]}): no amounts have such means. It is of natural "
+            "logarithms of the repeat purchases above 0; negative amounts in a log are settled by refunds=... ."
+        )
+    return paid, mean
 
 
 def _distinct(

@@ -7,6 +7,8 @@ import ibis
 import numpy as np
 
 from clvmodels.data.engines import day, exact_log, money, total
+from clvmodels.data.seasons import term_sums
+from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, PurchasePatterns
 from clvmodels.foundation.records import (
@@ -22,7 +24,9 @@ from clvmodels.foundation.units import DAYS_PER_YEAR, days_per_unit
 QUIET_DAYS = 31  # a calibration may end this long after the last purchase: a small firm can be without one
 
 
-def customer_summary(log: TransactionLog, window: Window, *, current_days: int = 365) -> CustomerSummary:
+def customer_summary(
+    log: TransactionLog, window: Window, *, current_days: int = 365, calendar: Calendar | None = None
+) -> CustomerSummary:
     """Frequency, recency, T and spend of each customer won by the end of the calibration.
 
     Parameters
@@ -31,6 +35,8 @@ def customer_summary(log: TransactionLog, window: Window, *, current_days: int =
     window : only its `calibration_end` and `unit` are read
     current_days : the current value is the spend of so many days up to `calibration_end`, that day
         included, at a yearly rate; of all days of the log where it is shorter
+    calendar : terms of season and campaigns, whose sums over a customer's purchases are added; for a model that
+        reads them
 
     Returns
     -------
@@ -42,7 +48,8 @@ def customer_summary(log: TransactionLog, window: Window, *, current_days: int =
     Raises
     ------
     DataError
-        If the calibration ends before the first purchase or long after the last one.
+        If the calibration ends before the first purchase or long after the last one, or the calendar does not
+        cover it.
     """
     _check_calibration(log, window)
     if current_days < 1:
@@ -69,6 +76,8 @@ def customer_summary(log: TransactionLog, window: Window, *, current_days: int =
         **_logarithms(rows, frequency, per_unit),
         unit=window.unit,
         currency=log.currency,
+        calendar=calendar,
+        term_sums=None if calendar is None else term_sums(log, end, calendar, customer_id),
         calibration_end=end,
         set_aside=_set_aside(customer_id[unpaid], repeat_amount[unpaid]) + _won_later(log, end),
     )

@@ -3,5 +3,6 @@
 from clvmodels.evaluation.predictive_checks import posterior_predictive_check
 from clvmodels.evaluation.sbc import run_sbc
 from clvmodels.evaluation.scores import SCORES, ScoringRule
+from clvmodels.evaluation.spend_independence import spend_independence
 
-__all__ = ["SCORES", "ScoringRule", "posterior_predictive_check", "run_sbc"]
+__all__ = ["SCORES", "ScoringRule", "posterior_predictive_check", "run_sbc", "spend_independence"]

@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from clvmodels.evaluation.scores import crps_of_draws
+from clvmodels.evaluation.scores import crps_of_draws, log_score_of_draws
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import DrawBlock, Forecast, IdArray, Replay
@@ -28,6 +28,7 @@ class PredictiveCheck:
     outcome : ndarray, shape (N,), what happened
     group : ndarray of int, shape (N,), place of each customer in `GROUPS`, by frequency
     crps : ndarray, shape (N,), in the outcome's unit
+    log_score : ndarray, shape (N,), minus the log probability of the outcome; NaN for spend
     pit : ndarray, shape (N,), randomised probability integral transform, uniform if all is right
     inside : ndarray of bool, shape (N, 4), outcome within the interval of each of `PROBABILITIES`
     group_totals : ndarray, shape (8, S), predicted total of each group in each draw
@@ -38,6 +39,7 @@ class PredictiveCheck:
     outcome: FloatArray
     group: IntArray
     crps: FloatArray
+    log_score: FloatArray
     pit: FloatArray
     inside: np.ndarray
     group_totals: FloatArray
@@ -64,7 +66,7 @@ def predictive_check(
     replay = _checked_replay(forecast, outcome, frequency)
     group = np.minimum(frequency, len(GROUPS) - 1).astype(np.int64)
     tie_breaks = _by_customer(rng.random(len(outcome)), forecast.customer_id)
-    per_customer: list[tuple[FloatArray, FloatArray, np.ndarray]] = []
+    per_customer: list[tuple[FloatArray, FloatArray, FloatArray, np.ndarray]] = []
     group_totals, count_totals = np.zeros((len(GROUPS), 1)), np.zeros((len(COUNTS), 1))
     for block in replay("customers"):
         _check_block(block, forecast)
@@ -72,7 +74,7 @@ def predictive_check(
         ordered = np.sort(block.values, axis=1)
         per_customer.append(
             (
-                crps_of_draws(ordered, outcome[rows]),
+                *_scores(forecast.quantity, ordered, outcome[rows]),
                 randomised_pit(ordered, outcome[rows], tie_breaks=tie_breaks[rows]),
                 _inside(ordered, outcome[rows]),
             )
@@ -80,16 +82,27 @@ def predictive_check(
         member = (group[rows] == np.arange(len(GROUPS))[:, None]).astype(np.float64)
         group_totals = group_totals + member @ block.values
         count_totals = count_totals + _counted(block.values)
-    crps, pit, inside = (np.concatenate(column) for column in zip(*per_customer, strict=True))
-    return PredictiveCheck(forecast.quantity, outcome, group, crps, pit, inside, group_totals, count_totals)
+    crps, log_score, pit, inside = (np.concatenate(column) for column in zip(*per_customer, strict=True))
+    return PredictiveCheck(forecast.quantity, outcome, group, crps, log_score, pit, inside, group_totals, count_totals)
 
 
-def crps_by_customer(forecast: Forecast, outcome: FloatArray) -> FloatArray:
-    """Continuous ranked probability score of each customer, shape (N,); NaN where the method has no draws."""
+def scores_by_customer(forecast: Forecast, outcome: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """CRPS and log score of each customer, each shape (N,); NaN where the method has no draws."""
     if forecast.replay is None:
-        return np.full(len(forecast), np.nan)
+        return np.full(len(forecast), np.nan), np.full(len(forecast), np.nan)
     blocks = forecast.replay("customers")
-    return np.concatenate([crps_of_draws(np.sort(block.values, axis=1), outcome[block.rows]) for block in blocks])
+    scored = [_scores(forecast.quantity, np.sort(block.values, axis=1), outcome[block.rows]) for block in blocks]
+    crps, log_score = (np.concatenate(column) for column in zip(*scored, strict=True))
+    return crps, log_score
+
+
+def _scores(quantity: str, ordered: FloatArray, outcome: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """CRPS and log score of ordered draws; spend has no probability of one amount, so no log score."""
+    counted = quantity == "purchases"
+    return (
+        crps_of_draws(ordered, outcome),
+        log_score_of_draws(ordered, outcome) if counted else np.full(len(outcome), np.nan),
+    )
 
 
 def _checked_replay(forecast: Forecast, outcome: FloatArray, frequency: FloatArray) -> Replay:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clvmodels.evaluation.calibration import PredictiveCheck, crps_by_customer
+from clvmodels.evaluation.calibration import PredictiveCheck, scores_by_customer
 from clvmodels.evaluation.scores import SCORES, Case, Ranking, Resample, ResampledOutcome, ScoringRule
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
@@ -56,7 +56,7 @@ def contest(
     rng : draws the replicates; the order of customers does not matter
     replicates : number of bootstrap replicates
     checks : method -> quantity -> check of its draws, where there is one; other forecasts that have draws
-        are replayed for the CRPS
+        are replayed for their CRPS and log score
 
     Raises
     ------
@@ -141,6 +141,11 @@ def _check_horizon(method: str, forecast: Forecast, holdout: HoldoutSummary) -> 
     window = holdout.window
     forecast_days = forecast.horizon * days_per_unit(forecast.unit)
     holdout_days = window.holdout_length * days_per_unit(window.unit)
+    if forecast.start > 0:
+        raise DataError(
+            f"the forecast of {forecast.quantity} by {method} begins {forecast.start:g} {forecast.unit}s after the "
+            "calibration's end, the holdout at once. Forecast with horizon = window.holdout_length."
+        )
     if abs(forecast_days - holdout_days) > 0.5:  # NaN, a quantity without a horizon, passes
         raise DataError(
             f"the forecast of {forecast.quantity} by {method} is over {forecast_days:g} days, the holdout "
@@ -157,8 +162,9 @@ def _entry(
     check: PredictiveCheck | None,
     rows: IntArray,
 ) -> Entry:
-    crps = check.crps if check is not None else crps_by_customer(forecast, actual)
-    case = Case(actual[rows], forecast.mean[rows], forecast.q05[rows], forecast.q95[rows], crps[rows])
+    scored = (check.crps, check.log_score) if check is not None else scores_by_customer(forecast, actual)
+    crps, log_score = (values[rows] for values in scored)
+    case = Case(actual[rows], forecast.mean[rows], forecast.q05[rows], forecast.q95[rows], crps, log_score)
     gives = {"ranking"} if forecast.quantity == "score" else {"ranking", "mean"}
     if np.isfinite(forecast.q05).all() and np.isfinite(forecast.q95).all():
         gives |= {"distribution"}

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clvmodels.data import repeat_spend
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.events import purchase_columns, spend_columns
 from clvmodels.foundation.patterns import FloatArray, IntArray
@@ -216,11 +217,12 @@ def _tally(frequency: FloatArray, recency: FloatArray, age: FloatArray) -> Float
 
 
 def _spend_replications(fit: Fit, customers: CustomerSummary) -> _Replications:
-    bought = _each(customers, customers.repeats_of_known_spend)
+    purchases, mean = repeat_spend(customers, fit.model.reads)
+    bought = _each(customers, np.where(np.isnan(mean), 0.0, purchases))
     if not (bought > 0).any():
         raise DataError("no customer has a repeat purchase with a known spend: there is no spend to replicate.")
     story, order = _story(fit, customers, bought, least=1.0)
-    spend = _each(customers, customers.monetary_value)[order]
+    spend = _each(customers, mean)[order]
     classes = _classes(story.seen)
     keys = tuple(("spend", moment, group) for group in classes for moment in SPEND_MOMENTS)
     buyer = np.repeat(np.arange(len(story.seen)), story.seen.astype(np.int64))

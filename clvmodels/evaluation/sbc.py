@@ -42,7 +42,7 @@ from clvmodels.foundation.errors import DataError, FitError, StudyError
 from clvmodels.foundation.events import spend_columns
 from clvmodels.foundation.model import DataScale, Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
-from clvmodels.foundation.priors import ParameterPrior, prior_from, prior_to_dict
+from clvmodels.foundation.priors import OneOf, ParameterPrior, prior_from, prior_to_dict
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.foundation.whole import is_whole, require_count, require_seed
 from clvmodels.inference import fit
@@ -206,7 +206,8 @@ def default_priors(model: str, *, T: Sequence[float] = AGES) -> dict[str, Parame
         If the model is unknown or an age is not above 0.
     """
     scale = DataScale(time=float(np.mean(_ages(T))) / 3, money=MONEY)
-    return {p.name: replace(p.default_prior(scale), sd=PRIOR_SD) for p in model_named(model).parameters}
+    priors = {p.name: p.default_prior(scale) for p in model_named(model).parameters}
+    return {name: prior if isinstance(prior, OneOf) else replace(prior, sd=PRIOR_SD) for name, prior in priors.items()}
 
 
 def run_sbc(
@@ -437,7 +438,8 @@ def _fixed_customer(model: Model, experiment: Experiment) -> CustomerSummary:
     if model.family == "spend":
         return one
     age = np.array([max(experiment.T)])
-    return replace(one, T=age, recency=0.6 * age)
+    recency = 0.6 * age
+    return replace(one, T=age, recency=recency if model.clock == "continuous" else np.floor(recency))
 
 
 def _simulations(experiment: Experiment, numbers: Iterable[int], workers: int) -> Generator[Simulation]:

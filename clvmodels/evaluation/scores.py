@@ -60,6 +60,7 @@ class Case:
     forecast : ndarray, shape (N,), its mean, or a unitless score where the method only ranks
     low, high : ndarray, shape (N,), the 5 % and 95 % quantiles, NaN without a distribution
     crps : ndarray, shape (N,), continuous ranked probability score, NaN without draws
+    log_score : ndarray, shape (N,), minus the log probability of a count, NaN without draws and for spend
     """
 
     outcome: FloatArray
@@ -67,6 +68,7 @@ class Case:
     low: FloatArray
     high: FloatArray
     crps: FloatArray
+    log_score: FloatArray
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -253,6 +255,11 @@ def crps(resample: Resample) -> FloatArray:
     return resample.mean(resample.case.crps)
 
 
+def log_score(resample: Resample) -> FloatArray:
+    """Mean of minus the log probability that the forecast gave to the count that came; NaN without draws."""
+    return resample.mean(resample.case.log_score)
+
+
 def concentration_area(customers: FloatArray, outcome: FloatArray) -> FloatArray:
     """Area under the share of outcome against the share of customers, best first, shape (R,).
 
@@ -319,6 +326,28 @@ def crps_of_draws(ordered: FloatArray, outcome: FloatArray) -> FloatArray:
     return fair
 
 
+def log_score_of_draws(ordered: FloatArray, outcome: FloatArray) -> FloatArray:
+    """Minus the log probability of each customer's count k among S draws; lower is better.
+
+    p = (draws equal to k + w_k) / (S + 1) with w_k = 1 / ((k + 1) (k + 2)), which sums to 1 over k = 0, 1, ...:
+    one draw more, from a heavy tail, so that the forecast is a distribution and a count that no draw has costs
+    much and not infinitely much. Scores of forecasts with the same number of draws compare.
+
+    Parameters
+    ----------
+    ordered : ndarray, shape (N, S), draws of counts
+    outcome : ndarray, shape (N,), counts
+
+    Returns
+    -------
+    ndarray, shape (N,)
+    """
+    equal = (ordered == outcome[:, None]).sum(axis=1)
+    weight = 1 / ((outcome + 1) * (outcome + 2))
+    score: FloatArray = np.log(ordered.shape[1] + 1) - np.log(equal + weight)
+    return score
+
+
 _RULES = (
     ScoringRule("purchases_mae", "purchases", mae, "low", "mean"),
     ScoringRule("purchases_rmse", "purchases", rmse, "low", "mean"),
@@ -327,6 +356,7 @@ _RULES = (
     ScoringRule("purchases_coverage_90", "purchases", coverage_90, "zero", "distribution", target=0.90),
     ScoringRule("purchases_width_90", "purchases", width_90, "low", "distribution"),
     ScoringRule("purchases_crps", "purchases", crps, "low", "distribution"),
+    ScoringRule("purchases_log_score", "purchases", log_score, "low", "distribution"),
     ScoringRule("spend_mae", "spend", mae, "low", "mean"),
     ScoringRule("spend_rmse", "spend", rmse, "low", "mean"),
     ScoringRule("spend_bias", "spend", bias, "zero", "mean"),

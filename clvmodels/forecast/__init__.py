@@ -1,21 +1,32 @@
 """Floor 4: forecasts of each customer, in bounded memory."""
 
 from clvmodels.forecast.average import average_forecasts
+from clvmodels.forecast.cash_flows import CashFlows, cash_flows
 from clvmodels.forecast.clv import expected_clv, sample_clv
 from clvmodels.forecast.future import Future, purchases_by_period, sample_future, sample_spend
+from clvmodels.forecast.new_customer import NewCustomer, new_customer
 from clvmodels.forecast.predict import predict
 from clvmodels.forecast.prior_predictive import prior_predictive
+from clvmodels.forecast.probabilities import PurchaseProbabilities, purchase_probabilities
+from clvmodels.forecast.purchase_rate import with_purchase_rate
 from clvmodels.forecast.simulate import simulate
 
 __all__ = [
+    "CashFlows",
     "Future",
+    "NewCustomer",
+    "PurchaseProbabilities",
     "average_forecasts",
+    "cash_flows",
     "expected_clv",
+    "new_customer",
     "predict",
     "prior_predictive",
+    "purchase_probabilities",
     "purchases_by_period",
     "sample_clv",
     "sample_future",
     "sample_spend",
     "simulate",
+    "with_purchase_rate",
 ]

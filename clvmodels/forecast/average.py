@@ -138,7 +138,7 @@ def _require_alike(forecasts: Mapping[str, Forecast]) -> None:
         if forecast.replay is None or forecast.totals is None:
             raise DataError(f"the forecast {name} by {forecast.method} has no draws: a mixture needs them.")
     for name, forecast in others:
-        for what in ("quantity", "horizon", "unit", "currency"):
+        for what in ("quantity", "start", "horizon", "unit", "currency"):
             values = getattr(first, what), getattr(forecast, what)
             if values[0] != values[1] and not (what == "horizon" and np.isnan(values).all()):
                 raise DataError(f"forecasts differ in {what}: {one} has {values[0]}, {name} has {values[1]}.")

@@ -62,6 +62,7 @@ def forecasts_of(
     quantities: Sequence[str],
     method: str,
     horizon: float,
+    start: float = 0.0,
 ) -> tuple[Forecast, ...]:
     """One forecast for each quantity of the table, from a single pass over it."""
     import xarray as xr
@@ -78,6 +79,7 @@ def forecasts_of(
             q50=of_rows[3][table.row_of],
             q95=of_rows[4][table.row_of],
             totals=xr.DataArray(total.reshape(table.chains), dims=("chain", "draw"), name=quantity),
+            start=start,
             horizon=horizon,
             unit=customers.unit,
             currency=customers.currency,

@@ -6,6 +6,7 @@ uncertainty of parameters, customer and outcome in one distribution. The random 
 depend on (seed, customer_id, draw) alone, and a longer horizon only adds purchases.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clvmodels.forecast import checks
+from clvmodels.forecast.checks import ByCustomer
 from clvmodels.forecast.draws import BLOCK, DrawTable, Make, forecasts_of, over_blocks
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
-from clvmodels.foundation.units import discount_per_unit as rate_per_unit
 from clvmodels.foundation.whole import require_seed
 from clvmodels.inference.likelihood import require_same_units
 from clvmodels.inference.parameters import CustomerParameters
@@ -27,6 +28,7 @@ from clvmodels.inference.result import Fit
 from clvmodels.models.kernels import kernel_of
 
 OUTCOMES = ("purchases", "spend", "clv")
+SPENT = math.log(1e10)  # d t after which exp(-d t) is 1e-10: there a horizon without end ends
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,16 @@ class Future:
 
 
 @dataclass(frozen=True)
-class _Walkers:
-    """Customers as the kernels read them, sorted by key: the canonical order of totals."""
+class Walkers:
+    """Customers as the kernels read them, sorted by key: the canonical order of totals.
+
+    Attributes
+    ----------
+    keys : ndarray, shape (N,), sorted
+    history : ndarray, shape (N, H), what the purchase model reads
+    row_of : ndarray, shape (N,), the place here of each customer in the caller's order
+    order : ndarray, shape (N,), the customer in the caller's order at each place here
+    """
 
     keys: NDArray[np.uint64]
     history: FloatArray
@@ -48,7 +58,8 @@ class _Walkers:
     order: IntArray
 
     @classmethod
-    def of(cls, customers: CustomerSummary, model: Model) -> "_Walkers":
+    def of(cls, customers: CustomerSummary, model: Model) -> "Walkers":
+        """The customers in canonical order."""
         from clvmodels.foundation.streams import customer_keys
 
         keys = customer_keys(customers.customer_id)
@@ -66,9 +77,9 @@ def sample_future(
     *,
     horizon: float,
     seed: int,
-    annual_discount_rate: float | None = None,
-    discount_per_unit: float | None = None,
-    margin: float = 1.0,
+    annual_discount_rate: ByCustomer | None = None,
+    discount_per_unit: ByCustomer | None = None,
+    margin: ByCustomer = 1.0,
     draws: int | None = None,
 ) -> Future:
     """Predictive purchases, spend and CLV of each customer in (T, T + horizon], from one pass.
@@ -82,9 +93,10 @@ def sample_future(
     customers : a row a customer
     horizon : length of time, in the customers' unit
     seed : of the random numbers, 0 to 2^64 - 1
-    annual_discount_rate : effective rate a year, .10 for 10 %; discounted by ln(1 + rate) / 365.25 a day
+    annual_discount_rate : effective rate a year, .10 for 10 %; discounted by ln(1 + rate) / 365.25 a day. One
+        number; or one a customer: an array of shape (N,), or a pandas Series indexed by customer_id
     discount_per_unit : continuous rate d per unit of time, in place of the annual one
-    margin : share of spend that is profit
+    margin : share of spend that is profit, one number or one a customer
     draws : number of draws S; by default those of the fits, 2,000 where both have one
 
     Returns
@@ -103,12 +115,12 @@ def sample_future(
     -----
     Where q + p x <= 1 the mean of Gamma-Gamma spend is infinite: draws are finite, their mean says little.
     """
-    rate = discount_rate(annual_discount_rate, discount_per_unit, customers.unit)
+    rate = checks.discount_rates(annual_discount_rate, discount_per_unit, customers)
     table, method = _value_table(
         fit,
         spend,
         customers,
-        horizon=horizon,
+        horizon=checks.require_horizon(horizon, "a predictive forecast", fit.model),
         seed=seed,
         rate=rate,
         margin=margin,
@@ -125,8 +137,9 @@ def sample_spend(
 
     Parameters and errors are those of `sample_future`, which gives the same numbers.
     """
+    horizon, rate = checks.require_horizon(horizon, "a predictive forecast", fit.model), np.zeros(len(customers))
     table, method = _value_table(
-        fit, spend, customers, horizon=horizon, seed=seed, rate=0.0, margin=1.0, draws=draws, kept=slice(1, 2)
+        fit, spend, customers, horizon=horizon, seed=seed, rate=rate, margin=1.0, draws=draws, kept=slice(1, 2)
     )
     return forecasts_of(table, customers, quantities=("spend",), method=method, horizon=horizon)[0]
 
@@ -138,11 +151,14 @@ def sample_value(
     *,
     horizon: float,
     seed: int,
-    rate: float,
-    margin: float,
+    rate: FloatArray,
+    margin: ByCustomer,
     draws: int | None,
 ) -> Forecast:
-    """Predictive CLV at a continuous rate per unit of time: the part of `sample_future` that is clv."""
+    """Predictive CLV at continuous rates per unit of time, shape (N,): the part of `sample_future` that is clv.
+
+    The horizon may be without end.
+    """
     table, method = _value_table(
         fit,
         spend,
@@ -158,15 +174,16 @@ def sample_value(
 
 
 def sample_purchases(
-    fit: Fit, customers: CustomerSummary, *, horizon: float, seed: int, draws: int | None = None
+    fit: Fit, customers: CustomerSummary, *, horizon: tuple[float, float], seed: int, draws: int | None = None
 ) -> Forecast:
-    """Predictive number of purchases of each customer in (T, T + horizon].
+    """Predictive number of purchases of each customer in (T + t1, T + t2], of horizon (t1, t2).
 
-    Parameters and errors are those of `sample_future`, which gives the same numbers.
+    Other parameters and errors are those of `sample_future`, which gives the same numbers.
     """
-    seed = _require_purchase_arguments(fit, customers, horizon, seed)
+    seed = require_outcome_arguments(fit, customers, seed)
+    begin, end = horizon
     (parameters,), chains = checks.joint_draws((fit,), customers, draws, outcomes=True)
-    walkers = _Walkers.of(customers, fit.model)
+    walkers = Walkers.of(customers, fit.model)
     from clvmodels.forecast.kernels import draw_purchases
     from clvmodels.foundation.streams import stream_memory
 
@@ -175,14 +192,14 @@ def sample_purchases(
     def make(rows: IntArray, at: slice) -> FloatArray:
         purchases = np.empty((len(rows), at.stop - at.start))
         draw_purchases(
-            stream_memory(), kernel.start, kernel.next_purchase, *_theta(parameters, walkers, rows, at),
-            walkers.history[rows], walkers.keys[rows], np.uint64(seed), np.uint64(at.start), float(horizon), purchases,
+            stream_memory(), kernel.start, kernel.next_purchase, *theta_of(parameters, walkers, rows, at),
+            walkers.history[rows], walkers.keys[rows], np.uint64(seed), np.uint64(at.start), begin, end, purchases,
         )  # fmt: skip
         return purchases[None]
 
     table = _table(make, walkers, chains)
     method = checks.method_name(fit)
-    return forecasts_of(table, customers, quantities=("purchases",), method=method, horizon=horizon)[0]
+    return forecasts_of(table, customers, quantities=("purchases",), method=method, start=begin, horizon=end)[0]
 
 
 def purchases_by_period(
@@ -197,13 +214,11 @@ def purchases_by_period(
 
     Other parameters and errors are those of `sample_future`, whose purchases these are.
     """
-    ends = np.ascontiguousarray(ends, dtype=np.float64)
-    if ends.ndim != 1 or len(ends) == 0 or not (np.isfinite(ends).all() and (np.diff(ends, prepend=0.0) > 0).all()):
-        raise DataError("ends of periods: expected finite times above 0, in increasing order.")
-    seed = _require_purchase_arguments(fit, customers, float(ends[-1]), seed)
+    ends = checks.require_ends(ends, fit.model)
+    seed = require_outcome_arguments(fit, customers, seed)
     (parameters,), (chains, per_chain) = checks.joint_draws((fit,), customers, draws, outcomes=True)
     n_draws = chains * per_chain
-    walkers = _Walkers.of(customers, fit.model)
+    walkers = Walkers.of(customers, fit.model)
     from clvmodels.forecast.kernels import count_by_period
     from clvmodels.foundation.streams import stream_memory
 
@@ -213,7 +228,7 @@ def purchases_by_period(
         counts = np.zeros((n_draws, len(ends)), dtype=np.int64)
         count_by_period(
             stream_memory(), kernel.start, kernel.next_purchase,
-            *_theta(parameters, walkers, rows, slice(0, n_draws)), walkers.history[rows],
+            *theta_of(parameters, walkers, rows, slice(0, n_draws)), walkers.history[rows],
             walkers.keys[rows], np.uint64(seed), np.uint64(0), ends, counts,
         )  # fmt: skip
         return counts
@@ -224,23 +239,6 @@ def purchases_by_period(
     return totals.astype(np.float64)
 
 
-def discount_rate(annual_discount_rate: float | None, discount_per_unit: float | None, unit: str) -> float:
-    """Continuous discount rate per unit of time, from the one of the two that is given.
-
-    Raises
-    ------
-    DataError
-        If both or neither are given, or it is not finite.
-    """
-    if (annual_discount_rate is None) == (discount_per_unit is None):
-        raise DataError("give one of annual_discount_rate (0.10 means 10 % a year) and discount_per_unit.")
-    if annual_discount_rate is not None:
-        return rate_per_unit(annual_discount_rate, unit)
-    if discount_per_unit is None or not np.isfinite(discount_per_unit):
-        raise DataError(f"discount_per_unit = {discount_per_unit}: expected a finite continuous rate per {unit}.")
-    return float(discount_per_unit)
-
-
 def _value_table(
     fit: Fit,
     spend: Fit,
@@ -248,80 +246,114 @@ def _value_table(
     *,
     horizon: float,
     seed: int,
-    rate: float,
-    margin: float,
+    rate: FloatArray,
+    margin: ByCustomer,
     draws: int | None,
     kept: slice,
 ) -> tuple[DrawTable, str]:
     """The table of those outcomes that are kept, and the name of the method."""
-    require_value_arguments(fit, spend, customers, margin)
-    seed = _require_purchase_arguments(fit, customers, horizon, seed)
-    spend_history = np.column_stack(checks.history_of(customers, spend.model))
-    (parameters, spend_parameters), chains = checks.joint_draws((fit, spend), customers, draws, outcomes=True)
-    walkers = _Walkers.of(customers, fit.model)
-    spend_history = np.ascontiguousarray(spend_history[walkers.order])
-    draw = _future_drawer(kernel_of(fit.model), kernel_of(spend.model))
+    require_value_fits(fit, spend, customers)
+    profit = checks.margins(margin, customers)
+    seed = require_outcome_arguments(fit, customers, seed)
+    ends = _last_times(horizon, rate, fit.model)
+    draw, walkers, chains = future_drawer(fit, spend, customers, draws, "draw_futures")
+    ends, rate, profit = ends[walkers.order], rate[walkers.order], profit[walkers.order]
 
     def make(rows: IntArray, at: slice) -> FloatArray:
         outcomes = np.empty((3, len(rows), at.stop - at.start))
-        draw(
-            *_theta(parameters, walkers, rows, at), *_theta(spend_parameters, walkers, rows, at),
-            walkers.history[rows], spend_history[rows], walkers.keys[rows], np.uint64(seed),
-            np.uint64(at.start), float(horizon), rate, outcomes,
-        )  # fmt: skip
-        outcomes[2] *= margin
+        draw(rows, at, np.uint64(seed), np.uint64(at.start), ends[rows], rate[rows], outcomes)
+        outcomes[2] *= profit[rows, None]
         return outcomes[kept]
 
     return _table(make, walkers, chains), checks.method_name(fit, spend)
 
 
-def _theta(parameters: CustomerParameters, walkers: _Walkers, rows: IntArray, at: slice) -> tuple[FloatArray, IntArray]:
+def _last_times(horizon: float, rate: FloatArray, model: Model) -> FloatArray:
+    """The time up to which each customer's future is drawn, shape (N,)."""
+    horizon = checks.require_horizon(horizon, "a predictive forecast", model, most=math.inf)
+    if math.isfinite(horizon):
+        return np.full(len(rate), horizon)
+    if not (rate > 0).all():
+        raise DataError(
+            f"horizon = inf with a discount rate of {rate.min():g} a unit of time: without end only what is discounted "
+            "can be drawn. Give a rate above 0, or a finite horizon; expected_clv says what there is to expect."
+        )
+    spent = SPENT / rate
+    return spent if model.clock == "continuous" else np.ceil(spent)
+
+
+def theta_of(
+    parameters: CustomerParameters, walkers: Walkers, rows: IntArray, at: slice
+) -> tuple[FloatArray, IntArray]:
     """Parameters of the cells that some rows belong to, shape (C, D, P), and the place of each row among them."""
     if parameters.alike:
-        return parameters.at(rows[:0], at), np.zeros(len(rows), dtype=np.int64)
-    cells, place = np.unique(parameters.cell[walkers.order[rows]], return_inverse=True)
-    return parameters.at(cells, at), place
+        theta, place = parameters.at(rows[:0], at), np.zeros(len(rows), dtype=np.int64)
+    else:
+        cells, place = np.unique(parameters.cell[walkers.order[rows]], return_inverse=True)
+        theta = parameters.at(cells, at)
+    expand = parameters.model.expand
+    return theta if expand is None else expand(theta), place
 
 
-def _future_drawer(purchases: Any, amounts: Any) -> Callable[..., None]:
-    """`draw_futures` for a purchase kernel and a spend kernel."""
-    from clvmodels.forecast.kernels import draw_futures
+def future_drawer(
+    fit: Fit, spend: Fit, customers: CustomerSummary, draws: int | None, loop: str
+) -> tuple[Callable[..., None], Walkers, tuple[int, int]]:
+    """A compiled loop over futures with money, the customers in canonical order, and chains and draws.
+
+    Parameters
+    ----------
+    loop : name in `clvmodels.forecast.kernels`; called as f(rows, draws, *arguments), with the arguments that the
+        loop takes after the customers' keys
+    """
+    from clvmodels.forecast import kernels
     from clvmodels.foundation.streams import stream_memory
 
-    steps = (purchases.start, purchases.next_purchase, amounts.start, amounts.next_amount)
+    spend_columns = np.column_stack(checks.history_of(customers, spend.model))
+    (parameters, spend_parameters), chains = checks.joint_draws((fit, spend), customers, draws, outcomes=True)
+    walkers = Walkers.of(customers, fit.model)
+    baskets = np.ascontiguousarray(spend_columns[walkers.order])
+    purchases, amounts = kernel_of(fit.model), kernel_of(spend.model)
+    run = getattr(kernels, loop)
 
-    def draw(*arguments: Any) -> None:
-        draw_futures(stream_memory(), *steps, *arguments)
+    def draw(rows: IntArray, at: slice, *arguments: Any) -> None:
+        run(
+            stream_memory(), purchases.start, purchases.next_purchase, amounts.start, amounts.next_amount,
+            *theta_of(parameters, walkers, rows, at), *theta_of(spend_parameters, walkers, rows, at),
+            walkers.history[rows], baskets[rows], walkers.keys[rows], *arguments,
+        )  # fmt: skip
 
-    return draw
+    return draw, walkers, chains
 
 
-def _table(make: Make, walkers: _Walkers, chains: tuple[int, int]) -> DrawTable:
+def _table(make: Make, walkers: Walkers, chains: tuple[int, int]) -> DrawTable:
     return DrawTable(make, walkers.row_of, np.ones(len(walkers.keys)), chains)
 
 
-def _require_purchase_arguments(fit: Fit, customers: CustomerSummary, horizon: float, seed: int) -> int:
-    """The seed, once what every predictive forecast needs has been checked."""
+def require_outcome_arguments(fit: Fit, customers: CustomerSummary, seed: int) -> int:
+    """The seed, once what every predictive forecast needs has been checked.
+
+    Raises
+    ------
+    FitError
+        If the fit is not of a purchase model, or in another unit than the customers.
+    DataError
+        If rows stand for several customers, or the seed cannot be.
+    """
     checks.require_family(fit, "purchases", "the first argument")
     require_same_units(fit, customers)
     checks.require_single_customers(customers)
-    checks.require_horizon(horizon, "a predictive forecast")
     return require_seed(seed)
 
 
-def require_value_arguments(fit: Fit, spend: Fit, customers: CustomerSummary, margin: float) -> None:
+def require_value_fits(fit: Fit, spend: Fit, customers: CustomerSummary) -> None:
     """Check that two fits and customers belong together.
 
     Raises
     ------
     FitError
         If a fit is of the wrong kind, unit or currency.
-    DataError
-        If the margin is negative or not finite.
     """
     checks.require_family(fit, "purchases", "the first argument")
     checks.require_family(spend, "spend", "the second argument")
     require_same_units(fit, customers)
     require_same_units(spend, customers)
-    if not np.isfinite(margin) or margin < 0:
-        raise DataError(f"margin = {margin}: expected a share of spend, 0 or above (0.3 means 30 %).")

@@ -29,7 +29,7 @@ PURCHASE_STEP, AMOUNT_STEP = types.FunctionType(NEXT_PURCHASE), types.FunctionTy
 
 
 @numba.njit(
-    types.void(STREAMS, START_STEP, PURCHASE_STEP, CUBE, CELLS, TABLE, KEYS, U64, U64, F64, TABLE),
+    types.void(STREAMS, START_STEP, PURCHASE_STEP, CUBE, CELLS, TABLE, KEYS, U64, U64, F64, F64, TABLE),
     cache=True,
     nogil=True,
 )
@@ -43,10 +43,11 @@ def draw_purchases(
     keys: Any,
     seed: Any,
     first_draw: Any,
+    begin: Any,
     horizon: Any,
     purchases: Any,
 ) -> None:
-    """Fill `purchases`, shape (K, D), with the number of purchases in (T, T + horizon].
+    """Fill `purchases`, shape (K, D), with the number of purchases in (T + begin, T + horizon].
 
     theta has shape (C, D, P), cells (K,), history (K, 3), keys (K,): customer k has the parameters
     theta[cells[k], s] at draw first_draw + s.
@@ -54,12 +55,42 @@ def draw_purchases(
     stream, state = streams[0], np.zeros(STATE)
     for k in range(len(keys)):
         for s in range(theta.shape[1]):
+            own = theta[cells[k], s]
             open_stream(stream, seed, keys[k], first_draw + np.uint64(s), np.uint64(PURCHASES))
-            start(stream, theta[cells[k], s], history[k], state)
+            start(stream, own, history[k], state)
             count = 0
-            while next_purchase(stream, theta[cells[k], s], state, horizon) <= horizon:
-                count += 1
+            time = next_purchase(stream, own, state, horizon)
+            while time <= horizon:
+                if time > begin:
+                    count += 1
+                time = next_purchase(stream, own, state, horizon)
             purchases[k, s] = count
+
+
+@numba.njit(
+    types.void(STREAMS, START_STEP, AMOUNT_STEP, CUBE, CELLS, TABLE, KEYS, U64, U64, TABLE),
+    cache=True,
+    nogil=True,
+)
+def draw_amounts(
+    streams: Any,
+    start_spend: Any,
+    next_amount: Any,
+    theta: Any,
+    cells: Any,
+    history: Any,
+    keys: Any,
+    seed: Any,
+    first_draw: Any,
+    amounts: Any,
+) -> None:
+    """Fill `amounts`, shape (K, D), with the value of the next purchase: that of the first one in `draw_futures`."""
+    stream, state = streams[1], np.zeros(STATE)
+    for k in range(len(keys)):
+        for s in range(theta.shape[1]):
+            open_stream(stream, seed, keys[k], first_draw + np.uint64(s), np.uint64(SPEND))
+            start_spend(stream, theta[cells[k], s], history[k], state)
+            amounts[k, s] = next_amount(stream, theta[cells[k], s], state)
 
 
 @numba.njit(
@@ -85,15 +116,16 @@ def count_by_period(
     horizon = ends[-1]
     for k in range(len(keys)):
         for s in range(theta.shape[1]):
+            own = theta[cells[k], s]
             open_stream(stream, seed, keys[k], first_draw + np.uint64(s), np.uint64(PURCHASES))
-            start(stream, theta[cells[k], s], history[k], state)
+            start(stream, own, history[k], state)
             period = 0
-            time = next_purchase(stream, theta[cells[k], s], state, horizon)
+            time = next_purchase(stream, own, state, horizon)
             while time <= horizon:
                 while time > ends[period]:
                     period += 1
                 totals[s, period] += 1
-                time = next_purchase(stream, theta[cells[k], s], state, horizon)
+                time = next_purchase(stream, own, state, horizon)
 
 
 @numba.njit(
@@ -112,8 +144,8 @@ def count_by_period(
         KEYS,
         U64,
         U64,
-        F64,
-        F64,
+        VECTOR,
+        VECTOR,
         CUBE,
     ),
     cache=True,
@@ -134,30 +166,110 @@ def draw_futures(
     keys: Any,
     seed: Any,
     first_draw: Any,
-    horizon: Any,
-    discount: Any,
+    horizons: Any,
+    discounts: Any,
     outcomes: Any,
 ) -> None:
     """Fill `outcomes`, shape (3, K, D): purchases in (T, T + horizon], their value, their discounted value.
 
-    The purchases are those of `draw_purchases`: values come from a stream of their own.
+    Each customer has a horizon and a discount rate, both shape (K,). The purchases are those of `draw_purchases`:
+    values come from a stream of their own.
     """
     stream, state = streams[0], np.zeros(STATE)
     spend_stream, spend_state = streams[1], np.zeros(STATE)
     for k in range(len(keys)):
+        horizon, discount = horizons[k], discounts[k]
         for s in range(theta.shape[1]):
             draw = first_draw + np.uint64(s)
+            own, basket = theta[cells[k], s], spend_theta[spend_cells[k], s]
             open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
-            start(stream, theta[cells[k], s], history[k], state)
-            time = next_purchase(stream, theta[cells[k], s], state, horizon)
+            start(stream, own, history[k], state)
+            time = next_purchase(stream, own, state, horizon)
             count, value, discounted = 0, 0.0, 0.0
             if time <= horizon:
                 open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
-                start_spend(spend_stream, spend_theta[spend_cells[k], s], spend_history[k], spend_state)
+                start_spend(spend_stream, basket, spend_history[k], spend_state)
             while time <= horizon:
-                amount = next_amount(spend_stream, spend_theta[spend_cells[k], s], spend_state)
+                amount = next_amount(spend_stream, basket, spend_state)
                 count += 1
                 value += amount
                 discounted += amount * math.exp(-discount * time)
-                time = next_purchase(stream, theta[cells[k], s], state, horizon)
+                time = next_purchase(stream, own, state, horizon)
             outcomes[0, k, s], outcomes[1, k, s], outcomes[2, k, s] = count, value, discounted
+
+
+@numba.njit(
+    types.void(
+        STREAMS,
+        START_STEP,
+        PURCHASE_STEP,
+        START_STEP,
+        AMOUNT_STEP,
+        CUBE,
+        CELLS,
+        CUBE,
+        CELLS,
+        TABLE,
+        TABLE,
+        KEYS,
+        U64,
+        U64,
+        VECTOR,
+        VECTOR,
+        VECTOR,
+        CUBE,
+        CUBE,
+    ),
+    cache=True,
+    nogil=True,
+)
+def draw_cash_flows(
+    streams: Any,
+    start: Any,
+    next_purchase: Any,
+    start_spend: Any,
+    next_amount: Any,
+    theta: Any,
+    cells: Any,
+    spend_theta: Any,
+    spend_cells: Any,
+    history: Any,
+    spend_history: Any,
+    keys: Any,
+    seed: Any,
+    first_draw: Any,
+    ends: Any,
+    margins: Any,
+    discounts: Any,
+    of_draws: Any,
+    of_customers: Any,
+) -> None:
+    """Add up purchases, spend, margin and discounted margin by period; period i is (ends[i - 1], ends[i]].
+
+    Into `of_draws`, shape (4, D, periods), over customers, and into `of_customers`, shape (4, K, periods), over
+    draws. The futures are those of `draw_futures`.
+    """
+    stream, state = streams[0], np.zeros(STATE)
+    spend_stream, spend_state = streams[1], np.zeros(STATE)
+    horizon = ends[-1]
+    for k in range(len(keys)):
+        for s in range(theta.shape[1]):
+            draw = first_draw + np.uint64(s)
+            own, basket = theta[cells[k], s], spend_theta[spend_cells[k], s]
+            open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
+            start(stream, own, history[k], state)
+            time = next_purchase(stream, own, state, horizon)
+            period = 0
+            if time <= horizon:
+                open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
+                start_spend(spend_stream, basket, spend_history[k], spend_state)
+            while time <= horizon:
+                while time > ends[period]:
+                    period += 1
+                amount = next_amount(spend_stream, basket, spend_state)
+                profit = margins[k] * amount
+                flows = (1.0, amount, profit, profit * math.exp(-discounts[k] * time))
+                for i in range(4):
+                    of_draws[i, s, period] += flows[i]
+                    of_customers[i, k, period] += flows[i]
+                time = next_purchase(stream, own, state, horizon)

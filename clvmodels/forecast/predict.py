@@ -1,24 +1,34 @@
 """`predict`: a quantity of each customer, as the posterior of an expectation or as a predictive one."""
 
-import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from clvmodels.forecast import checks
+from clvmodels.forecast.amounts import sample_amounts
+from clvmodels.forecast.checks import ByCustomer, Horizon
 from clvmodels.forecast.draws import DrawTable, forecasts_of
+from clvmodels.forecast.expectations import (
+    NO_END,
+    NO_MEAN,
+    History,
+    discounted_purchases,
+    distinct,
+    evaluate,
+    expectation,
+    expected_purchases,
+    require_formulas,
+    warn_if_infinite,
+)
 from clvmodels.forecast.future import sample_purchases
 from clvmodels.foundation.errors import DataError, FitError
-from clvmodels.foundation.model import Formula
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
 from clvmodels.foundation.whole import require_seed
 from clvmodels.inference.likelihood import require_same_units
-from clvmodels.inference.parameters import CustomerParameters
 from clvmodels.inference.result import Fit
 
-SLICE_CELLS = 2**14  # customers x draws that a formula sees at once: some 15 MB with 111 quadrature nodes
-LOOKS_AHEAD = ("expected_purchases",)  # over a horizon
+Value = Callable[[History, FloatArray], FloatArray]  # (rows, their discount rates) -> (K, S)
 
 
 def predict(
@@ -26,7 +36,9 @@ def predict(
     customers: CustomerSummary,
     *,
     quantity: str,
-    horizon: float | None = None,
+    horizon: Horizon | None = None,
+    annual_discount_rate: ByCustomer | None = None,
+    discount_per_unit: ByCustomer | None = None,
     seed: int | None = None,
     draws: int | None = None,
 ) -> Forecast:
@@ -34,12 +46,17 @@ def predict(
 
     Parameters
     ----------
-    fit : fit of a purchase model, or of a spend model for "expected_spend"
+    fit : fit of a purchase model, or of a spend model for "expected_spend" and "spend"
     customers : a row a customer; counted rows (n_customers) for expectations only
-    quantity : "p_alive", "expected_purchases" (in (T, T + horizon]), "expected_spend" (a purchase):
-        posterior of the expectation; "purchases": predictive, with customer and outcome uncertainty
-    horizon : length of time, in the customers' unit; for "expected_purchases" and "purchases"
-    seed : of the random numbers; for "purchases"
+    quantity : posterior of the expectation: "p_alive" (at T, or at T + horizon without being seen meanwhile),
+        "expected_purchases", "dert" (discounted expected residual transactions: purchases after T without end,
+        each worth exp(-d t) at its time t after T), "expected_spend" (a purchase); "purchases", "spend" (the value
+        of the next purchase): predictive, with customer and outcome uncertainty
+    horizon : length of time, in the customers' unit; for "expected_purchases" and "purchases" those in
+        (T, T + horizon], or of a pair (t1, t2) those in (T + t1, T + t2]
+    annual_discount_rate : effective rate a year, .10 for 10 %; one number or one a customer; for "dert"
+    discount_per_unit : continuous rate per unit of time, in place of the annual one
+    seed : of the random numbers; for "purchases" and "spend"
     draws : number of draws S; by default those of the fit
 
     Returns
@@ -51,141 +68,87 @@ def predict(
     FitError
         If the model has no such quantity, or the fit is in another unit than the customers.
     DataError
-        If horizon or seed is missing, cannot be used, or is given where it means nothing.
+        If horizon, rate or seed is missing, cannot be used, or is given where it means nothing.
 
     Notes
     -----
-    A fit with one draw ("mle", "known") gives expectations without sd and quantiles.
+    A fit with one draw ("mle", "known") gives expectations without sd and quantiles. Predictive purchases are
+    those of one future: what is drawn for (0, t1] and for (t1, t2] adds up to (0, t2] draw by draw.
     """
     offered = fit.model.quantities
     if quantity not in offered:
         raise FitError(f'{fit.model.name} has no quantity "{quantity}": expected one of {", ".join(offered)}.')
     require_same_units(fit, customers)
+    rate = _require_rate(quantity, annual_discount_rate, discount_per_unit, customers)
     if quantity == "purchases":
-        horizon = checks.require_horizon(horizon, quantity)
-        return sample_purchases(fit, customers, horizon=horizon, seed=require_seed(seed), draws=draws)
+        span = checks.require_span(horizon, quantity, fit.model)
+        return sample_purchases(fit, customers, horizon=span, seed=require_seed(seed), draws=draws)
+    if quantity == "spend":
+        return sample_amounts(fit, customers, horizon=horizon, seed=require_seed(seed), draws=draws)
     if seed is not None:
         raise DataError(f"{quantity} is an expectation, without random numbers: leave out seed.")
-    return _expect(fit, customers, quantity, horizon, draws)
+    value, (start, end) = _value_of(fit, quantity, horizon)
+    forecast = _expect(fit, customers, value, rate, draws, quantity=quantity, start=start, horizon=end)
+    warn_if_infinite(forecast, NO_MEAN if quantity == "expected_spend" else NO_END)
+    return forecast
 
 
-def _expect(fit: Fit, customers: CustomerSummary, quantity: str, horizon: float | None, draws: int | None) -> Forecast:
+def _require_rate(
+    quantity: str,
+    annual_discount_rate: ByCustomer | None,
+    discount_per_unit: ByCustomer | None,
+    customers: CustomerSummary,
+) -> FloatArray:
+    """The continuous discount rate of each customer, shape (N,); 0 where nothing is discounted."""
+    if quantity == "dert":
+        return checks.discount_rates(annual_discount_rate, discount_per_unit, customers)
+    if annual_discount_rate is not None or discount_per_unit is not None:
+        raise DataError(f"{quantity} is not discounted: leave out the rate.")
+    return np.zeros(len(customers))
+
+
+def _value_of(fit: Fit, quantity: str, horizon: Horizon | None) -> tuple[Value, tuple[float, float]]:
+    """What to work out at rows and draws, and the stretch of time that it is of."""
+    if quantity == "expected_purchases":
+        start, end = checks.require_span(horizon, quantity, fit.model)
+        return lambda history, _: expected_purchases(fit, history, start=start, end=end), (start, end)
+    if quantity == "p_alive" and horizon is not None:
+        after = checks.require_horizon(horizon, quantity, fit.model)
+        require_formulas(fit, "p_alive with a horizon", "p_alive_after")
+        return lambda history, _: expectation("p_alive_after", fit, history, after), (0.0, after)
+    if horizon is not None:
+        raise DataError(f"{quantity} does not end at a horizon: leave out horizon.")
+    if quantity == "dert":
+        return lambda history, rate: discounted_purchases(fit, history, rate, horizon=np.inf), (0.0, np.nan)
+    return lambda history, _: evaluate(fit.model.formulas[quantity], fit, history), (0.0, np.nan)
+
+
+def _expect(
+    fit: Fit,
+    customers: CustomerSummary,
+    value: Value,
+    rate: FloatArray,
+    draws: int | None,
+    *,
+    quantity: str,
+    start: float,
+    horizon: float,
+) -> Forecast:
     """Posterior of an expectation, worked out once for customers alike."""
-    if quantity in LOOKS_AHEAD:
-        horizon = checks.require_horizon(horizon, quantity)
-    elif horizon is not None:
-        raise DataError(f"{quantity} does not look ahead: leave out horizon.")
     (parameters,), chains = checks.joint_draws((fit,), customers, draws, outcomes=False)
-    columns, row_of = distinct((parameters.cell.astype(np.float64), *checks.history_of(customers, fit.model)))
+    cell = parameters.cell.astype(np.float64)
+    columns, row_of = distinct((cell, rate, *checks.history_of(customers, fit.model)))
     counts = np.bincount(row_of, weights=customers.n_customers).astype(np.float64)
 
     def make(rows: IntArray, at: slice) -> FloatArray:
-        history = History.of(parameters, at, *(column[rows] for column in columns))
-        if horizon is not None:
-            return expected_purchases(fit, history, horizon=horizon)[None]
-        return evaluate(fit.model.formulas[quantity], fit, history)[None]
+        cell, rate, *past = (column[rows] for column in columns)
+        return value(History.of(parameters, at, cell, *past), rate)[None]
 
-    forecast = forecasts_of(
+    return forecasts_of(
         DrawTable(make, row_of, counts, chains),
         customers,
         quantities=(quantity,),
         method=checks.method_name(fit),
-        horizon=np.nan if horizon is None else horizon,
+        start=start,
+        horizon=horizon,
     )[0]
-    warn_if_infinite(forecast)
-    return forecast
-
-
-def distinct(columns: tuple[FloatArray, ...]) -> tuple[tuple[FloatArray, ...], IntArray]:
-    """Distinct rows, each column (R,), and the place of each given row among them.
-
-    They are sorted by the last column, then the one before, as by `np.lexsort`: customers of one T stand
-    together, which `expected_purchases` relies on for its speed.
-    """
-    code = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in reversed(columns):
-        values, index = np.unique(column, return_inverse=True)
-        _, code = np.unique(code * len(values) + index, return_inverse=True)  # whole, below N^2
-    _, first, row_of = np.unique(code, return_index=True, return_inverse=True)
-    return tuple(column[first] for column in columns), row_of
-
-
-@dataclass(frozen=True)
-class History:
-    """Rows that a formula is worked out for, with their parameters.
-
-    Attributes
-    ----------
-    parameters : of the customers
-    draws : which of the parameter draws
-    cell : ndarray, shape (K,), the cell of each row
-    columns : what the formula reads of the rows, each shape (K,)
-    """
-
-    parameters: CustomerParameters
-    draws: slice
-    cell: IntArray
-    columns: tuple[FloatArray, ...]
-
-    @classmethod
-    def of(cls, parameters: CustomerParameters, draws: slice, cell: FloatArray, *columns: FloatArray) -> "History":
-        """Rows from columns as `distinct` gives them, the cell first."""
-        return cls(parameters, draws, cell.astype(np.int64), columns)
-
-    @property
-    def n_draws(self) -> int:
-        """Number of draws S."""
-        return int(self.draws.stop - self.draws.start)
-
-    def theta(self, rows: slice) -> FloatArray:
-        """Parameters of some rows, shape (K, S, P), or (1, S, P) where all customers share them."""
-        cells, place = np.unique(self.cell[rows], return_inverse=True)
-        theta = self.parameters.at(cells, self.draws)
-        return theta if self.parameters.alike else theta[place]
-
-
-def expected_purchases(fit: Fit, history: History, *, horizon: float) -> FloatArray:
-    """Expected purchases in (T, T + horizon] at rows and draws, shape (K, S).
-
-    Where the model says what to expect of a customer who is alive, in which recency does not enter, that
-    integral is taken once for customers of one frequency and T: on CDNOW 1,431 times, not 11,104.
-
-    Parameters
-    ----------
-    history : rows of what the model reads of a customer
-    """
-    formulas = fit.model.formulas
-    if "purchases_if_alive" not in formulas:
-        return evaluate(formulas["expected_purchases"], fit, history, horizon)
-    x, _, T, *_ = history.columns
-    ages, age_of = distinct((history.cell.astype(np.float64), x, T))
-    of_ages = History.of(history.parameters, history.draws, *ages)
-    if_alive = evaluate(formulas["purchases_if_alive"], fit, of_ages, horizon)
-    return evaluate(formulas["p_alive"], fit, history) * if_alive[age_of]
-
-
-def evaluate(formula: Formula, fit: Fit, history: History, *after: float) -> FloatArray:
-    """A formula of the model at rows and draws, a slice of rows at a time. Shape (K, S).
-
-    `after` are further arguments of the formula.
-    """
-    size = max(1, SLICE_CELLS // history.n_draws)
-    parts = []
-    for first in range(0, len(history.cell), size):
-        rows = slice(first, first + size)
-        theta = history.theta(rows)
-        parameters = {name: theta[:, :, place].T for place, name in enumerate(fit.model.parameter_names)}
-        parts.append(formula(parameters, *(column[rows] for column in history.columns), *after).T)
-    return np.ascontiguousarray(np.concatenate(parts))
-
-
-def warn_if_infinite(forecast: Forecast) -> None:
-    """Say how many customers have an infinite expectation in some draw."""
-    infinite = int(np.isinf(forecast.mean).sum())
-    if infinite:
-        warnings.warn(
-            f"{forecast.quantity} is infinite in some draws for {infinite} of {len(forecast)} customers "
-            "(Gamma-Gamma: p x + q <= 1, the mean spend does not exist). Medians and predictive draws stay "
-            "usable.",
-            stacklevel=4,
-        )

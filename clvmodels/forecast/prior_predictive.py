@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from clvmodels.data import repeat_spend
 from clvmodels.foundation.effects import Effects, cells_of
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.events import purchase_columns, spend_columns
@@ -16,7 +17,7 @@ from clvmodels.foundation.priors import ParameterPrior
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.foundation.whole import require_count, require_seed
 from clvmodels.inference.fitting import data_scale, priors_for
-from clvmodels.inference.likelihood import has_spend, patterns_of
+from clvmodels.inference.likelihood import has_spend, patterns_of, require_clock
 from clvmodels.models import model_named
 
 if TYPE_CHECKING:  # slow to import and only named here
@@ -145,6 +146,7 @@ def _refuse(model: Model, customers: CustomerSummary, draws: int, seed: int) -> 
         raise FitError(f"{model.name} has no story to simulate purchases or spend from.")
     require_count("draws", draws)
     require_seed(seed, error=FitError)
+    require_clock(model, customers)
     known = customers.frequency > 0 if model.family == "purchases" else has_spend(customers)
     if not known.any():
         raise DataError(
@@ -162,8 +164,10 @@ def _priors(model: Model, customers: CustomerSummary, given: Mapping[str, Parame
 def _history(model: Model, customers: CustomerSummary, rng: np.random.Generator) -> tuple[FloatArray, ...]:
     """Columns of the customers that stand for the base, one row a customer: what the quantities are made of."""
     known = np.ones(len(customers), dtype=bool) if model.family == "purchases" else has_spend(customers)
-    names = ["frequency", "recency", "T"] if model.family == "purchases" else ["frequency", "monetary_value"]
-    columns = [getattr(customers, name)[known] for name in names]
+    seen = (customers.frequency, customers.recency, customers.T)
+    columns = [
+        column[known] for column in (seen if model.family == "purchases" else repeat_spend(customers, model.reads))
+    ]
     counts = np.ones(len(columns[0])) if customers.n_customers is None else customers.n_customers[known]
     order = np.lexsort(columns)  # so that the order of rows does not matter
     last = np.cumsum(counts[order]).astype(np.int64)
@@ -210,7 +214,7 @@ def _none(model: Model, theta: Draws, T: FloatArray) -> FloatArray:
     """P(no repeat up to T), shape (N,): the likelihood of that history."""
     nothing = np.zeros(len(T))
     with np.errstate(over="ignore"):  # an infinite T / alpha: nobody has no repeat
-        patterns = PurchasePatterns.of(nothing, nothing, T, "week")
+        patterns = PurchasePatterns.of(nothing, nothing, T, "week", log_interval=nothing)
         return np.asarray(np.exp(model.log_likelihood(theta, patterns, NUMPY_OPS)))
 
 

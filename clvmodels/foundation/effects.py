@@ -217,15 +217,16 @@ def groups_by_parameter(model: Model, groups: Mapping[str, str] | str) -> dict[s
     Raises
     ------
     FitError
-        If a parameter is unknown.
+        If a parameter is unknown, or counted: that is the same for all.
     """
+    pooled = [parameter.name for parameter in model.parameters if parameter.support != "whole"]
     if isinstance(groups, str):
-        return dict.fromkeys(model.parameter_names, groups) if groups else {}
+        return dict.fromkeys(pooled, groups) if groups else {}
     by_parameter = _mapping_of_names(groups)
     for parameter in by_parameter:
-        if parameter not in model.parameter_names:
-            known = ", ".join(model.parameter_names)
-            raise FitError(f'groups of "{parameter}": {model.name} has the parameters {known}.')
+        if parameter not in pooled:
+            known = ", ".join(pooled)
+            raise FitError(f'groups of "{parameter}": {model.name} has the parameters {known} to pool.')
     return by_parameter
 
 

@@ -1,23 +1,30 @@
 """The record that describes a model; a model file fills one, every other floor reads it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
+from clvmodels.foundation.calendar import Timetable
 from clvmodels.foundation.ops import NUMPY_OPS, Ops
 from clvmodels.foundation.patterns import FloatArray
-from clvmodels.foundation.priors import FisherNormal, LogNormal, Normal, ParameterPrior
+from clvmodels.foundation.priors import FisherNormal, LogNormal, Normal, OneOf, ParameterPrior
 
 Dimension = Literal["number", "time", "rate", "money"]
-Support = Literal["positive", "real", "correlation"]
+Support = Literal["positive", "real", "correlation", "whole"]
+Clock = Literal["continuous", "opportunities"]
 Draws = Mapping[str, Any]  # parameter name -> float, (S, 1) array or graph variable
 LogLikelihood = Callable[[Draws, Any, Ops], Any]
 Formula = Callable[..., FloatArray]
+Observed = Literal["purchases", "mean_spend", "amounts"]
 
 PURCHASE_HISTORY = ("frequency", "recency", "T")
 SPEND_HISTORY = ("spend_purchases", "spend_mean")
+EXPECTATIONS = ("p_alive", "expected_purchases", "dert", "expected_spend")  # quantities named like their formula
+PAID_SPEND_HISTORY = ("paid_spend_purchases", "paid_spend_mean")
+LOG_SPEND_HISTORY = ("log_spend_purchases", "log_spend_mean")
 
 
 @dataclass(frozen=True)
@@ -31,19 +38,26 @@ class Parameter:
 
     `covariates` says how covariates z act, by the model's standard proportional form: the parameter of a
     customer is that of the base times exp(covariates x gamma' z), with +1 or -1; at 0 it takes none.
+
+    A counted parameter (support "whole") is one of `values`, each as likely as another by default, and the same
+    for all customers. Inference takes the model at each of them (`Model.at_counts`) and weighs them by what the
+    data say.
     """
 
     name: str
     dimension: Dimension
-    prior_median: float
-    prior_sd: float
+    prior_median: float = 1.0
+    prior_sd: float = 1.0
     covariates: Literal[-1, 0, 1] = 0
     support: Support = "positive"
+    values: tuple[int, ...] = ()
 
     def default_prior(self, scale: "DataScale") -> ParameterPrior:
         """The default prior in the data's units."""
         if self.support == "positive":
             return LogNormal(self.prior_median * scale.of(self.dimension), self.prior_sd)
+        if self.support == "whole":
+            return OneOf(self.values)
         kind = Normal if self.support == "real" else FisherNormal
         return kind(self.prior_median, self.prior_sd)
 
@@ -51,13 +65,13 @@ class Parameter:
         """The parameter at an unknown."""
         if self.support == "positive":
             return ops.exp(unknown)
-        return unknown if self.support == "real" else 1 - 2 / (1 + ops.exp(unknown))
+        return unknown if self.support in ("real", "whole") else 1 - 2 / (1 + ops.exp(unknown))
 
     def unknown(self, value: FloatArray) -> FloatArray:
         """The unknown of a value of the parameter."""
         if self.support == "positive":
             return np.asarray(np.log(value))
-        return np.asarray(value if self.support == "real" else 2 * np.arctanh(value))
+        return np.asarray(value if self.support in ("real", "whole") else 2 * np.arctanh(value))
 
     def slope(self, value: FloatArray) -> FloatArray:
         """The derivative of the parameter by its unknown."""
@@ -73,6 +87,7 @@ class Parameter:
                 "positive": value > 0,
                 "real": True,
                 "correlation": -1 < value < 1,
+                "whole": value in self.values,
             }[self.support]
         )
 
@@ -103,12 +118,19 @@ class Model:
         reads them through `Levels.map` and `at_rows`
     history : columns of a customer summary that formulas and kernel read, in the order of their arguments
     reads : further columns that the likelihood reads of each pattern, such as "log_interval"
-    quantities : what `predict` offers
+    density_of : what the likelihood is the density of: a customer's purchase times, mean spend, or all amounts.
+        Densities of different things cannot be compared
     formulas : name -> formula; purchases: f(parameters, frequency, recency, T, ...), see the model's file
     simulate : (rng, parameters, ...) -> the story of the model, customer by customer
     kernel : name of the module in `clvmodels.models.kernels` that draws a customer's future, or None
+    methods : ways of fitting that it takes
     limits : name of a simpler model -> this model's parameters at which it is that one, given the simpler
         model's parameters: (parameters) -> parameters. So a fit can tell that it missed a better one
+    clock : "continuous": purchases happen at any time, and a likelihood is a density per unit of time for each
+        purchase; "opportunities": at whole units of time, at most one at each, and a likelihood is a chance
+    on_calendar : what makes the model with the terms of a calendar, or None where it takes none
+    timetable : the calendar that it was made with, and today's place in it
+    expand : (theta) -> theta as the kernel reads it, shape (..., P) to (..., more), or None for theta itself
     reference : paper
     """
 
@@ -118,12 +140,57 @@ class Model:
     log_likelihood: LogLikelihood
     history: tuple[str, ...] = PURCHASE_HISTORY
     reads: tuple[str, ...] = ()
-    quantities: tuple[str, ...] = ()
+    density_of: Observed = "purchases"
     formulas: Mapping[str, Formula] = field(default_factory=dict)
     simulate: Callable[..., Any] | None = None
     kernel: str | None = None
+    methods: tuple[str, ...] = ("mle", "laplace", "nuts")
     limits: Mapping[str, Callable[[Mapping[str, float]], dict[str, float]]] = field(default_factory=dict)
+    clock: Clock = "continuous"
+    on_calendar: Callable[[Timetable], "Model"] | None = None
+    timetable: Timetable | None = None
+    expand: Callable[[FloatArray], FloatArray] | None = None
     reference: str = ""
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What `predict` offers: expectations that there is a formula of, and outcomes drawn by a kernel."""
+        expectations = tuple(name for name in EXPECTATIONS if name in self.formulas)
+        outcome = {"purchases": "purchases", "spend": "spend"}[self.family]
+        return (*expectations, outcome) if self.kernel else expectations
+
+    @property
+    def counted(self) -> Parameter | None:
+        """The counted parameter, if there is one."""
+        return next((parameter for parameter in self.parameters if parameter.support == "whole"), None)
+
+    @cached_property
+    def at_counts(self) -> dict[int, "Model"]:
+        """The model of the other parameters at each value of the counted one.
+
+        They are for inference: a likelihood without formulas. At the least value the model may be a simpler one,
+        so it keeps the limits.
+        """
+        assert self.counted is not None
+        return {value: self._at_count(self.counted.name, value) for value in self.counted.values}
+
+    def _at_count(self, name: str, value: int) -> "Model":
+        def log_likelihood(parameters: Draws, patterns: Any, ops: Ops) -> Any:
+            return self.log_likelihood({**parameters, name: value}, patterns, ops)
+
+        def without(limit: Callable[[Mapping[str, float]], dict[str, float]]) -> Any:
+            return lambda simpler: {key: number for key, number in limit(simpler).items() if key != name}
+
+        assert self.counted is not None
+        simplest = value == self.counted.values[0]
+        return replace(
+            self,
+            name=f"{self.name} at {name} = {value}",
+            parameters=tuple(parameter for parameter in self.parameters if parameter.name != name),
+            log_likelihood=log_likelihood,
+            formulas={},
+            limits={key: without(limit) for key, limit in self.limits.items()} if simplest else {},
+        )
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -142,7 +209,11 @@ class Model:
         """Parameters drawn from their priors."""
         drawn = {}
         for parameter in self.parameters:
-            mean, sd = priors[parameter.name].normal
+            prior = priors[parameter.name]
+            if isinstance(prior, OneOf):
+                drawn[parameter.name] = float(rng.choice(prior.values))
+                continue
+            mean, sd = prior.normal
             drawn[parameter.name] = float(parameter.natural(np.float64(mean + sd * rng.normal()), NUMPY_OPS))
         return drawn
 

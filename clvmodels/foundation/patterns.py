@@ -112,6 +112,7 @@ class PurchasePatterns:
     n_customers : ndarray, shape (K,), customers with that pattern
     unit : unit of time
     log_interval : ndarray, shape (K,), mean log time between purchases, 0 at frequency 0; for models that read it
+    term_sums : ndarray, shape (K, Q), sums of calendar terms over the repeat purchases; for models that read them
     """
 
     frequency: Levels
@@ -120,14 +121,22 @@ class PurchasePatterns:
     n_customers: FloatArray
     unit: str
     log_interval: FloatArray | None = None
+    term_sums: FloatArray | None = None
+    _remembered: dict[int, tuple[object, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(
-        cls, frequency: FloatArray, recency: FloatArray, T: FloatArray, unit: str, n_customers: FloatArray | None = None
+        cls,
+        frequency: FloatArray,
+        recency: FloatArray,
+        T: FloatArray,
+        unit: str,
+        n_customers: FloatArray | None = None,
+        log_interval: FloatArray | None = None,
     ) -> "PurchasePatterns":
         """One pattern a row, not compressed; rows count once unless n_customers says otherwise."""
         counts = np.ones(len(frequency)) if n_customers is None else np.asarray(n_customers, dtype=np.float64)
-        return cls(Levels.of(frequency), Levels.of(recency), Levels.of(T), counts, unit)
+        return cls(Levels.of(frequency), Levels.of(recency), Levels.of(T), counts, unit, log_interval)
 
     def __len__(self) -> int:
         return len(self.n_customers)
@@ -135,8 +144,15 @@ class PurchasePatterns:
     def take(self, rows: slice) -> "PurchasePatterns":
         """Some of the patterns, with the distinct values that they hold."""
         x, t_x, T = (Levels.of(column.rows[rows]) for column in (self.frequency, self.recency, self.T))
-        log_interval = None if self.log_interval is None else self.log_interval[rows]
-        return PurchasePatterns(x, t_x, T, self.n_customers[rows], self.unit, log_interval)
+        further = [None if column is None else column[rows] for column in (self.log_interval, self.term_sums)]
+        return PurchasePatterns(x, t_x, T, self.n_customers[rows], self.unit, *further)
+
+    def remembered[Plan](self, reader: object, make: Callable[[], Plan]) -> Plan:
+        """What a reader works out of the patterns before it reads them, made at its first call."""
+        if id(reader) not in self._remembered:
+            self._remembered[id(reader)] = reader, make()  # held, so that its id is not given to another
+        plan: Plan = self._remembered[id(reader)][1]
+        return plan
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.whole import is_whole
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
@@ -65,6 +66,20 @@ class FisherNormal:
 
 
 @dataclass(frozen=True)
+class OneOf:
+    """A counted parameter that is one of these whole numbers, each as likely as another."""
+
+    values: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        given: Any = self.values
+        whole = isinstance(given, list | tuple) and all(is_whole(value) for value in given)
+        if not whole or not given or len(set(given)) < len(given):
+            raise FitError(f"OneOf({given!r}): expected distinct whole numbers, such as OneOf((1, 2, 3)).")
+        object.__setattr__(self, "values", tuple(sorted(int(value) for value in given)))  # read from a file, a list
+
+
+@dataclass(frozen=True)
 class HalfNormal:
     """A standard deviation between groups: the size of a normal number with mean 0 and this sd."""
 
@@ -74,18 +89,19 @@ class HalfNormal:
         _require_positive("HalfNormal", sd=self.sd)
 
 
-ParameterPrior = LogNormal | Normal | FisherNormal  # normal in what the inference works with
+ContinuousPrior = LogNormal | Normal | FisherNormal  # normal in what the inference works with
+ParameterPrior = ContinuousPrior | OneOf
 Prior = ParameterPrior | HalfNormal
 
 
-def prior_to_dict(prior: Prior) -> dict[str, str | float]:
+def prior_to_dict(prior: Prior) -> dict[str, Any]:
     """A prior as its kind and its numbers, for a file."""
     return {"kind": type(prior).__name__, **asdict(prior)}
 
 
-def prior_from(kind: str, **values: float) -> Any:
+def prior_from(kind: str, **values: Any) -> Any:
     """The prior that `prior_to_dict` wrote."""
-    kinds: tuple[type[Prior], ...] = (LogNormal, Normal, FisherNormal, HalfNormal)
+    kinds: tuple[type[Prior], ...] = (LogNormal, Normal, FisherNormal, OneOf, HalfNormal)
     return {prior.__name__: prior for prior in kinds}[kind](**values)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.units import days_per_unit
@@ -154,6 +155,8 @@ class CustomerSummary:
     paid_purchases, log_amount, log_amount_sd : ndarrays, shape (N,), of the repeat purchases with an amount above
         0: how many, and mean and standard deviation (divided by their number) of log(amount), NaN where there are
         none; None where they are not known
+    calendar : terms of season and campaigns, or None
+    term_sums : ndarray, shape (N, Q), sum of each term over the days of the repeat purchases, or None
     unit : unit of time
     currency : code, such as "USD"
     calibration_end : last day seen, or None where the caller brought frequency, recency and T
@@ -176,6 +179,8 @@ class CustomerSummary:
     paid_purchases: FloatArray | None = None
     log_amount: FloatArray | None = None
     log_amount_sd: FloatArray | None = None
+    calendar: Calendar | None = None
+    term_sums: FloatArray | None = None
     calibration_end: dt.date | None = None
     covariates: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     groups: Mapping[str, IdArray] = field(default_factory=dict)
@@ -375,6 +380,7 @@ class CustomerSummary:
             current_value=unknown,
             n_customers=n_customers,
             set_aside=(),
+            term_sums=None if self.term_sums is None else np.zeros_like(self.term_sums),
             **logs,
         )
 
@@ -398,6 +404,19 @@ class CustomerSummary:
         """Mean spend of the `spend_purchases`, shape (N,), in currency; NaN where there are none."""
         first = np.where(self.first_amount > 0, self.first_amount, np.nan)
         return np.where(self.repeats_of_known_spend > 0, self.monetary_value, first)
+
+    @property
+    def paid_spend_purchases(self) -> FloatArray:
+        """Paid purchases that `paid_spend_mean` is the mean of, shape (N,): the repeats, else the first one, else 0."""
+        paid = np.where(np.isnan(self.monetary_value), 0.0, self.column("paid_purchases"))
+        return np.where((paid == 0) & (self.first_amount > 0), 1.0, paid)
+
+    @property
+    def paid_spend_mean(self) -> FloatArray:
+        """Mean spend of the `paid_spend_purchases`, shape (N,), in currency; NaN where there are none."""
+        first = np.where(self.first_amount > 0, self.first_amount, np.nan)
+        repeats = self.monetary_value * (self.frequency / np.maximum(self.column("paid_purchases"), 1.0))
+        return np.where(np.isnan(repeats), first, repeats)
 
     @property
     def log_spend_purchases(self) -> FloatArray:
@@ -528,12 +547,13 @@ class Forecast:
 
     Attributes
     ----------
-    quantity : "p_alive", "expected_purchases", "purchases", "spend", "clv", "expected_clv", "score", ...
+    quantity : "p_alive", "expected_purchases", "dert", "purchases", "spend", "clv", "expected_clv", "score", ...
     method : name of the method
     customer_id : ndarray of text, shape (N,)
     mean, sd, q05, q50, q95 : ndarray, shape (N,)
     totals : xarray.DataArray (chain, draw), the sum over customers in each draw, or None
-    horizon : length of time in `unit`, NaN where the quantity has none
+    horizon : time from T to the end of what is counted, in `unit`; NaN where the quantity has none
+    start : time from T to its beginning, 0 but where a pair (start, horizon) was asked for
     replay : draws of the customers made again, block by block and bit for bit, or None
     """
 
@@ -550,6 +570,7 @@ class Forecast:
     unit: str
     currency: str
     replay: Replay | None = None
+    start: float = 0.0
 
     def __len__(self) -> int:
         return len(self.customer_id)

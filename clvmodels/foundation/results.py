@@ -326,10 +326,10 @@ class ParameterRow:
 
 @dataclass(frozen=True)
 class PriorRow:
-    """A prior of a fit. `kind`: "log_normal", "normal", "fisher_normal" or "half_normal".
+    """A prior of a fit. `kind`: "log_normal", "normal", "fisher_normal", "one_of" or "half_normal".
 
     `middle` is the median of a log-normal, the mean of a normal, 0 for a half-normal; `sd` that of the logarithm, of
-    the number, and of the normal number whose size it is.
+    the number, and of the normal number whose size it is. Of equally likely whole numbers they are mean and sd.
     """
 
     kind: str
@@ -466,6 +466,94 @@ class PredictiveCheckTable:
 
 
 @dataclass(frozen=True)
+class LeaveOneOut:
+    """How well a rival predicts customers left out, in the study's unit of time, and what stacking gives it.
+
+    Attributes
+    ----------
+    elpd, se, p, worst_k, high_k_customers : as in `CriterionRow`
+    difference, difference_se : elpd less that of the best, and its standard error, paired over customers
+    weight : in the mixture of models that predicts customers left out best; the weights of a basis sum to 1
+    basis : key of the models of the same data, which alone compare: the first of them
+    """
+
+    elpd: float
+    se: float
+    p: float
+    worst_k: float | None
+    high_k_customers: int
+    difference: float
+    difference_se: float
+    weight: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class RivalRow:
+    """A model beside others: its fit on the calibration, customers left out, and its forecast of the holdout.
+
+    Attributes
+    ----------
+    log_likelihood : of the fit, in the study's unit of time
+    loo : None where there is none; `notes` then says why
+    total : forecast of the holdout's total, of purchases or of spend
+    coverage : of the same outcome, at 50, 80, 90 and 95 %
+    tracking : purchases a period; empty for spend
+    replicated : customers by repeat purchases in the calibration, against data sets of the model; empty for spend
+    counts : customers by purchases in the holdout; empty for spend
+    """
+
+    model: str
+    method: str
+    draws: int
+    log_likelihood: float
+    parameters: list[ParameterRow]
+    loo: LeaveOneOut | None
+    total: Estimate
+    coverage: list[CoverageRow]
+    tracking: list[TrackingPoint] = field(default_factory=list)
+    replicated: list[ReplicatedRow] = field(default_factory=list)
+    counts: list[CountRow] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RivalGap:
+    """Elpd of a model less that of another, and its standard error, paired over customers."""
+
+    model: str
+    other: str
+    difference: float
+    se: float
+
+
+@dataclass(frozen=True)
+class RivalGroup:
+    """Models of one family on the same customers; the study's own first.
+
+    Attributes
+    ----------
+    family : "purchases" or "spend"
+    main : the model that the study's decisions rest on
+    customers : that models are compared on
+    actual : total of the holdout
+    gaps : of every two models that compare
+    scores, duels : on the holdout, as in `ComparisonSection`; the method is the model
+    left_out : models of the study that could not take part, and what they said
+    """
+
+    family: str
+    main: str
+    customers: int
+    actual: float
+    rows: list[RivalRow]
+    gaps: list[RivalGap]
+    scores: list[Score]
+    duels: list[Duel]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class StudyResults:
     """A study's results, whole."""
 
@@ -479,3 +567,4 @@ class StudyResults:
     comparison: ComparisonSection
     models: ModelSection
     predictive: list[PredictiveCheckTable] = field(default_factory=list)
+    rivals: list[RivalGroup] = field(default_factory=list)

@@ -131,12 +131,19 @@ def compare_models(fits: Mapping[str, Fit], customers: CustomerSummary) -> "pd.D
     Raises
     ------
     FitError
-        If there are fewer than two fits, their families differ, or one was made on other customers or in
-        another unit or currency.
+        If there are fewer than two fits, their families differ, their densities are of different things (mean
+        spend, amounts), or one was made on other customers or in another unit or currency.
+
+    Notes
+    -----
+    A model that counts opportunities gives a history a chance, others a density per unit of time. The two are
+    compared in one unit only, the opportunity: the density there is about the chance where a unit is short
+    against the time between purchases, as a day is; a year need not be.
     """
     import pandas as pd
 
-    _require_one_family(fits)
+    _require_one_density(fits)
+    _require_one_measure(fits)
     criteria = {name: loo(fit, customers) for name, fit in fits.items()}
     rows = next(iter(criteria.values())).pattern_of >= 0
     elpd = np.column_stack([criterion.by_row[rows] for criterion in criteria.values()])
@@ -327,10 +334,31 @@ def _require_posterior(fit: Fit) -> None:
         )
 
 
-def _require_one_family(fits: Mapping[str, Fit]) -> None:
+def _require_one_density(fits: Mapping[str, Fit]) -> None:
     if len(fits) < 2:
         raise FitError(f"{len(fits)} fit to compare: give two or more, such as {{name: fit, name: fit}}.")
     families = {name: fit.model.family for name, fit in fits.items()}
     if len(set(families.values())) > 1:
         described = ", ".join(f"{name} of {family}" for name, family in families.items())
         raise FitError(f"models of different data cannot be compared: {described}.")
+    densities = {name: fit.model.density_of for name, fit in fits.items()}
+    if len(set(densities.values())) > 1:
+        described = ", ".join(f"{name} of the {density.replace('_', ' ')}" for name, density in densities.items())
+        raise FitError(
+            f"densities of different things cannot be compared: {described}. gamma_gamma is of each customer's mean "
+            "spend; gamma_gamma_transactions, the same story, is of the amounts."
+        )
+
+
+def _require_one_measure(fits: Mapping[str, Fit]) -> None:
+    """Refuse densities per unit of time beside chances of opportunities of another unit."""
+    if len({fit.model.clock for fit in fits.values()}) == 1 or len({fit.unit for fit in fits.values()}) == 1:
+        return
+    described = ", ".join(
+        f"{name} by {'opportunity, a' if fit.model.clock == 'opportunities' else 'density per'} {fit.unit}"
+        for name, fit in fits.items()
+    )
+    raise FitError(
+        f"a chance compares with a density only where an opportunity is the density's unit of time: {described}. "
+        "Fit all of them to customers summarised in one unit."
+    )

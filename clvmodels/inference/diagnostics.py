@@ -34,7 +34,7 @@ ADVICE = {
     ),
     "pareto_k": (
         "the importance weights have too heavy a tail: the posterior is far from normal, as with few repeat buyers",
-        'use method = "nuts"',
+        'use method = "nuts" where the model takes it, or tighter priors',
     ),
     "effective_draws": ("too few independent draws for stable tails", "ask for more draws"),
     "infinite_mean": (
@@ -68,7 +68,7 @@ def _row(fit: Fit, draws: FloatArray) -> dict[str, float]:
         return {"mean": float(draws.item()), **dict.fromkeys(names, nan)}
     q05, q50, q95 = np.quantile(draws, [0.05, 0.5, 0.95])
     moments = {"mean": draws.mean(), "sd": draws.std(ddof=1), "q05": q05, "q50": q50, "q95": q95}
-    if fit.method == "nuts":
+    if fit.method == "nuts" and np.ptp(draws) > 0:  # a counted parameter is one number in all draws
         mixing = {"ess_bulk": ess(draws, "bulk"), "ess_tail": ess(draws, "tail"), "r_hat": r_hat(draws)}
         return {**{key: float(value) for key, value in moments.items()}, **mixing, "pareto_k": nan}
     size = fit.effective_draws

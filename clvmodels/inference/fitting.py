@@ -1,22 +1,26 @@
 """`fit`: one call for every model and every way of fitting."""
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
 
+from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.effects import ByParameter, Effects, cells_of, learn_effects
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
 from clvmodels.foundation.patterns import Patterns, PurchasePatterns
-from clvmodels.foundation.priors import HalfNormal, Normal, Prior
-from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.priors import HalfNormal, Normal, OneOf, Prior
+from clvmodels.foundation.records import CustomerSummary, as_date
 from clvmodels.foundation.results import Check
 from clvmodels.foundation.whole import require_count, require_seed
+from clvmodels.inference.calendars import at_calendar, on_calendar
+from clvmodels.inference.counted import candidates, counted_note, left_out_note, mixed, weigh, with_count
 from clvmodels.inference.diagnostics import laplace_checks, model_checks, nested_check, nuts_checks
 from clvmodels.inference.laplace import importance_sample, resample
-from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
+from clvmodels.inference.likelihood import design_of, has_spend, patterns_of, require_clock
 from clvmodels.inference.natural import Problem, natural_covariance, with_draws
 from clvmodels.inference.optimise import Mode, find_mode
 from clvmodels.inference.pareto import PARETO_K_LIMIT
@@ -47,7 +51,7 @@ def fit(
     ----------
     model : registry name, such as "bg_nbd" or "gamma_gamma"
     customers : summary; a purchase model reads frequency, recency and T, a spend model frequency and
-        monetary_value of the repeat buyers
+        monetary_value of the repeat buyers, or what their logarithms of amounts tell (`Model.reads`)
     method : "laplace" (posterior by importance resampling around its mode), "nuts" (posterior by the
         no-U-turn sampler) or "mle" (maximum likelihood; ignores priors, needs no seed)
     draws : posterior draws to keep
@@ -57,50 +61,79 @@ def fit(
         "alpha_group_sd" a HalfNormal for the standard deviation of log alpha between groups
     covariates : columns of `customers.covariates`, as a list for every parameter that the model lets depend on
         them, or by parameter: {"alpha": ["age", "channel"]}. With a positive coefficient of alpha customers buy
-        faster, of a or beta they leave earlier, of b later, of v they spend more
+        faster, of a or beta they leave earlier, of b later, of v or m they spend more. For a model on a calendar they
+        are names of its terms, {"alpha": ["christmas"]}; by default all terms act on alpha
     groups : column of `customers.groups` (or "acquisition_week", "_month", "_year") over which parameters are
         partially pooled, for all parameters or by parameter; needs method "nuts"
 
     Raises
     ------
     FitError
-        If the model, the method, a parameter or a prior is unknown, the seed is missing, groups are asked
-        for without "nuts", or no mode is found.
+        If the model, the method, a parameter or a prior is unknown, the model does not take the method, the seed
+        is missing, groups are asked for without "nuts", or no mode is found.
     DataError
-        If there are too few customers or no repeat purchase at all, or a covariate cannot be used.
+        If there are too few customers or no repeat purchase at all, a covariate cannot be used, or a model that
+        counts opportunities is given times that are not whole.
     """
     record = model_named(model)
-    _refuse_arguments(method, draws, seed)
-    if not isinstance(customers, CustomerSummary):
-        raise DataError(
-            f"customers is a {type(customers).__name__}: expected a CustomerSummary, as customer_summary(log, window) "
-            "or CustomerSummary.from_frame(frame, unit=...) gives it."
-        )
-    _refuse_too_little(record, customers)
-    if record.family == "spend":  # of the others a spend model learns nothing
-        customers = customers.take(has_spend(customers))
+    _refuse_arguments(record, method, draws, seed)
     if groups and method != "nuts":
         raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
+    customers = _readable(record, customers)
+    record, covariates, notes = on_calendar(record, customers, covariates)
     effects = learn_effects(record, customers, covariates=covariates, groups=groups)
     problem = _problem(record, customers, effects, {} if method == "mle" else priors or {}, bayes=method != "mle")
+    if record.counted is not None:
+        return _counted_fit(problem, method, draws, seed)
     mode = find_mode(problem.target)
     if method == "mle":
-        return _mle_fit(problem, mode)
+        return _noted(_mle_fit(problem, mode), notes)
     assert seed is not None
-    if method == "laplace":
-        return _laplace_fit(problem, mode, draws, seed)
-    return _nuts_fit(problem, mode, draws, seed)
+    by_method = _laplace_fit if method == "laplace" else _nuts_fit
+    return _noted(by_method(problem, mode, draws, seed), notes)
 
 
-def fit_at(model: str, parameters: Mapping[str, float], *, unit: str = "week", currency: str = "USD") -> Fit:
+def posterior_mode(
+    model: str, customers: CustomerSummary, *, priors: Mapping[str, Prior] | None = None, covariates: ByParameter = ()
+) -> tuple[Target, Mode]:
+    """The target of a fit by "laplace", and the mode that it begins at: a maximum that there is with any data.
+
+    Parameters and errors are those of `fit`.
+    """
+    record = model_named(model)
+    customers = _readable(record, customers)
+    effects = learn_effects(record, customers, covariates=covariates)
+    target = _problem(record, customers, effects, priors or {}, bayes=True).target
+    return target, find_mode(target)
+
+
+def _noted(fit: Fit, notes: tuple[str, ...]) -> Fit:
+    return replace(fit, notes=(*notes, *fit.notes))
+
+
+def fit_at(
+    model: str,
+    parameters: Mapping[str, float],
+    *,
+    unit: str = "week",
+    currency: str = "USD",
+    calendar: Calendar | None = None,
+    calibration_end: str | dt.date | None = None,
+) -> Fit:
     """A fit at known parameters, such as a paper's: one draw, no data.
+
+    Parameters
+    ----------
+    calendar : for a model that reads one; its coefficients are parameters such as "gamma_alpha[christmas]"
+    calibration_end : last day of the histories that a fit with a calendar is for
 
     Raises
     ------
     FitError
         If a parameter is missing or unknown, or cannot have that value.
     """
-    record = model_named(model)
+    today = None if calibration_end is None else as_date(calibration_end, "calibration_end")
+    record = at_calendar(model_named(model), parameters, calendar, today, unit)
     values = require_values(dict(parameters), record)
     size = len(values)
     return Fit(
@@ -126,9 +159,12 @@ def data_scale(patterns: Patterns) -> DataScale:
     return DataScale(money=float(np.average(patterns.monetary_value, weights=n)))
 
 
-def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
+def _refuse_arguments(model: Model, method: str, draws: int, seed: int | None) -> None:
     if method not in get_args(Method):
         raise FitError(f'method = "{method}": expected one of "mle", "laplace", "nuts".')
+    if method not in model.methods:
+        offered = " or ".join(f'"{name}"' for name in model.methods)
+        raise FitError(f'method = "{method}" takes too long with {model.name}: use {offered}.')
     if method != "mle" and seed is None:
         raise FitError(f'method = "{method}" draws random numbers: give seed=... .')
     if seed is not None:
@@ -138,6 +174,18 @@ def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
         raise FitError(
             f'draws = {draws}: method = "nuts" needs {LEAST_NUTS_DRAWS} or more to tell whether it converged.'
         )
+
+
+def _readable(model: Model, customers: CustomerSummary) -> CustomerSummary:
+    """The customers that the model learns from, once it is clear that there is enough to learn."""
+    if not isinstance(customers, CustomerSummary):
+        raise DataError(
+            f"customers is a {type(customers).__name__}: expected a CustomerSummary, as customer_summary(log, window) "
+            "or CustomerSummary.from_frame(frame, unit=...) gives it."
+        )
+    _refuse_too_little(model, customers)
+    require_clock(model, customers)
+    return customers.take(has_spend(customers)) if model.family == "spend" else customers
 
 
 def _problem(
@@ -190,7 +238,17 @@ def priors_for(model: Model, scale: DataScale, effects: Effects, given: Mapping[
         if type(prior) is not type(default[name]):
             expected = type(default[name]).__name__
             raise FitError(f"priors for {name}: expected a {expected}, not a {type(prior).__name__}.")
+        _refuse_values(name, prior, default[name])
     return {**default, **given}
+
+
+def _refuse_values(name: str, prior: Prior, default: Prior) -> None:
+    """Refuse values that the model does not have."""
+    if isinstance(prior, OneOf) and isinstance(default, OneOf):
+        odd = [value for value in prior.values if value not in default.values]
+        if odd:
+            known = ", ".join(map(str, default.values))
+            raise FitError(f"priors for {name}: {odd[0]} is none of {known}.")
 
 
 def _mle_fit(problem: Problem, mode: Mode) -> Fit:
@@ -231,26 +289,45 @@ def _better_mode(target: Target, mode: Mode, there: Mapping[str, float]) -> Mode
 def _laplace_fit(problem: Problem, mode: Mode, draws: int, seed: int) -> Fit:
     rng = np.random.default_rng(seed)
     sample = importance_sample(problem.target, mode, draws, rng)
-    if sample.pareto_k > PARETO_K_LIMIT:
-        note = (
-            f"importance weights had Pareto k = {sample.pareto_k:.2f} after {sample.refits} better proposals, "
-            "so NUTS was used"
-        )
-        return replace(_nuts_fit(problem, mode, max(draws, LEAST_NUTS_DRAWS), seed), notes=(note,))
+    if sample.pareto_k > PARETO_K_LIMIT and "nuts" in problem.target.model.methods:
+        fit = _nuts_fit(problem, mode, max(draws, LEAST_NUTS_DRAWS), seed)
+        return replace(fit, notes=(_escalated(sample.pareto_k, sample.refits),))
     fit = with_draws(problem, resample(sample, draws, rng)[None], {}, {})
     effective = min(float(draws), sample.effective_size)
-    return replace(
-        fit,
-        method="laplace",
-        covariance=natural_covariance(problem.target, mode),
-        checks=(
-            *mode.checks,
-            *laplace_checks(sample.pareto_k, effective, draws),
-            *model_checks(fit),
-        ),
-        pareto_k=sample.pareto_k,
-        effective_draws=effective,
-    )
+    fit = replace(fit, covariance=natural_covariance(problem.target, mode))
+    return _weighed_fit(fit, mode, sample.pareto_k, effective, draws)
+
+
+def _weighed_fit(fit: Fit, mode: Mode, pareto_k: float, effective: float, draws: int) -> Fit:
+    """The fit by importance sampling around a mode, with its checks."""
+    checks = (*mode.checks, *laplace_checks(pareto_k, effective, draws), *model_checks(fit))
+    return replace(fit, method="laplace", checks=checks, pareto_k=pareto_k, effective_draws=effective)
+
+
+def _escalated(pareto_k: float, refits: int) -> str:
+    return f"importance weights had Pareto k = {pareto_k:.2f} after {refits} better proposals, so NUTS was used"
+
+
+def _counted_fit(problem: Problem, method: str, draws: int, seed: int | None) -> Fit:
+    """A fit of a model with a counted parameter, from those at its values."""
+    model, found = problem.target.model, candidates(problem)
+    left_out = left_out_note(found, problem)
+    if method == "mle":
+        best = max(found, key=lambda candidate: candidate.mode.log_density)
+        return replace(with_count(_mle_fit(best.problem, best.mode), model, best.value), notes=left_out)
+    assert seed is not None
+    rng = np.random.default_rng(seed)
+    weighed = weigh(found, draws, rng)
+    best, priors = weighed.best, dict(problem.target.priors)
+    if method == "laplace" and weighed.pareto_k <= PARETO_K_LIMIT:
+        fit, effective = mixed(weighed, model, draws, rng)
+        fit = _weighed_fit(fit, best.mode, weighed.pareto_k, effective, draws)
+        return replace(fit, priors=priors, notes=left_out)
+    chain = _nuts_fit(best.problem, best.mode, max(draws, LEAST_NUTS_DRAWS), seed)
+    refits = max(sample.refits for sample in weighed.samples)
+    escalated = (_escalated(weighed.pareto_k, refits),) if method == "laplace" else ()
+    notes = (*left_out, *escalated, counted_note(weighed, model))
+    return replace(with_count(chain, model, best.value), priors=priors, notes=notes)
 
 
 def _nuts_fit(problem: Problem, mode: Mode, draws: int, seed: int) -> Fit:

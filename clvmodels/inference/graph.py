@@ -4,13 +4,16 @@ Where all customers share their parameters, everything that comes from the data 
 so that one compilation serves every data set and every prior of a model.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pytensor.gradient import disconnected_grad
 
+from clvmodels.foundation.ops import DOUBLINGS, Step
 from clvmodels.foundation.patterns import Levels, Pairs, Patterns, PurchasePatterns, Varying
 from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal
 from clvmodels.inference.optimise import Mode
@@ -29,11 +32,34 @@ class TensorOps:
     softplus = staticmethod(pt.softplus)
     where = staticmethod(pt.where)
     maximum = staticmethod(pt.maximum)
+    held = staticmethod(disconnected_grad)
+
+    @staticmethod
+    def arange(size: Any) -> Any:
+        """0, 1, ..., size - 1."""
+        return pt.arange(size).astype("float64")
 
     @staticmethod
     def betaln(x: Any, y: Any) -> Any:
         """log B(x, y)."""
         return pt.gammaln(x) + pt.gammaln(y) - pt.gammaln(x + y)
+
+    @staticmethod
+    def backward(step: Step, last: Any, *, at: Sequence[Any], line: Any) -> list[Any]:
+        """Rows of lines y with y_k = step(k, y_k+1), as on NumPy, for steps that are straight in y.
+
+        By doubling: y_k = f_k + s_k y_k+1 = (f_k + s_k f_k+1) + s_k s_k+1 y_k+2, and so on. PyMC does not compile a
+        loop over its data.
+        """
+        size = pt.max(pt.stack([pt.max(places) for places in at])) + 1
+        k = pt.arange(size).astype("float64")[:, None]
+        beyond = pt.zeros((1, last.shape[0]))
+        free, slope = step(k, 0.0 * last), step(k, 0.0 * last + 1.0)
+        y, slope = pt.concatenate([free, beyond]), pt.concatenate([slope - free, beyond])
+        for doubling in range(DOUBLINGS):
+            ahead = pt.minimum(pt.arange(size + 1) + 2**doubling, size)
+            y, slope = y + slope * y[ahead], slope * slope[ahead]
+        return [y[places, line] for places in at]
 
 
 TENSOR_OPS = TensorOps()

@@ -74,6 +74,11 @@ class WeightedSample:
         return cls(phi, log_ratio, *smooth_weights(log_ratio))
 
     @property
+    def log_evidence(self) -> float:
+        """log of the integral of the target, the mean ratio: the chance of the data, for a target with priors."""
+        return float(special.logsumexp(self.log_ratio) - np.log(len(self.log_ratio)))
+
+    @property
     def good(self) -> bool:
         """Whether no better proposal needs to be looked for."""
         return self.pareto_k <= GOOD_PARETO_K and self.effective_size >= GOOD_EFFICIENCY * len(self.weights)
@@ -123,7 +128,7 @@ def _refitted(sample: WeightedSample, rng: np.random.Generator) -> Proposal:
 
 
 def _propose(target: Target, proposal: Proposal, size: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Draws from the proposal, shape (size, U), and the log of target over proposal, but for a constant."""
+    """Draws from the proposal, shape (size, U), and the log of target over proposal."""
     dof, (centres, unknowns) = proposal.dof, proposal.centres.shape
     root = linalg.cholesky(proposal.scale, lower=True)
     normal = rng.standard_normal((size, unknowns))
@@ -132,7 +137,9 @@ def _propose(target: Target, proposal: Proposal, size: int, rng: np.random.Gener
     whitened = [linalg.solve_triangular(root, points.T, lower=True).T for points in (phi, proposal.centres)]
     squared = distance.cdist(whitened[0], whitened[1], "sqeuclidean")
     log_proposal = special.logsumexp(-(dof + unknowns) / 2 * np.log1p(squared / dof), axis=1)
-    return phi, log_density(target, phi) - log_proposal
+    constant = special.gammaln((dof + unknowns) / 2) - special.gammaln(dof / 2) - unknowns / 2 * np.log(np.pi * dof)
+    constant -= np.log(centres) + np.sum(np.log(np.diag(root)))
+    return phi, log_density(target, phi) - log_proposal - constant
 
 
 def resample(sample: WeightedSample, size: int, rng: np.random.Generator) -> FloatArray:

@@ -9,8 +9,10 @@ from clvmodels.data import compress, compress_spend
 from clvmodels.foundation.effects import Cells, Effects, cells_of
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
+from clvmodels.foundation.ops import DOUBLINGS
 from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray, Patterns
 from clvmodels.foundation.records import CustomerSummary
+from clvmodels.inference.calendars import require_calendar
 from clvmodels.inference.parameters import CustomerParameters, customer_parameters, parameters_at_point
 from clvmodels.inference.result import Fit
 from clvmodels.inference.target import CHUNK_CELLS, Design, Target, chunk_log_likelihood, total_log_likelihood
@@ -107,7 +109,12 @@ def require_same_units(fit: Fit, customers: CustomerSummary) -> None:
     ------
     FitError
         If they differ.
+    DataError
+        If the model counts opportunities and the customers are in continuous time, or it reads a calendar and they
+        end on another day of it or have another one.
     """
+    require_clock(fit.model, customers)
+    require_calendar(fit.model, customers)
     if fit.model.family == "purchases" and fit.unit != customers.unit:
         raise FitError(
             f'the fit is in units of a "{fit.unit}", the customers in units of a "{customers.unit}": '
@@ -115,6 +122,34 @@ def require_same_units(fit: Fit, customers: CustomerSummary) -> None:
         )
     if fit.model.family == "spend" and fit.currency != customers.currency:
         raise FitError(f"the fit is in {fit.currency}, the customers in {customers.currency}: use one currency.")
+
+
+def require_clock(model: Model, customers: CustomerSummary) -> None:
+    """Refuse customers in continuous time where a model counts opportunities.
+
+    Raises
+    ------
+    DataError
+        If T or recency are not whole, a customer bought more often than there were opportunities, or these are more
+        than are worked through.
+    """
+    if model.clock == "continuous":
+        return
+    x, t_x, T = customers.frequency, customers.recency, customers.T
+    for name, bad in (
+        ("T is not whole", np.floor(T) != T),
+        ("recency is not whole", np.floor(t_x) != t_x),
+        ("frequency is above recency", x > t_x),
+        (f"T is {2**DOUBLINGS:,} or more", T >= 2**DOUBLINGS),
+    ):
+        if bad.any():
+            first = int(np.argmax(bad))
+            where = f"customer_id {customers.customer_id[first]}, T {T[first]:g}, recency {t_x[first]:g}"
+            raise DataError(
+                f"{model.name} counts opportunities, one a {customers.unit}: {name} for {int(bad.sum())} customers "
+                f"(first: {where}, frequency {x[first]:g}). Summarise the log with opportunity_summary, or with "
+                'Window(unit="day"), so that times are whole and there is one purchase at most at each.'
+            )
 
 
 def has_spend(customers: CustomerSummary) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -86,8 +86,9 @@ def find_mode(target: Target, start: FloatArray | None = None) -> Mode:
 
 def _newton_step(target: Target, phi: FloatArray) -> tuple[FloatArray, Mode]:
     """The step from phi to where a parabola is highest, and phi as a mode with what that step would gain."""
-    slope, precision = gradient(target, phi), _precision(target, phi)
-    if linalg.eigvalsh(precision)[0] <= 0:
+    with np.errstate(invalid="ignore"):  # the search may have ended next to where the density is 0
+        slope, precision = gradient(target, phi), _precision(target, phi)
+    if not np.isfinite(precision).all() or linalg.eigvalsh(precision)[0] <= 0:
         raise _not_identified(target, phi, slope)
     step = np.asarray(linalg.solve(precision, slope, assume_a="pos"))
     here = float(log_density(target, phi[None])[0])
@@ -95,8 +96,9 @@ def _newton_step(target: Target, phi: FloatArray) -> tuple[FloatArray, Mode]:
 
 
 def _best_start(target: Target) -> FloatArray:
-    """The best of a fixed, space-filling set of points around the centres of the default priors."""
-    points = target.starts + 1.5 * special.ndtri(_space_filling(SCREENED_STARTS, len(target.starts)))
+    """The best of a fixed, space-filling set of points of the default priors."""
+    widths = [parameter.prior_sd for parameter in target.model.parameters]
+    points = target.starts + widths * special.ndtri(_space_filling(SCREENED_STARTS, len(target.starts)))
     return np.asarray(points[np.argmax(log_density(target, points))])
 
 
@@ -211,7 +213,8 @@ def _not_identified(target: Target, phi: FloatArray, slope: FloatArray) -> FitEr
         if not target.priors
         else "give tighter priors, a simpler model or more data"
     )
-    flattest = int(np.argmax(np.abs(linalg.eigh(_precision(target, phi))[1][:, 0])))
+    with np.errstate(invalid="ignore"):
+        flattest = int(np.argmax(np.abs(linalg.eigh(np.nan_to_num(_precision(target, phi)))[1][:, 0])))
     what = target.names[flattest] if flattest < len(target.names) else "a group's level"
     return FitError(
         f"{target.model.name} has no well-defined mode in these data: the search ended at {where} "

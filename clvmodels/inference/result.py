@@ -1,5 +1,6 @@
 """`Fit`: what every way of fitting returns."""
 
+import datetime as dt
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.priors import Prior
+from clvmodels.foundation.records import as_date
 from clvmodels.foundation.results import Check
 
 if TYPE_CHECKING:  # slow to import and only named here
@@ -33,10 +35,11 @@ class Fit:
         "alpha_by_channel" and "alpha_group_sd" have the groups' own and the standard deviation of their logs
     point : parameter values (and coefficients): the mode of the likelihood for "mle", else the mean of the
         draws; with covariates or groups the mean of the logarithms, since at covariates of 0 a parameter can
-        have a very long tail
+        have a very long tail. A counted parameter has its most probable value, the others their mean at that
     log_likelihood : at `point`, without the prior; NaN where there were no data
     covariance : ndarray, shape (P, P), of the values of `point`, on the natural scale (at the mode for "mle"
-        and "laplace", of the draws for "nuts"); NaN for "known"
+        and "laplace", of the draws for "nuts"), with 0 for a counted parameter, since it is that at its value in
+        `point`; NaN for "known"
     unit, currency : of the parameters
     n_customers, n_patterns : the fit was made on
     priors : by parameter; empty for "mle" and "known"
@@ -87,6 +90,18 @@ class Fit:
         from clvmodels.inference.diagnostics import require_check_names
 
         return replace(self, allowed=tuple(dict.fromkeys((*self.allowed, *require_check_names(checks)))))
+
+    def as_of(self, calibration_end: str | dt.date) -> "Fit":
+        """The same fit for customers whose histories end on another day, where the model reads a calendar.
+
+        Raises
+        ------
+        DataError
+            If the day is outside the calendar of the fit.
+        """
+        from clvmodels.inference.calendars import as_of
+
+        return replace(self, model=as_of(self.model, as_date(calibration_end, "calibration_end")))
 
     def columns(self) -> dict[str, FloatArray]:
         """Draws of each parameter stacked over chains, shape (S, 1): they broadcast against rows (K,).
@@ -180,6 +195,7 @@ def require_values(values: dict[str, float], model: Model) -> dict[str, float]:
                 "positive": "a finite number above 0",
                 "real": "a finite number",
                 "correlation": "a number between -1 and 1",
+                "whole": f"one of {', '.join(map(str, parameter.values))}",
             }
             raise FitError(f"{model.name}: {parameter.name} = {value}: expected {supports[parameter.support]}.")
     return {name: float(values[name]) for name in model.parameter_names}

@@ -27,7 +27,7 @@ from scipy import special
 
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray
-from clvmodels.foundation.priors import HalfNormal, Normal
+from clvmodels.foundation.priors import HalfNormal, Normal, OneOf
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.inference.criteria import fitted_customers
 from clvmodels.inference.result import Fit, flat_draws
@@ -70,7 +70,10 @@ def prior_sensitivity(fit: Fit, customers: CustomerSummary) -> "pd.DataFrame":
     parts = {"prior": _log_prior(fit), "likelihood": _log_likelihood(fit, customers)}
     scaled = {part: [_weights(values, alpha) for alpha in ALPHAS] for part, values in parts.items()}
     rows = {
-        name: {part: float(array_stats.power_scale_sense(draws, *weights, *ALPHAS)) for part, weights in scaled.items()}
+        name: {
+            part: float(array_stats.power_scale_sense(draws, *weights, *ALPHAS)) if np.ptp(draws) > 0 else 0.0
+            for part, weights in scaled.items()
+        }  # a counted parameter may be one number in all draws
         for name, draws in flat_draws(fit.draws).items()
     }
     frame = pd.DataFrame.from_dict(rows, orient="index")
@@ -109,6 +112,8 @@ def _log_prior(fit: Fit) -> FloatArray:
     total = np.zeros((draws.sizes["chain"], draws.sizes["draw"]))
     for parameter in fit.model.parameters:
         name, prior = parameter.name, fit.priors[parameter.name]
+        if isinstance(prior, OneOf):  # all values are alike at any power
+            continue
         assert not isinstance(prior, HalfNormal)
         eta = parameter.unknown(draws[name].values)
         if name in fit.effects.covariates:

@@ -9,8 +9,10 @@ import msgspec
 import numpy as np
 import xarray as xr
 
+from clvmodels.foundation.calendar import Timetable
 from clvmodels.foundation.effects import Effects
 from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.model import Model
 from clvmodels.foundation.priors import prior_from, prior_to_dict
 from clvmodels.foundation.results import Check
 from clvmodels.inference.result import Fit
@@ -33,6 +35,7 @@ def save_fit(fit: Fit, path: Path) -> None:
         "n_customers": fit.n_customers,
         "n_patterns": fit.n_patterns,
         "priors": {name: prior_to_dict(prior) for name, prior in fit.priors.items()},
+        "timetable": msgspec.to_builtins(fit.model.timetable),
         "effects": msgspec.to_builtins(fit.effects),
         "checks": [asdict(check) for check in fit.checks],
         "allowed": list(fit.allowed),
@@ -50,6 +53,15 @@ def save_fit(fit: Fit, path: Path) -> None:
         raise FitError(f"{path}: the fit cannot be written there ({problem}).") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _model(name: str, timetable: object) -> Model:
+    """The model of that name, on the calendar that it was fitted with."""
+    model = model_named(name)
+    if timetable is None:
+        return model
+    assert model.on_calendar is not None
+    return model.on_calendar(msgspec.convert(timetable, Timetable))
 
 
 def load_fit(path: str | Path) -> Fit:
@@ -71,10 +83,11 @@ def load_fit(path: str | Path) -> Fit:
     if description["format"] != FORMAT:
         raise FitError(f"{path} has the format {description['format']!r}; this version reads {FORMAT!r}.")
     description.pop("format")
+    timetable = description.pop("timetable", None)
     return Fit(
         **{
             **description,
-            "model": model_named(description["model"]),
+            "model": _model(description["model"], timetable),
             "draws": draws,
             "covariance": np.array(description["covariance"]),
             "priors": {name: prior_from(**prior) for name, prior in description["priors"].items()},

@@ -23,7 +23,7 @@ from clvmodels.foundation.effects import Effects
 from clvmodels.foundation.model import DataScale, Draws, Model
 from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.foundation.patterns import FloatArray, IntArray, Patterns, Varying
-from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal, Prior
+from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal, OneOf, Prior
 
 CHUNK_ROWS = 2**13  # patterns that a thread reads at a time
 CHUNK_CELLS = 2**16  # draws x patterns at a time: arrays of 512 KB, long enough for NumPy, most of them in the cache
@@ -100,7 +100,8 @@ class Target:
     @property
     def starts(self) -> FloatArray:
         """Centres of the default priors as phi, shape (U,): where a search may begin."""
-        centres = [p.default_prior(self.scale).normal[0] for p in self.model.parameters]
+        defaults = [p.default_prior(self.scale) for p in self.model.parameters]
+        centres = [prior.normal[0] for prior in defaults if not isinstance(prior, OneOf)]
         return np.array(centres + [0.0] * (self.size - len(centres)))
 
     @cached_property
@@ -110,7 +111,8 @@ class Target:
             return None
         names = [*self.model.parameter_names]
         names += [f"gamma_{name}" for name, columns in self.effects.covariates.items() for _ in columns]
-        priors = [prior for prior in (self.priors[name] for name in names) if not isinstance(prior, HalfNormal)]
+        chosen = (self.priors[name] for name in names)
+        priors = [prior for prior in chosen if not isinstance(prior, HalfNormal | OneOf)]
         mean, sd = np.zeros(self.size), np.empty(self.size)
         mean[: len(names)], sd[: len(names)] = np.array([prior.normal for prior in priors]).T
         for name, places in self.levels.items():

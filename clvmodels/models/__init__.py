@@ -2,13 +2,36 @@
 
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.model import Model
+from clvmodels.models.bg_bb import BG_BB
+from clvmodels.models.bg_cnbd_k import BG_CNBD_K
 from clvmodels.models.bg_nbd import BG_NBD
 from clvmodels.models.gamma_gamma import GAMMA_GAMMA
+from clvmodels.models.gamma_gamma_transactions import GAMMA_GAMMA_TRANSACTIONS
+from clvmodels.models.ggom_nbd import GGOM_NBD
+from clvmodels.models.lognormal_spend import LOGNORMAL_SPEND
+from clvmodels.models.mbg_cnbd_k import MBG_CNBD_K
 from clvmodels.models.mbg_nbd import MBG_NBD
 from clvmodels.models.nbd import NBD
+from clvmodels.models.pareto_ggg import PARETO_GGG
 from clvmodels.models.pareto_nbd import PARETO_NBD
+from clvmodels.models.pareto_nbd_abe import PARETO_NBD_ABE
+from clvmodels.models.pareto_nbd_dyncov import PARETO_NBD_DYNCOV
 
-MODELS: dict[str, Model] = {model.name: model for model in (BG_NBD, MBG_NBD, PARETO_NBD, NBD, GAMMA_GAMMA)}
+_PURCHASES = (
+    BG_NBD,
+    MBG_NBD,
+    PARETO_NBD,
+    NBD,
+    BG_BB,
+    GGOM_NBD,
+    BG_CNBD_K,
+    MBG_CNBD_K,
+    PARETO_GGG,
+    PARETO_NBD_ABE,
+    PARETO_NBD_DYNCOV,
+)
+_SPEND = (GAMMA_GAMMA, GAMMA_GAMMA_TRANSACTIONS, LOGNORMAL_SPEND)
+MODELS: dict[str, Model] = {model.name: model for model in (*_PURCHASES, *_SPEND)}
 
 
 def model_named(name: object) -> Model:

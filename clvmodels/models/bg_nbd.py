@@ -20,9 +20,11 @@ from scipy import special
 from clvmodels.foundation.model import Draws, Formula, Model, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray, IntArray, PurchasePatterns
-from clvmodels.foundation.quadrature import beta_expectation, discounted_without_end
+from clvmodels.foundation.quadrature import NODES, BetaRule, beta_expectation, beta_rule, discounted_without_end
 from clvmodels.models import nbd
 from clvmodels.models.alive import AliveOrGone
+
+CURVE_NODES = 64  # an error of 1e-7 at all times of a curve (the tests)
 
 
 def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> Any:
@@ -105,16 +107,28 @@ def purchases_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, 
     E[(1 - (1 + p t / (alpha + T))^-(r + x)) / p], p ~ Beta(a, b + x). The paper's 2F1 is this integral; the
     integral is smooth through a = 1 and does not overflow.
     """
-    r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
-    n, tau = r + np.asarray(frequency, dtype=np.float64), horizon / (alpha + T)
-    n, tau = np.broadcast_arrays(n, tau)
-    return beta_expectation(
-        a,
-        b + frequency,
-        lambda p: -np.expm1(-n[..., None] * np.log1p(p * tau[..., None])) / p,
-        at_zero=n * tau,
-        bend=-np.log(np.maximum(n * tau, 1e-300)),  # where the bracket turns from p n tau to 1
-    )
+    n, age = _shape_and_scale(parameters, frequency, T)
+    n, tau = np.broadcast_arrays(n, horizon / age)
+    return _mean_bought(_drop_out_rule(parameters, frequency, n * tau, nodes=NODES), n, tau)
+
+
+def _shape_and_scale(parameters: Draws, frequency: FloatArray, T: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Those of the gamma distribution of the rate at T, r + x and alpha + T, of one shape."""
+    n = parameters["r"] + np.asarray(frequency, dtype=np.float64)
+    shape, scale = np.broadcast_arrays(n, parameters["alpha"] + T)
+    return shape, scale
+
+
+def _drop_out_rule(parameters: Draws, frequency: FloatArray, mean_purchases: FloatArray, *, nodes: int) -> BetaRule:
+    """The rule for expectations over p ~ Beta(a, b + x) of what turns from p n tau to 1 as p n tau passes 1."""
+    bend = -np.log(np.maximum(mean_purchases, 1e-300))
+    return beta_rule(parameters["a"], parameters["b"] + frequency, bend=bend, nodes=nodes)
+
+
+def _mean_bought(rule: BetaRule, n: FloatArray, tau: FloatArray) -> FloatArray:
+    """E[(1 - (1 + p tau)^-n) / p]."""
+    bought = -np.expm1(-n[..., None] * np.log1p(rule.p * tau[..., None])) / rule.p
+    return rule.mean(bought, at_zero=n * tau)
 
 
 def pmf_if_alive(
@@ -136,15 +150,25 @@ def pmf_if_alive(
 
 def dert_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
     """DERT of a customer who is alive at T. At d = 0 it is finite where a > 1; below 0 it is infinite."""
-    r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
+    a, b = parameters["a"], parameters["b"]
+    n, age = _shape_and_scale(parameters, frequency, T)
     if discount > 0:
-        return discounted_without_end(
-            lambda t: purchases_if_alive(parameters, frequency, T, t), discount, bend=(alpha + T) / (r + frequency)
-        )
+        rule = _drop_out_rule(parameters, frequency, n / age / discount, nodes=NODES)
+        return discounted_without_end(lambda t: _mean_bought(rule, n, t / age), discount, bend=age / n)
     # E[1 / p] purchases until drop-out, p ~ Beta(a, b + x)
     last = np.where(a > 1, (a + b + frequency - 1) / np.where(a > 1, a - 1, 1.0), np.inf)
     without_end = last if discount == 0 else np.full_like(last, np.inf)
-    return np.broadcast_to(without_end, np.broadcast_shapes(without_end.shape, np.shape(alpha + T))).copy()
+    return np.broadcast_to(without_end, np.broadcast_shapes(without_end.shape, age.shape)).copy()
+
+
+def curve_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, times: FloatArray) -> FloatArray:
+    """E[purchases in (T, T + t] | x, alive at T] at each time t, shape (times, S, K).
+
+    The weights of the expectation over p are worked out once for all of them.
+    """
+    n, age = _shape_and_scale(parameters, frequency, T)
+    rule = _drop_out_rule(parameters, frequency, n / age * times[-1] / 10, nodes=CURVE_NODES)
+    return np.stack([_mean_bought(rule, n, t / age) for t in times])
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -164,14 +188,26 @@ def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tu
 
 
 def purchases_until_drop_out(
-    rng: np.random.Generator, rate: FloatArray, drop_out: FloatArray, end: FloatArray, active: IntArray
+    rng: np.random.Generator,
+    rate: FloatArray,
+    drop_out: FloatArray,
+    end: FloatArray,
+    active: IntArray,
+    *,
+    stages: FloatArray | None = None,
 ) -> tuple[IntArray, FloatArray]:
-    """Purchases from 0 to `end` of those customers who are `active` at 0, each the last with chance drop_out."""
+    """Purchases from 0 to `end` of those customers who are `active` at 0, each the last with chance drop_out.
+
+    Parameters
+    ----------
+    stages : ndarray, shape (N,), that a customer passes, at `rate`, for each purchase; 1 if not given
+    """
+    stages = np.ones(len(end)) if stages is None else stages
     now = np.zeros(len(end))
     buyers, times = [active[:0]], [now[:0]]
     while len(active):
         with np.errstate(divide="ignore"):  # a rate that underflows to 0 never buys
-            now[active] += rng.exponential(1.0, len(active)) / rate[active]
+            now[active] += rng.standard_gamma(stages[active]) / rate[active]
         active = active[now[active] <= end[active]]
         buyers.append(active)
         times.append(now[active])
@@ -179,7 +215,7 @@ def purchases_until_drop_out(
     return np.concatenate(buyers), np.concatenate(times)
 
 
-FORMULAS = AliveOrGone(p_alive, survival_if_alive, purchases_if_alive, pmf_if_alive, dert_if_alive)
+FORMULAS = AliveOrGone(p_alive, survival_if_alive, purchases_if_alive, pmf_if_alive, dert_if_alive, curve_if_alive)
 BG_NBD = Model(
     name="bg_nbd",
     family="purchases",
@@ -190,7 +226,6 @@ BG_NBD = Model(
         Parameter("b", "number", prior_median=2.0, prior_sd=1.5, covariates=1),
     ),
     log_likelihood=log_likelihood,
-    quantities=("p_alive", "expected_purchases", "purchases"),
     formulas=FORMULAS.formulas,
     simulate=simulate,
     kernel="bg_nbd",

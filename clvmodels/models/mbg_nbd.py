@@ -83,6 +83,11 @@ def dert_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, disco
     return bg_nbd.dert_if_alive(alive_at_first(parameters), frequency, T, discount)
 
 
+def curve_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, times: FloatArray) -> FloatArray:
+    """E[purchases in (T, T + t] | x, alive at T] at each time t, shape (times, S, K)."""
+    return bg_nbd.curve_if_alive(alive_at_first(parameters), frequency, T, times)
+
+
 def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tuple[IntArray, FloatArray]:
     """Repeat purchases of customers seen from 0 to `end`, told as the story goes.
 
@@ -100,13 +105,12 @@ def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tu
     return bg_nbd.purchases_until_drop_out(rng, rate, drop_out, end, stayed)
 
 
-FORMULAS = AliveOrGone(p_alive, survival_if_alive, purchases_if_alive, pmf_if_alive, dert_if_alive)
+FORMULAS = AliveOrGone(p_alive, survival_if_alive, purchases_if_alive, pmf_if_alive, dert_if_alive, curve_if_alive)
 MBG_NBD = Model(
     name="mbg_nbd",
     family="purchases",
     parameters=bg_nbd.BG_NBD.parameters,
     log_likelihood=log_likelihood,
-    quantities=("p_alive", "expected_purchases", "purchases"),
     formulas=FORMULAS.formulas,
     simulate=simulate,
     kernel="mbg_nbd",

@@ -60,7 +60,7 @@ def purchase_pmf(parameters: Draws, purchases: IntArray, horizon: Any) -> FloatA
     return np.asarray(np.exp(counted - r * np.log1p(horizon / alpha) + special.xlogy(k, horizon / (alpha + horizon))))
 
 
-def chance_of_at_least(parameters: Draws, purchases: IntArray, horizon: Any) -> FloatArray:
+def chance_of_at_least(parameters: Draws, purchases: IntArray | FloatArray, horizon: Any) -> FloatArray:
     """P(X(t) >= k) of a new customer: a regularised incomplete beta, with 1 at k = 0."""
     k = np.asarray(purchases, dtype=np.float64)
     reached = special.betainc(np.maximum(k, 1.0), parameters["r"], horizon / (parameters["alpha"] + horizon))
@@ -115,7 +115,6 @@ NBD = Model(
         Parameter("alpha", "time", prior_median=1.0, prior_sd=1.5, covariates=-1),
     ),
     log_likelihood=log_likelihood,
-    quantities=("p_alive", "expected_purchases", "purchases"),
     formulas=FORMULAS.formulas,
     simulate=simulate,
     kernel="nbd",

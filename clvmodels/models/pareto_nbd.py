@@ -62,11 +62,11 @@ def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> A
         return log_alive(y, x, r, alpha, s, beta) + ops.log1p(-q)
 
     return x.map(lambda x, r: ops.gammaln(r + x) - ops.gammaln(r), r) + ops.logaddexp(
-        _map_pairs(left, t_x, x, r, alpha, s, beta), _map_pairs(stayed, T, x, r, alpha, s, beta)
+        map_pairs(left, t_x, x, r, alpha, s, beta), map_pairs(stayed, T, x, r, alpha, s, beta)
     )
 
 
-def _map_pairs(f: Callable[..., Any], time: Levels, x: Levels, *parameters: Any) -> Any:
+def map_pairs(f: Callable[..., Any], time: Levels, x: Levels, *parameters: Any) -> Any:
     """Rows of f(time, x, *parameters), worked out once for each distinct pair of time and x; shape (..., K).
 
     Or row by row, where parameters vary over rows themselves.
@@ -275,7 +275,6 @@ PARETO_NBD = Model(
         Parameter("beta", "time", prior_median=1.0, prior_sd=1.5, covariates=-1),
     ),
     log_likelihood=log_likelihood,
-    quantities=("p_alive", "expected_purchases", "purchases"),
     formulas=FORMULAS.formulas,
     simulate=simulate,
     kernel="pareto_nbd",

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file
+from typing import Protocol
 
 import matplotlib as mpl
 import numpy as np
@@ -76,6 +77,8 @@ STYLE = {
 
 
 BUBBLE_SIZES = 12
+THIN = 3  # a line behind the others has every third of its points: all of them in every panel weigh most of a page
+ORDINARY = 0.9  # share of points that a panel has room for; the others are arrows at its edge
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,12 @@ def sizes(panels: int, *, height: float, narrow_height: float) -> tuple[Size, Si
     columns = min(panels, 2)
     rows = -(-panels // columns)
     return Size("wide", 720, height * rows, rows, columns), Size("narrow", 346, narrow_height * panels, panels, 1)
+
+
+def small_sizes(panels: int) -> tuple[Size, Size]:
+    """Many small panels: three to a row on a desk, two on a phone."""
+    wide, narrow = -(-panels // 3), -(-panels // 2)
+    return Size("wide", 720, 150 * wide + 60, wide, 3), Size("narrow", 346, 130 * narrow + 70, narrow, 2)
 
 
 def draw(key: str, description: str, plot: Plot, both: tuple[Size, Size]) -> tuple[str, str]:
@@ -136,6 +145,8 @@ def _for_the_page(svg: str, prefix: str, description: str) -> str:
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = svg.replace("url(#", f"url(#{prefix}-").replace('href="#', f'href="#{prefix}-')
+    svg = re.sub(r"(\.\d\d)\d+", r"\1", svg)  # a hundredth of a pixel is enough
+    svg = re.sub(r" \nL ", "L", svg)
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
     viewbox = re.search(r'viewBox="[^"]*"', svg)
@@ -189,6 +200,34 @@ def _legend(axes: Axes, columns: int = 3) -> None:
         ncols=columns,
         frameon=False,
         borderaxespad=0.1,
+        handlelength=1.4,
+        columnspacing=1.2,
+    )
+
+
+def _small(panels: Panels, names: Sequence[str], size: Size) -> list[tuple[Axes, bool]]:
+    """Titled panels, each with whether it is the lowest of its column; those left over are blank."""
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
+        axes.set_title(name, fontsize=11.5, pad=4)
+        axes.tick_params(labelsize=10, labelleft=place % size.columns == 0)
+    shown = len(names)
+    return [(axes, place + size.columns >= shown) for place, axes in enumerate(panels[:shown])]
+
+
+def _legend_above(panels: Panels) -> None:
+    """One legend over all panels."""
+    handles, labels = panels[0].get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    figure = panels[0].get_figure()
+    assert figure is not None
+    figure.legend(
+        once.values(),
+        once.keys(),
+        loc="outside upper left",
+        ncols=3,
+        frameon=False,
         handlelength=1.4,
         columnspacing=1.2,
     )
@@ -486,3 +525,138 @@ def contest(
             _grid(axes, "x")
 
     return plot
+
+
+def rival_tracking(
+    tracked: Mapping[str, Sequence[TrackingPoint]], labels: Sequence[str], words: Mapping[str, str], numbers: Numbers
+) -> Plot:
+    """Purchases of each period, a panel a model: what came, and the forecast with its band in the holdout."""
+
+    def plot(panels: Panels, size: Size) -> None:
+        top = max(max(point.actual, point.expected, point.high or 0.0) for of in tracked.values() for point in of)
+        for (axes, lowest), points in zip(_small(panels, list(tracked), size), tracked.values(), strict=True):
+            place = np.arange(len(points))
+            low, high = (np.array([getattr(point, name) for point in points], dtype=float) for name in ("low", "high"))
+            axes.fill_between(place, low, high, color=MODEL, alpha=0.22, linewidth=0, label=words["band"])
+            axes.plot(place, [point.expected for point in points], color=MODEL, linewidth=1.8, label=words["expected"])
+            axes.plot(place, [point.actual for point in points], color=ACTUAL, linewidth=0.9, label=words["actual"])
+            _start_of_holdout(axes, [point.holdout for point in points])
+            _count_axis(axes, numbers, ticks=3)
+            axes.set_ylim(0, 1.05 * top)
+            _small_dates(axes, labels, lowest)
+        _legend_above(panels)
+
+    return plot
+
+
+def _start_of_holdout(axes: Axes, held: Sequence[bool]) -> None:
+    start = next((place for place, holdout in enumerate(held) if holdout), len(held)) - 0.5
+    axes.axvline(start, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
+
+
+def _small_dates(axes: Axes, labels: Sequence[str], lowest: bool) -> None:
+    """Dates at a quarter and three quarters of the time, under the lowest panel of a column alone."""
+    places = [len(labels) // 4, 3 * len(labels) // 4]
+    axes.set_xticks(places, [labels[place] for place in places])
+    axes.tick_params(labelbottom=lowest)
+
+
+def rival_gaps(
+    gaps: Mapping[str, Sequence[float]], labels: Sequence[str], start: int, words: Mapping[str, str], numbers: Numbers
+) -> Plot:
+    """Running sum of the forecast less that of what came, a panel a model; the others stay in grey behind it.
+
+    The scale is that of most models: one that is far off leaves its panel, and its end stands there as a number.
+    """
+
+    def plot(panels: Panels, size: Size) -> None:
+        limit = _limit([max(map(abs, values)) for values in gaps.values()])
+        for (axes, lowest), (name, own) in zip(_small(panels, list(gaps), size), gaps.items(), strict=True):
+            place = np.arange(len(own))
+            for other, values in gaps.items():
+                if other != name:
+                    axes.plot(place[::THIN], values[::THIN], color=RULE, linewidth=1.2, label=words["other_models"])
+            axes.axhline(0, color=ACTUAL, linewidth=1.2, label=words["what_came"])
+            axes.plot(place, own, color=MODEL, linewidth=2, label=words["this_model"])
+            _start_of_holdout(axes, [at >= start for at in range(len(own))])
+            axes.text(
+                0.98,
+                0.96 if own[-1] < 0 else 0.04,
+                ("+" if own[-1] > 0 else "") + numbers.share(own[-1], 1),
+                transform=axes.transAxes,
+                ha="right",
+                va="top" if own[-1] < 0 else "bottom",
+                color=MODEL,
+                fontsize=11,
+            )
+            axes.set_ylim(-limit, limit)
+            _gap_axis(axes, numbers)
+            _small_dates(axes, labels, lowest)
+        _legend_above(panels)
+
+    return plot
+
+
+def _gap_axis(axes: Axes, numbers: Numbers) -> None:
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], symmetric=True))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_gap(value)))
+    _grid(axes, "y")
+
+
+def _limit(sizes_of_all: Sequence[float]) -> float:
+    """Half the height of panels that have room for all models but those far off from the others."""
+    typical = float(np.median(sizes_of_all))
+    return max(1.12 * max(value for value in sizes_of_all if value <= 3 * typical), 1e-3)
+
+
+class _Counted(Protocol):
+    """Customers with so many purchases: observed and by a model."""
+
+    @property
+    def purchases(self) -> str: ...
+    @property
+    def observed(self) -> float: ...
+    @property
+    def expected(self) -> float | None: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+
+
+def rival_counts(panels_of_rows: Mapping[str, Sequence[_Counted]], words: Mapping[str, str], numbers: Numbers) -> Plot:
+    """Customers by number of purchases, a panel a model: the model's over those observed, and its band.
+
+    What lies beyond the panel is drawn at its edge as an arrow.
+    """
+
+    def plot(panels: Panels, size: Size) -> None:
+        shares = {name: _over_observed(rows) for name, rows in panels_of_rows.items()}
+        limit = float(1.2 * np.nanquantile(np.abs([expected for expected, _, _ in shares.values()]), ORDINARY))
+        for (axes, lowest), (name, rows) in zip(
+            _small(panels, list(shares), size), panels_of_rows.items(), strict=True
+        ):
+            expected, low, high = shares[name]
+            place = np.arange(len(rows))
+            low, high = np.clip(low, -limit, limit), np.clip(high, -limit, limit)
+            axes.bar(place, high - low, 0.7, bottom=low, color=MODEL, alpha=0.25, linewidth=0, label=words["band"])
+            axes.axhline(0, color=ACTUAL, linewidth=1.2, label=words["observed"])
+            inside = np.abs(expected) <= limit
+            axes.plot(place[inside], expected[inside], "o", color=MODEL, markersize=4.5, label=words["expected"])
+            for side, mark in ((1, "^"), (-1, "v")):
+                beyond = side * expected > limit
+                axes.plot(place[beyond], np.full(beyond.sum(), side * 0.97 * limit), mark, color=MODEL, markersize=6)
+            axes.set_ylim(-1.04 * limit, 1.04 * limit)
+            axes.set_xticks(place[1::2], [row.purchases for row in rows][1::2])  # the last is "or more"
+            axes.set_xlabel(words["axis"] if lowest else "", fontsize=10)
+            _gap_axis(axes, numbers)
+        _legend_above(panels)
+
+    return plot
+
+
+def _over_observed(rows: Sequence[_Counted]) -> np.ndarray:
+    """Expected, low and high over observed, less 1; shape (3, counts); NaN where nobody was observed."""
+    observed = np.array([row.observed or np.nan for row in rows])
+    values = np.array([[row.expected, row.low, row.high] for row in rows], dtype=float).T
+    return np.asarray(values / observed - 1)

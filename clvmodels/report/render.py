@@ -74,11 +74,9 @@ def render_page(source: Source, language: str) -> str:
     voice = voice_for(source.results, language)
     environment = _environment()
     parts = [
-        (
-            section.key,
-            environment.get_template(f"{section.key}.html.j2").render(_context(section.build(source, voice), voice)),
-        )
+        (section.key, environment.get_template(f"{section.key}.html.j2").render(_context(built, voice)))
         for section in SECTIONS
+        if (built := section.build(source, voice)) is not None
     ]
     body = environment.get_template("page.html.j2").render(_page_context(source, voice, parts))
     return body.replace("/*fonts*/", _fonts(body), 1)

@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -165,6 +165,27 @@ class ContestTable(Table, frozen=True):
     replicates: Annotated[int, msgspec.Meta(ge=100)] = 400
 
 
+class RivalFitTable(Table, frozen=True):
+    """[rivals.fit.<model>]: how one of the rivals is fitted, where not as [rivals] says."""
+
+    method: Literal["laplace", "nuts"] | None = None
+    draws: Annotated[int, msgspec.Meta(ge=100)] | None = None
+
+
+class RivalsTable(Table, frozen=True):
+    """[rivals]: models beside those of [models], on which no decision rests.
+
+    `models` are registry names of purchase models, `spend` of spend models; the study's own takes part whether it is
+    named or not. Method and draws default to those of [fit].
+    """
+
+    models: tuple[str, ...] = ()
+    spend: tuple[str, ...] = ()
+    method: Literal["laplace", "nuts"] | None = None
+    draws: Annotated[int, msgspec.Meta(ge=100)] | None = None
+    fit: dict[str, RivalFitTable] = {}
+
+
 class Study(Table, frozen=True):
     """A study file as a record. `title` and `background` are by language code."""
 
@@ -181,6 +202,23 @@ class Study(Table, frozen=True):
     fit: FitTable = FitTable()
     matrix: MatrixTable = MatrixTable()
     contest: ContestTable = ContestTable()
+    rivals: RivalsTable = RivalsTable()
+
+    @property
+    def purchase_rivals(self) -> tuple[str, ...]:
+        """Purchase models beside the study's own."""
+        return tuple(name for name in self.rivals.models if name != self.models.purchases)
+
+    @property
+    def spend_rivals(self) -> tuple[str, ...]:
+        """Spend models beside the study's own."""
+        return tuple(name for name in self.rivals.spend if name != self.models.spend)
+
+    def fit_of_rival(self, name: str) -> tuple[str, int]:
+        """Method and draws of a rival's fit."""
+        own = self.rivals.fit.get(name, RivalFitTable())
+        method = own.method or self.rivals.method or self.fit.method
+        return method, own.draws or self.rivals.draws or self.fit.draws
 
     @property
     def contest_window(self) -> Window:
@@ -251,8 +289,27 @@ def _refuse_contradictions(path: Path, study: Study) -> None:
         raise StudyError(f"{path}, [value] as_of = {study.value.as_of}: it is before the calibration ends.")
     if len(set(study.contest.baselines)) < len(study.contest.baselines):
         raise StudyError(f"{path}, [contest] baselines names one of them twice.")
+    _refuse_rivals(path, study)
     _refuse_unknown_columns(path, study)
     _refuse_groups_without_nuts(path, study)
+
+
+def _refuse_rivals(path: Path, study: Study) -> None:
+    rivals = study.rivals
+    for key in ("models", "spend"):
+        names: tuple[str, ...] = getattr(rivals, key)
+        if len(set(names)) < len(names):
+            raise StudyError(f"{path}, [rivals] {key} names one of them twice.")
+    others = (*study.purchase_rivals, *study.spend_rivals)
+    if rivals != RivalsTable() and not others:
+        raise StudyError(f"{path}, [rivals]: it names no model beside the study's own; name some, or leave it out.")
+    for name in rivals.fit:
+        if name in (study.models.purchases, study.models.spend):
+            raise StudyError(
+                f"{path}, [rivals.fit.{name}]: it is the study's own model, which is fitted as [fit] says."
+            )
+        if name not in others:
+            raise StudyError(f"{path}, [rivals.fit.{name}]: it is not in [rivals] models or spend.")
 
 
 def _refuse_unknown_columns(path: Path, study: Study) -> None:
@@ -299,7 +356,7 @@ def _columns_used(study: Study) -> list[tuple[str, str, tuple[str, ...]]]:
 def _explain(path: Path, content: dict[str, Any], problem: str) -> str:
     """msgspec's message with the table, the key, the value seen and the words that would do."""
     message, _, place = problem.partition(" - at `$")
-    keys = [key for key in place.rstrip("`").split(".") if key]
+    keys = _named(content, re.findall(r"\w+(?:\[(?:\.\.\.|\d+)\])*", place))  # "[...]" is some key of a table
     unknown = re.search(r"unknown field `(.+)`", message)
     if unknown:
         known = _fields(keys)
@@ -313,6 +370,23 @@ def _explain(path: Path, content: dict[str, Any], problem: str) -> str:
     words = _words(keys)
     expected = f"expected one of {words}" if words else message[:1].lower() + message[1:]
     return f"{path}{_table(keys[:-1])}{',' if len(keys) < 2 else ''} {keys[-1]} = {seen!r}: {expected}."
+
+
+def _named(content: Any, keys: list[str]) -> list[str]:
+    """The keys with the name of the rival at fault, where msgspec says only that it is one of them."""
+    if keys[:2] != ["rivals", "fit[...]"]:
+        return keys
+    tables = _seen(content, keys[:2])
+    wrong = next(name for name, table in tables.items() if not _converts(table, RivalFitTable))
+    return ["rivals", "fit", wrong, *keys[2:]]
+
+
+def _converts(table: Any, struct: Any) -> bool:
+    try:
+        msgspec.convert(table, struct)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _seen(content: Any, keys: list[str]) -> Any:
@@ -332,8 +406,13 @@ def _table(keys: list[str]) -> str:
 def _struct_at(keys: list[str]) -> Any:
     struct: Any = Study
     for key in keys:
+        if get_origin(struct) is dict:
+            struct = get_args(struct)[1]
+            continue
         known = {field.name: field.type for field in msgspec.structs.fields(struct)} if _is_table(struct) else {}
         struct = known.get(key)
+        if get_origin(struct) is not dict:  # a table that may be absent
+            struct = next((table for table in get_args(struct) if _is_table(table)), struct)
     return struct
 
 
@@ -351,4 +430,6 @@ def _words(keys: list[str]) -> str:
     info = msgspec.inspect.type_info(_struct_at([*keys[:-1], name]) or Any)
     if isinstance(info, msgspec.inspect.VarTupleType):
         info = info.item_type
+    if isinstance(info, msgspec.inspect.UnionType):  # a word that may be left out
+        info = info.types[0]
     return ", ".join(f'"{word}"' for word in info.values) if isinstance(info, msgspec.inspect.LiteralType) else ""

@@ -1,5 +1,6 @@
 """The customers of a study on a day, with what its customers' file tells of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,14 @@ import pandas as pd
 from clvmodels.data import customer_summary
 from clvmodels.foundation.effects import covariates_by_parameter, groups_by_parameter, learn_effects
 from clvmodels.foundation.errors import DataError, FitError, StudyError
+from clvmodels.foundation.model import Model
 from clvmodels.foundation.records import CustomerSummary, TransactionLog, Window
+from clvmodels.foundation.units import days_per_unit
 from clvmodels.models import MODELS
 from clvmodels.study.config import CustomersTable, Study, StudyFile
 
 FIRST_IDS = 5
+BY_DAY = frozenset({"bg_bb"})  # models that count whole opportunities: a customer may buy once a day
 
 
 def read_traits(file: StudyFile) -> pd.DataFrame | None:
@@ -76,6 +80,24 @@ def summarise(study: Study, log: TransactionLog, traits: pd.DataFrame | None, wi
             f"(first: {first}). Add them; unknown values may be a category of their own."
         )
     return customers.with_columns(traits, covariates=study.customers.covariates, groups=study.customers.groups)
+
+
+def customers_for(model: Model, customers: CustomerSummary) -> CustomerSummary:
+    """The customers in the time that a model counts in: whole days, or the study's own unit."""
+    return by_day(customers) if model.name in BY_DAY else customers
+
+
+def by_day(customers: CustomerSummary) -> CustomerSummary:
+    """The same customers with times in whole days."""
+    per_unit = days_per_unit(customers.unit)
+    between = customers.log_interval
+    return replace(
+        customers,
+        recency=np.rint(customers.recency * per_unit),
+        T=np.rint(customers.T * per_unit),
+        log_interval=None if between is None else between + np.log(per_unit),
+        unit="day",
+    )
 
 
 def require_effects(file: StudyFile, study: Study, log: TransactionLog, traits: pd.DataFrame | None) -> None:

@@ -13,7 +13,7 @@ from clvmodels.baselines.abc import abc_classes
 from clvmodels.baselines.rfm import rfm_scores
 from clvmodels.forecast import expected_clv, predict, sample_future
 from clvmodels.forecast.future import Future
-from clvmodels.foundation.effects import cells_of, group_labels
+from clvmodels.forecast.new_customer import newcomers
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
@@ -227,7 +227,7 @@ def _new_customer_clv(study: Study, outlook: Outlook) -> Estimate:
 
     With covariates or groups the mean over customers like those of the base.
     """
-    fits, new = outlook.fits, _as_new(outlook.fits, outlook.customers)
+    fits, new = outlook.fits, newcomers(outlook.fits, outlook.customers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of an infinite mean: the fit's check and the page say so
         later = expected_clv(
@@ -239,18 +239,6 @@ def _new_customer_clv(study: Study, outlook: Outlook) -> Estimate:
         )
         first = predict(fits[1], new, quantity="expected_spend")
     return estimate((later.total_draws + study.value.margin * first.total_draws) / len(outlook.customers))
-
-
-def _as_new(fits: tuple[Fit, Fit], customers: CustomerSummary) -> CustomerSummary:
-    """The customers as on the day of their first purchase, those of the same parameters counted in a row.
-
-    Groups are kept as labels, since the period of acquisition would be another at an age of 0.
-    """
-    names = {name for fit in fits for name in fit.effects.labels}
-    labelled = replace(customers, groups={name: group_labels(customers, name) for name in names})
-    cells = np.stack([cells_of(fit.effects, labelled).cell for fit in fits])
-    _, first, counts = np.unique(cells, axis=1, return_index=True, return_counts=True)
-    return labelled.take(first).as_newcomers(counts.astype(np.float64))
 
 
 def _matrix_section(study: Study, outlook: Outlook) -> MatrixSection:

@@ -29,7 +29,28 @@ from clvmodels.study.customers import summarise
 from clvmodels.study.progress import Steps, seed_for
 
 PIT_BINS = 20
+STORIES = (
+    50  # of all customers, where a model has no expectation for a new one: on CDNOW to 0.3 % of a week's purchases
+)
 TRACKED = 2**14  # ages of customers that an expectation is worked out for at a time: some 15 MB
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A pair of fits held against the holdout; the draws of their forecast are not held on to.
+
+    Attributes
+    ----------
+    fits : of purchases and of spend
+    forecasts : "purchases" and "spend", without a replay
+    checks : of the same
+    tracking : purchases of each period
+    """
+
+    fits: tuple[Fit, Fit]
+    forecasts: dict[str, Forecast]
+    checks: dict[str, calibration.PredictiveCheck]
+    tracking: list[TrackingPoint]
 
 
 @dataclass(frozen=True)
@@ -42,6 +63,7 @@ class Evidence:
     beside : the same by other methods, for comparison
     not_fitted : methods that found no fit, and what they said
     table : a row a customer: history, forecast of the holdout, and what happened
+    trial : of the main fits
     """
 
     customers: CustomerSummary
@@ -52,6 +74,7 @@ class Evidence:
     section: EvidenceSection
     comparison: ComparisonSection
     table: pd.DataFrame
+    trial: Trial
 
 
 def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Evidence:
@@ -74,19 +97,12 @@ def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | No
             except FitError as problem:  # no forecast rests on it; the study goes on and says so
                 not_fitted[method] = str(problem)
     with steps.step("forecast_holdout", "forecast the holdout and check it"):
-        future = sample_future(
-            *main,
-            customers,
-            horizon=window.holdout_length,
-            discount_per_unit=0.0,
-            seed=seed_for(study.seed, "holdout forecast"),
-        )
-        checks = _predictive_checks(study, future, customers, holdout)
-        section = _section(study, log, customers, main[0], future, checks)
+        trial = hold_against(study, log, main, customers, holdout)
+        section = _section(trial)
     with steps.step("contest", "contest with " + ", ".join(study.contest.baselines)):
-        comparison = _contest(study, customers, holdout, future, checks)
-    table = _holdout_table(customers, holdout, future)
-    return Evidence(customers, holdout, main, beside, not_fitted, section, comparison, table)
+        comparison = _contest(study, customers, holdout, trial)
+    table = _holdout_table(customers, holdout, trial)
+    return Evidence(customers, holdout, main, beside, not_fitted, section, comparison, table, trial)
 
 
 def fit_pair(study: Study, customers: CustomerSummary, method: str, window: str) -> tuple[Fit, Fit]:
@@ -109,6 +125,32 @@ def _asked(effects: EffectsTable) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value}
 
 
+def hold_against(
+    study: Study,
+    log: TransactionLog,
+    fits: tuple[Fit, Fit],
+    customers: CustomerSummary,
+    holdout: HoldoutSummary,
+    *,
+    stream: str = "",
+    draws: int | None = None,
+) -> Trial:
+    """Forecast the holdout by a pair of fits and check the forecast.
+
+    Parameters
+    ----------
+    customers : in the unit that the fit of purchases counts in
+    stream : name of the random numbers, apart from those of other fits
+    draws : of the forecast; by default those of the fits
+    """
+    seed = seed_for(study.seed, f"holdout forecast {stream}".rstrip())
+    horizon = replace(study.contest_window, unit=customers.unit).holdout_length
+    future = sample_future(*fits, customers, horizon=horizon, discount_per_unit=0.0, seed=seed, draws=draws)
+    checks = _predictive_checks(study, future, customers, holdout)
+    forecasts = {name: replace(getattr(future, name), replay=None) for name in checks}
+    return Trial(fits, forecasts, checks, _tracking(study, log, customers, fits[0], seed=seed, draws=draws))
+
+
 def _predictive_checks(
     study: Study, future: Future, customers: CustomerSummary, holdout: HoldoutSummary
 ) -> dict[str, calibration.PredictiveCheck]:
@@ -124,20 +166,14 @@ def _predictive_checks(
     }
 
 
-def _section(
-    study: Study,
-    log: TransactionLog,
-    customers: CustomerSummary,
-    purchases: Fit,
-    future: Future,
-    checks: dict[str, calibration.PredictiveCheck],
-) -> EvidenceSection:
+def _section(trial: Trial) -> EvidenceSection:
+    checks = trial.checks
     return EvidenceSection(
-        purchases=estimate(future.purchases.total_draws),
-        spend=estimate(future.spend.total_draws),
+        purchases=estimate(trial.forecasts["purchases"].total_draws),
+        spend=estimate(trial.forecasts["spend"].total_draws),
         actual_purchases=int(checks["purchases"].outcome.sum()),
         actual_spend=float(checks["spend"].outcome.sum()),
-        tracking=_tracking(study, log, customers, purchases),
+        tracking=trial.tracking,
         by_frequency=calibration.calibration_rows(checks["purchases"]),
         counts=calibration.count_rows(checks["purchases"]),
         coverage=calibration.coverage_rows(list(checks.values())),
@@ -146,21 +182,26 @@ def _section(
     )
 
 
-def _tracking(study: Study, log: TransactionLog, customers: CustomerSummary, fitted: Fit) -> list[TrackingPoint]:
+def _tracking(
+    study: Study, log: TransactionLog, customers: CustomerSummary, fitted: Fit, *, seed: int, draws: int | None
+) -> list[TrackingPoint]:
     """Purchases a period: the cohort's expectation through the calibration, predictive draws after it."""
     window = study.contest_window
-    per_unit = days_per_unit(window.unit)
+    per_unit = days_per_unit(customers.unit)
     ends = period_ends(log, window)
     in_calibration = [end for end in ends if end <= window.calibration_end]
     after = np.array([(end - window.calibration_end).days / per_unit for end in ends[len(in_calibration) :]])
     before_end = np.array([(window.calibration_end - end).days for end in in_calibration])
-    expected = _expected_by(fitted, customers, before_end=before_end)
-    draws = predicted_by_period(fitted, customers, ends=after, seed=seed_for(study.seed, "holdout forecast"))
+    if "expected_purchases_new" in fitted.model.formulas:
+        expected = _expected_by(fitted, customers, before_end=before_end)
+    else:
+        expected = _told_by(fitted, customers, before_end=before_end, seed=seed)
+    predicted = predicted_by_period(fitted, customers, ends=after, seed=seed, draws=draws)
     return tracking_points(
         ends,
         purchases_by_period(log, window, ends=ends),
         calibration_expected=np.diff(expected, prepend=0.0),
-        holdout_draws=draws,
+        holdout_draws=predicted,
     )
 
 
@@ -183,22 +224,36 @@ def _expected_by(fitted: Fit, customers: CustomerSummary, *, before_end: IntArra
     expected = np.empty(len(cell))
     for first in range(0, len(cell), TRACKED):
         rows = slice(first, first + TRACKED)
-        theta = np.exp(parameters.unknowns_at(cell[rows])[:, 0])  # (rows, P)
+        theta = fitted.model.natural(parameters.unknowns_at(cell[rows])[:, 0])  # (rows, P)
         own = dict(zip(fitted.model.parameter_names, theta.T, strict=True))
         expected[rows] = fitted.model.formulas["expected_purchases_new"](own, day[rows] / per_unit)
     return np.asarray(expected[place].reshape(age.shape) @ counts.astype(np.float64))
+
+
+def _told_by(fitted: Fit, customers: CustomerSummary, *, before_end: IntArray, seed: int) -> FloatArray:
+    """The same by the model's own story, for a model without an expectation for a new customer."""
+    assert fitted.model.simulate is not None
+    parameters = parameters_at_point(fitted, cells_of(fitted.effects, customers))
+    values = parameters.at(parameters.cell)[:, 0].T
+    names = fitted.model.parameter_names
+    own = {name: float(row[0]) if parameters.alike else row for name, row in zip(names, values, strict=True)}
+    expected = np.zeros(len(before_end))
+    for stream in np.random.SeedSequence(seed).spawn(STORIES):
+        buyer, time = fitted.model.simulate(np.random.default_rng(stream), own, customers.T)
+        before = np.sort((customers.T[buyer] - time) * days_per_unit(customers.unit))
+        expected += len(before) - np.searchsorted(before, before_end)
+    return expected / STORIES
 
 
 def _contest(
     study: Study,
     customers: CustomerSummary,
     holdout: HoldoutSummary,
-    future: Future,
-    checks: dict[str, calibration.PredictiveCheck],
+    trial: Trial,
 ) -> ComparisonSection:
     model = study.models.purchases
     horizon = study.contest_window.holdout_length
-    forecasts = {model: {"purchases": future.purchases, "spend": future.spend}}
+    forecasts = {model: trial.forecasts}
     left_out = {}
     for name in study.contest.baselines:
         try:
@@ -211,15 +266,14 @@ def _contest(
         model=model,
         rng=np.random.default_rng(seed_for(study.seed, "bootstrap")),
         replicates=study.contest.replicates,
-        checks={model: checks},
+        checks={model: trial.checks},
     )
     return replace(comparison, left_out=left_out)
 
 
-def _holdout_table(customers: CustomerSummary, holdout: HoldoutSummary, future: Future) -> pd.DataFrame:
+def _holdout_table(customers: CustomerSummary, holdout: HoldoutSummary, trial: Trial) -> pd.DataFrame:
     frame = customers.to_pandas()
-    for name in ("purchases", "spend"):
-        forecast: Forecast = getattr(future, name)
+    for name, forecast in trial.forecasts.items():
         for column in ("mean", "sd", "q05", "q50", "q95"):
             frame[f"{name}_{column}"] = getattr(forecast, column)
     frame["actual_purchases"] = holdout.purchases.astype(np.int64)

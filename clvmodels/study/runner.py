@@ -24,6 +24,7 @@ from clvmodels.study.customers import read_traits, require_effects
 from clvmodels.study.decision import Decision, decide
 from clvmodels.study.evidence import Evidence, gather_evidence
 from clvmodels.study.progress import Steps, Tell, seed_for, silent
+from clvmodels.study.rivals import Rivals, scores_of, weigh_rivals
 from clvmodels.study.sections import fit_row
 
 STEPS_BESIDE_COMPARED = 12
@@ -58,7 +59,7 @@ def run_study(
     _require_registered(file)
     folder = Path(output) / study.name
     outputs.require_writable(folder)
-    steps = Steps(STEPS_BESIDE_COMPARED + len(study.fit.compare), tell)
+    steps = Steps(STEPS_BESIDE_COMPARED + len(study.fit.compare) + _steps_of_rivals(study), tell)
     with steps.step("read", "read the log"):
         log, traits = _read_log(study), read_traits(file)
         _require_inside(file, study, log)
@@ -66,12 +67,18 @@ def run_study(
     evidence = gather_evidence(study, log, traits, steps)
     decision = decide(study, log, traits, steps)
     adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.customers, steps)
-    results = _results(file, study, log, evidence, decision, adequacy)
+    groups, rivals = weigh_rivals(study, log, evidence, steps)
+    results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups)
     with steps.step("write", "write results and tables"):
-        files = _write(results, evidence, decision, folder)
+        files = _write(results, evidence, decision, rivals, folder)
     digests = {"study_digest": file.digest, "data_digest": log.digest}
     outputs.write_manifest(folder, outputs.manifest(file.path, digests, study.seed, steps.done, files))
     return results
+
+
+def _steps_of_rivals(study: Study) -> int:
+    """A step for each rival, and one to compare those of a family."""
+    return sum(len(names) + 1 for names in (study.purchase_rivals, study.spend_rivals) if names)
 
 
 def _with_source(study: Study, data: str | None) -> Study:
@@ -82,12 +89,15 @@ def _with_source(study: Study, data: str | None) -> Study:
 
 def _require_registered(file: StudyFile) -> None:
     """Refuse names of models and baselines that are not in the registries."""
-    models = file.study.models
-    for key, family in (("purchases", "purchases"), ("spend", "spend")):
+    models, rivals = file.study.models, file.study.rivals
+    for family, beside in (("purchases", "models"), ("spend", "spend")):
         known = [name for name, model in MODELS.items() if model.family == family]
-        if getattr(models, key) not in known:
-            words = ", ".join(f'"{name}"' for name in known)
-            raise StudyError(f'{file.path}, [models] {key} = "{getattr(models, key)}": expected one of {words}.')
+        words = ", ".join(f'"{name}"' for name in known)
+        if getattr(models, family) not in known:
+            raise StudyError(f'{file.path}, [models] {family} = "{getattr(models, family)}": expected one of {words}.')
+        for name in getattr(rivals, beside):
+            if name not in known:
+                raise StudyError(f'{file.path}, [rivals] {beside} has "{name}": expected some of {words}.')
     for name in file.study.contest.baselines:
         if name not in BASELINES:
             words = ", ".join(f'"{word}"' for word in BASELINES)
@@ -226,10 +236,12 @@ def _correlation(study: Study, evidence: Evidence) -> Estimate:
     return replace(estimate(drawn[np.isfinite(drawn)]), mean=correlation(np.arange(len(x))))
 
 
-def _write(results: StudyResults, evidence: Evidence, decision: Decision, folder: Path) -> list[Path]:
+def _write(results: StudyResults, evidence: Evidence, decision: Decision, rivals: Rivals, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     outputs.write_results(results, folder / "results.json")
-    comparison = pd.DataFrame([asdict(score) for score in results.comparison.scores])
+    scores = [*results.comparison.scores, *(score for group in results.rivals for score in scores_of(group))]
+    once = {(score.method, score.score): score for score in scores}  # the study's own model is in both
+    comparison = pd.DataFrame([asdict(score) for score in once.values()])
     tables = {
         "customers.parquet": decision.table,
         "customers.csv": decision.table,
@@ -240,13 +252,14 @@ def _write(results: StudyResults, evidence: Evidence, decision: Decision, folder
     }
     for name, table in tables.items():
         outputs.write_table(table, folder / name)
-    _save_fits(evidence, decision, folder / "draws")
+    _save_fits(evidence, decision, rivals, folder / "draws")
     return [folder / name for name in ("results.json", *tables)]
 
 
-def _save_fits(evidence: Evidence, decision: Decision, folder: Path) -> None:
+def _save_fits(evidence: Evidence, decision: Decision, rivals: Rivals, folder: Path) -> None:
     """Draws of the decision as <model>.nc, of the evidence as <model>.calibration.<method asked for>.nc."""
     saved = {f"{fit.model.name}.nc": fit for fit in decision.outlook.fits}
+    saved |= {f"{name}.calibration.nc": rival.fit for name, rival in rivals.items()}
     saved |= {f"{fit.model.name}.calibration.nc": fit for fit in evidence.fits}
     for method, pair in evidence.beside.items():
         saved |= {f"{fit.model.name}.calibration.{method}.nc": fit for fit in pair}

@@ -2,7 +2,9 @@
 
 import math
 
-from clvmodels.foundation.priors import FisherNormal, HalfNormal, LogNormal, Normal, Prior
+import numpy as np
+
+from clvmodels.foundation.priors import FisherNormal, HalfNormal, LogNormal, Normal, OneOf, Prior
 from clvmodels.foundation.results import FitRow, ParameterRow, PriorRow
 from clvmodels.inference import Fit
 
@@ -34,6 +36,8 @@ def _prior_row(prior: Prior) -> PriorRow:
             return PriorRow("normal", mean, sd)
         case FisherNormal(mean, sd):
             return PriorRow("fisher_normal", mean, sd)
+        case OneOf(values):
+            return PriorRow("one_of", float(np.mean(values)), float(np.std(values)))
         case HalfNormal(sd):
             return PriorRow("half_normal", 0.0, sd)
 

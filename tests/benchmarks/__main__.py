@@ -1,6 +1,6 @@
 """Each task in fresh processes, one at a time: wall and CPU seconds, and the process's peak memory.
 
-python -m tests.benchmarks [PART ...] [--runs 3]; parts are tasks, peer, scale. Times are the least of the runs, so
+python -m tests.benchmarks [PART ...] [--runs 3]; parts are tasks, peer, scale, clv. Times are the least of the runs, so
 that a machine shared with others disturbs them least; the load beside a table says how busy it was.
 """
 
@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -142,30 +142,58 @@ def bench_scale(most: int, runs: int) -> list[Figures]:
     return table
 
 
+def bench_clv(size: int, draws: int) -> list[Figures]:
+    """Predictive CLV of a large base, model by model, once."""
+    print(f"\n{'CLV of':11} {'customers':>10} {'draws':>6} {'wall s':>8} {'CPU s':>8} {'peak MB':>8}", end="")
+    print(f"  wanted of 1,000,000 x 1,000: {scale.CLV_SECONDS} s, {scale.CLV_MEGABYTES} MB; {load()}")
+    table = []
+    with TemporaryDirectory() as folder:
+        for model in scale.CLV_MODELS:
+            path = Path(folder) / f"{model}.npz"
+            in_fresh_process(here("--simulate-spenders", path, "--model", model, "--size", str(size)))
+            row = in_fresh_process(here("--clv", path, "--model", model, "--draws", str(draws)))
+            table.append({"model": model, **row})
+            print(f"{model:11} {row['customers']:10} {row['draws']:6} {row['wall']:8.1f} {row['cpu']:8.1f}", end="")
+            print(f" {row['megabytes']:8.0f}", flush=True)
+    return table
+
+
+# Options that a fresh process is started with, and its work
+WORK_HERE: dict[str, Callable[[argparse.Namespace], Figures]] = {
+    "task": lambda of: task_here(of.task),
+    "simulate": lambda of: scale.simulate_here(of.simulate, of.times, of.size),
+    "simulate_spenders": lambda of: scale.simulate_spenders_here(of.simulate_spenders, of.model, of.size),
+    "fit": lambda of: scale.fit_here(of.fit, of.method),
+    "clv": lambda of: scale.clv_here(of.clv, of.model, of.draws),
+}
+
+
 def main() -> None:
     """Measure the parts asked for, print tables, keep the figures."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"peer, scale, or some of {', '.join(TASKS)}; or all")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"peer, scale, clv, or some of {', '.join(TASKS)}; or all"
+    )
     parser.add_argument("--runs", type=int, default=3, help="fresh processes a task")
     parser.add_argument("--most", type=int, default=10_000_000, help="customers of the largest fit of scale")
+    parser.add_argument("--customers", type=int, default=1_000_000, help="of clv")
+    parser.add_argument("--draws", type=int, default=1_000, help="of clv")
     parser.add_argument("--task", help=argparse.SUPPRESS)
     parser.add_argument("--fit", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--method", default="laplace", help=argparse.SUPPRESS)
     parser.add_argument("--simulate", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--simulate-spenders", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--clv", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--model", help=argparse.SUPPRESS)
     parser.add_argument("--times", help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.task:
-        print(json.dumps(task_here(arguments.task)))
-        return
-    if arguments.simulate:
-        print(json.dumps(scale.simulate_here(arguments.simulate, arguments.times, arguments.size)))
-        return
-    if arguments.fit:
-        print(json.dumps(scale.fit_here(arguments.fit, arguments.method)))
-        return
-    parts = arguments.parts or [*TASKS, "peer", "scale"]
-    unknown = set(parts) - {*TASKS, "peer", "scale"}
+    for name, work in WORK_HERE.items():
+        if getattr(arguments, name):
+            print(json.dumps(work(arguments)))
+            return
+    parts = arguments.parts or [*TASKS, "peer", "scale", "clv"]
+    unknown = set(parts) - {*TASKS, "peer", "scale", "clv"}
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
     figures: Figures = {}
@@ -175,6 +203,8 @@ def main() -> None:
         figures["peer"] = bench_peer(arguments.runs)
     if "scale" in parts:
         figures["scale"] = bench_scale(arguments.most, arguments.runs)
+    if "clv" in parts:
+        figures["clv"] = bench_clv(arguments.customers, arguments.draws)
     LATEST.parent.mkdir(exist_ok=True)
     LATEST.write_text(json.dumps({"machine": platform.platform(), **figures}, indent=1) + "\n", encoding="utf-8")
 

@@ -1,7 +1,8 @@
-"""Fits of 1,000 to 10,000,000 simulated customers: seconds and megabytes against customers and patterns.
+"""Fits of 1,000 to 10,000,000 simulated customers, and CLV of 1,000,000: seconds and megabytes.
 
-Customers are as old as 1 to 730 days, at the CDNOW sample's parameters. In whole days many are alike; with their exact
-times no two are. They are simulated once, outside the clock, and kept in a temporary folder.
+Fits are set against customers and patterns. Customers are as old as 1 to 730 days, at the CDNOW sample's parameters. In
+whole days many are alike; with their exact times no two are. They are simulated once, outside the clock, and kept in a
+temporary folder.
 """
 
 import resource
@@ -30,6 +31,15 @@ SIZES: tuple[tuple[str, int, str, float | None, float | None], ...] = (
     ("exact", 1_000_000, "laplace", None, None),
     ("days", 100_000, "nuts", 600, None),
 )
+
+CLV_SECONDS, CLV_MEGABYTES = 300, 2_000  # of 1,000,000 customers x 1,000 draws
+SPEND = {"p": 6.25, "q": 3.74, "v": 15.44}
+# Published parameters of the CDNOW sample, in weeks
+CLV_MODELS = {
+    "bg_nbd": {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426},
+    "mbg_nbd": {"r": 0.525, "alpha": 6.183, "a": 0.891, "b": 1.614},
+    "pareto_nbd": {"r": 0.553, "alpha": 10.578, "s": 0.606, "beta": 11.669},
+}
 
 
 def simulate_here(path: Path, times: str, size: int) -> dict[str, float]:
@@ -68,4 +78,32 @@ def fit_here(path: Path, method: str) -> dict[str, float]:
         "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "pareto_k": fit.pareto_k,
         "effective": float(fit.summary()["ess_bulk"].min()),
+    }
+
+
+def simulate_spenders_here(path: Path, model: str, size: int) -> dict[str, float]:
+    """Write a file of `size` customers of the model, with spend, seen for 39 weeks."""
+    customers, _ = clv.simulate(model, CLV_MODELS[model], T=39.0, size=size, seed=1, spend=SPEND)
+    names = ("frequency", "recency", "T", "monetary_value")
+    np.savez(path, **{name: getattr(customers, name) for name in names})
+    return {"customers": size}
+
+
+def clv_here(path: Path, model: str, draws: int) -> dict[str, float]:
+    """Seconds of `sample_clv` over 52 weeks, and this process's peak memory, customers included."""
+    with np.load(path) as columns:
+        frame = pd.DataFrame({"customer_id": np.arange(len(columns["T"])), **columns})
+    customers = clv.CustomerSummary.from_frame(frame, unit="week")
+    del frame
+    fits = clv.fit_at(model, CLV_MODELS[model]), clv.fit_at("gamma_gamma", SPEND)
+    clv.sample_clv(*fits, customers.take(np.arange(1)), horizon=52, annual_discount_rate=0.1, seed=1, draws=2)
+    began, cpu = time.perf_counter(), time.process_time()
+    value = clv.sample_clv(*fits, customers, horizon=52, annual_discount_rate=0.1, seed=1, draws=draws)
+    return {
+        "customers": len(customers),
+        "draws": draws,
+        "wall": time.perf_counter() - began,
+        "cpu": time.process_time() - cpu,
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "mean": float(value.mean.mean()),
     }

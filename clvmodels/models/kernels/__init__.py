@@ -10,7 +10,21 @@ from types import ModuleType
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.model import Model
 
-KERNELS = ("bg_nbd", "mbg_nbd", "pareto_nbd", "nbd", "gamma_gamma")
+KERNELS = (
+    "bg_nbd",
+    "mbg_nbd",
+    "pareto_nbd",
+    "nbd",
+    "bg_bb",
+    "ggom_nbd",
+    "bg_cnbd_k",
+    "mbg_cnbd_k",
+    "pareto_ggg",
+    "pareto_nbd_abe",
+    "pareto_nbd_dyncov",
+    "gamma_gamma",
+    "lognormal_spend",
+)
 
 
 def kernel_of(model: Model) -> ModuleType:

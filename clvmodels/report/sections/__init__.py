@@ -16,16 +16,20 @@ from clvmodels.report.sections.matrix import matrix
 from clvmodels.report.sections.method import method
 from clvmodels.report.sections.models import models
 from clvmodels.report.sections.predictive import predictive
+from clvmodels.report.sections.rivals import rivals
 from clvmodels.report.sections.strategy import strategy
 from clvmodels.report.voice import Source, Voice
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: `key` names its template, its texts and its place; `build` fills it."""
+    """A part of the page: `key` names its template, its texts and its place; `build` fills it.
+
+    Where `build` returns None the page goes without the section.
+    """
 
     key: str
-    build: Callable[[Source, Voice], dict[str, Any]]
+    build: Callable[[Source, Voice], dict[str, Any] | None]
 
 
 SECTIONS = (
@@ -37,6 +41,7 @@ SECTIONS = (
     Section("lifecycle", lifecycle),
     Section("evidence", evidence),
     Section("contest", contest),
+    Section("rivals", rivals),
     Section("predictive", predictive),
     Section("models", models),
     Section("data", data),

@@ -50,7 +50,7 @@ def _score(key: str, voice: Voice) -> str:
     return voice.words.name("scores", key)
 
 
-def _value(score: str, value: float | None, voice: Voice) -> str:
+def score_value(score: str, value: float | None, voice: Voice) -> str:
     """A score as its reader expects it: shares as percentages, errors to three figures."""
     if any(part in score for part in SHARES):
         return voice.numbers.share(value, 1)
@@ -93,8 +93,8 @@ def _lost(section: ComparisonSection, voice: Voice) -> list[Markup]:
             "contest.lost",
             score=_score(duel.score, voice),
             method=_method(duel.method, voice),
-            method_value=_value(duel.score, duel.method_value, voice),
-            model_value=_value(duel.score, duel.model_value, voice),
+            method_value=score_value(duel.score, duel.method_value, voice),
+            model_value=score_value(duel.score, duel.model_value, voice),
             difference=_difference(duel, voice),
             range=_range(duel, voice),
         )
@@ -104,12 +104,12 @@ def _lost(section: ComparisonSection, voice: Voice) -> list[Markup]:
 
 
 def _difference(duel: Duel, voice: Voice) -> str:
-    text = _value(duel.score, duel.difference, voice)
+    text = score_value(duel.score, duel.difference, voice)
     return "+" + text if duel.difference > 0 else text
 
 
 def _range(duel: Duel, voice: Voice) -> str:
-    return voice.numbers.span(duel.low, duel.high, lambda value: _value(duel.score, value, voice))
+    return voice.numbers.span(duel.low, duel.high, lambda value: score_value(duel.score, value, voice))
 
 
 def _by_score(duels: Sequence[Duel], verdict: str) -> dict[str, list[Duel]]:
@@ -131,7 +131,7 @@ def _open(section: ComparisonSection, voice: Voice) -> list[Markup]:
         voice.say(
             "contest.open_ahead" if (ahead := [duel for duel in duels if _is_ahead(duel, voice)]) else "contest.open",
             score=_score(score, voice),
-            model_value=_value(score, duels[0].model_value, voice),
+            model_value=score_value(score, duels[0].model_value, voice),
             methods=_with_values(duels, voice),
             ahead=method_names(ahead, voice),
         )
@@ -142,7 +142,7 @@ def _open(section: ComparisonSection, voice: Voice) -> list[Markup]:
 def _is_ahead(duel: Duel, voice: Voice) -> bool:
     """Whether the method's value is the better one, at the digits that a reader sees."""
     method, model = (_distance(duel.score, value, voice) for value in (duel.method_value, duel.model_value))
-    shown = [_value(duel.score, value, voice) for value in (duel.method_value, duel.model_value)]
+    shown = [score_value(duel.score, value, voice) for value in (duel.method_value, duel.model_value)]
     return method < model and shown[0] != shown[1]
 
 
@@ -153,7 +153,7 @@ def _with_values(duels: Sequence[Duel], voice: Voice) -> str:
                 voice.say(
                     "contest.open_method",
                     method=_method(duel.method, voice),
-                    value=_value(duel.score, duel.method_value, voice),
+                    value=score_value(duel.score, duel.method_value, voice),
                 )
             )
             for duel in duels
@@ -188,7 +188,7 @@ def _figure(section: ComparisonSection, voice: Voice) -> Figure | None:
         "contest.caption",
         score=titles[score],
         method=names[rows[0].method],
-        value=_value(score, rows[0].value, voice),
+        value=score_value(score, rows[0].value, voice),
         level=voice.level,
     )
     alt = voice.say("contest.alt", scores=voice.numbers.listed(list(titles.values())))
@@ -208,8 +208,8 @@ def _scores_table(rows: Sequence[Score], voice: Voice) -> Table:
         (
             _score(row.score, voice),
             _method(row.method, voice),
-            _value(row.score, row.value, voice),
-            voice.numbers.span(row.low, row.high, lambda value, score=row.score: _value(score, value, voice)),  # type: ignore[misc]
+            score_value(row.score, row.value, voice),
+            voice.numbers.span(row.low, row.high, lambda value, score=row.score: score_value(score, value, voice)),  # type: ignore[misc]
         )
         for row in rows
     )
@@ -223,8 +223,8 @@ def _league(section: ComparisonSection, voice: Voice) -> dict[str, Any]:
     rows = []
     for score in scores:
         ranked = _ranked(section, score, voice)
-        best = _value(score, ranked[0].value, voice) if ranked else None
-        shown = [_value(score, values.get((score, method)), voice) for method in section.methods]
+        best = score_value(score, ranked[0].value, voice) if ranked else None
+        shown = [score_value(score, values.get((score, method)), voice) for method in section.methods]
         better = _better(score, voice)
         note = str(voice.say(f"contest.{better}", level=voice.level)) if better else ""
         rows.append({"name": _score(score, voice), "note": note, "cells": [(text, text == best) for text in shown]})
@@ -239,8 +239,8 @@ def _duels(section: ComparisonSection, voice: Voice) -> Table:
         (
             _score(duel.score, voice),
             _method(duel.method, voice),
-            _value(duel.score, duel.model_value, voice),
-            _value(duel.score, duel.method_value, voice),
+            score_value(duel.score, duel.model_value, voice),
+            score_value(duel.score, duel.method_value, voice),
             _difference(duel, voice),
             _range(duel, voice),
             voice.text(f"contest.verdict_{duel.verdict}"),

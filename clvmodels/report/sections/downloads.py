@@ -29,7 +29,14 @@ def downloads(source: Source, voice: Voice) -> dict[str, Any]:
 def _costs(costs: list[Cost], voice: Voice) -> Table:
     texts = [voice.text(f"downloads.head_{head}") for head in ("step", "seconds", "megabytes")]
     rows = tuple(
-        (voice.words.name("steps", cost.step), voice.numbers.decimal(cost.seconds, 1), voice.count(cost.megabytes))
-        for cost in costs
+        (_step(cost.step, voice), voice.numbers.decimal(cost.seconds, 1), voice.count(cost.megabytes)) for cost in costs
     )
     return Table(voice.text("downloads.costs"), columns(*texts), rows)
+
+
+def _step(key: str, voice: Voice) -> str:
+    """The name of a step; that of a rival's has its model's."""
+    rival = key.removeprefix("rival_")
+    if rival == key:
+        return voice.words.name("steps", key)
+    return str(voice.say("rivals.step", model=voice.words.name("rivals.models", rival)))

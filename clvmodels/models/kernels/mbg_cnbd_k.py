@@ -1,0 +1,25 @@
+"""MBG/CNBD-k: a customer's next purchases, drawn exactly, with rate and drop-out chance integrated out.
+
+As in the BG/CNBD-k with b + 1 in place of b, but that one without a repeat purchase may have left at time 0.
+
+References
+----------
+.. [1] Reutterer, Platzer and Schröder (2021), doi 10.1016/j.ijresmar.2020.09.002. `clvmodels.models.mbg_cnbd_k`
+   has the formulas.
+"""
+
+from typing import Any
+
+import numba
+
+from clvmodels.models.kernels import bg_cnbd_k
+from clvmodels.models.kernels.interface import NEXT_PURCHASE
+
+start = bg_cnbd_k.start
+next_by = bg_cnbd_k.next_by
+
+
+@numba.njit(NEXT_PURCHASE, cache=True)
+def next_purchase(stream: Any, theta: Any, state: Any, horizon: Any) -> Any:
+    """Time of the next purchase, counted from T; infinite if there is none up to the horizon."""
+    return next_by(stream, theta[0], theta[1], theta[2], theta[3] + 1.0, theta[4], 0.0, state, horizon)
