@@ -90,7 +90,7 @@ def test_maximum_likelihood_and_the_expected_donations_are_the_published_ones(do
 @each
 @pytest.mark.parametrize("customer", CUSTOMERS)
 def test_likelihood_and_p_alive_equal_the_papers_sum_in_high_precision(parameters, customer):
-    """Eq. 4 and eq. 11: alive at n + 1."""
+    """P(alive) is that of eq. 11: alive at n + 1."""
     mpmath.mp.dps = 40
     a, b, c, d = (mpmath.mpf(value) for value in parameters.values())
     x, t_x, n = customer
@@ -108,7 +108,7 @@ def test_likelihood_and_p_alive_equal_the_papers_sum_in_high_precision(parameter
 @each
 @pytest.mark.parametrize("t", [1, 5, 273])
 def test_expectations_and_dert_equal_the_papers_closed_forms(parameters, t):
-    """Eq. 13, as a sum so that gamma = 1 is no case apart, and the 2F1 of eq. 14, discounted at period ends."""
+    """Expectations as sums, so that gamma = 1 is no case apart, and the 2F1 of DERT, discounted at period ends."""
     mpmath.mp.dps = 40
     a, b, c, d = (mpmath.mpf(value) for value in parameters.values())
     x, t_x, n = 2, 30, 39

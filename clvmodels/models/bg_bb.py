@@ -33,7 +33,7 @@ LOOK = 16  # terms after which it is looked whether a sum can end
 
 
 def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> Any:
-    """Log likelihood of each pattern, eq. 4 of [1]_ in another order, shape (..., K).
+    """Log likelihood of each pattern, that of [1]_ in another order, shape (..., K).
 
     Silent from t_x to n: either out before buying again, whenever that is, or alive at n and to buy again::
 
@@ -146,7 +146,7 @@ def survival_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, h
 
 
 def purchases_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, horizon: Any) -> FloatArray:
-    """E[purchases at n + 1, ..., n + t | x, n, alive at n + 1], in eq. 13 of [1]_; recency does not enter."""
+    """E[purchases at n + 1, ..., n + t | x, n, alive at n + 1]; recency does not enter."""
     return discounted_if_alive(parameters, frequency, T, horizon, 0.0)
 
 
@@ -182,7 +182,7 @@ def _mean_chance(parameters: Draws, frequency: FloatArray, T: FloatArray) -> Flo
 
 
 def dert_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, discount: float) -> FloatArray:
-    """DERT of a customer who is alive at n + 1, in eq. 14 of [1]_: a purchase at n + j is worth exp(-d j).
+    """DERT of a customer who is alive at n + 1: a purchase at n + j is worth exp(-d j).
 
     The paper's 2F1 is E[1 / (exp(d) - 1 + theta)], theta ~ Beta(gamma, delta + n + 1). At d = 0 it is finite where
     gamma > 1; below 0 it is infinite.
@@ -201,7 +201,7 @@ def dert_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, disco
 def pmf_if_alive(
     parameters: Draws, frequency: FloatArray, T: FloatArray, purchases: IntArray, horizon: Any
 ) -> FloatArray:
-    """P(X(n, n + t) = k | x, n, alive at n + 1), in eq. 12 of [1]_.
+    """P(X(n, n + t) = k | x, n, alive at n + 1).
 
     k purchases at i opportunities, the last that the customer takes: all t of them, or fewer::
 

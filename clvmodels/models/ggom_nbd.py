@@ -36,7 +36,7 @@ TINY = 1e-300
 
 
 def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> Any:
-    """Log likelihood of each pattern, eq. 3 of [1]_, shape (..., K).
+    """Log likelihood of each pattern, shape (..., K).
 
     Alive at T, or out since t_x::
 
@@ -130,7 +130,7 @@ def over_lifetime(
 
 
 def p_alive(parameters: Draws, frequency: FloatArray, recency: FloatArray, T: FloatArray) -> FloatArray:
-    """P(alive at T | x, t_x, T), eq. 6 of [1]_. Shape (S, 1) with (K,) gives (S, K)."""
+    """P(alive at T | x, t_x, T). Shape (S, 1) with (K,) gives (S, K)."""
     r, alpha, b, s, beta = (parameters[name] for name in ("r", "alpha", "b", "s", "beta"))
     t_x, T = np.asarray(recency, dtype=np.float64), np.asarray(T, dtype=np.float64)
     passed = scale_passed(T - t_x, b, growth(t_x, b, beta, NUMPY_OPS), NUMPY_OPS)
@@ -153,7 +153,7 @@ def _passed(parameters: Draws, T: FloatArray, horizon: Any) -> Any:
 
 
 def purchases_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, horizon: Any) -> FloatArray:
-    """E[purchases in (T, T + t] | x, alive at T], in eq. 8 of [1]_; recency does not enter.
+    """E[purchases in (T, T + t] | x, alive at T]; recency does not enter.
 
     The mean rate, (r + x) / (alpha + T), times E[min(lifetime after T, t)].
     """
