@@ -275,6 +275,17 @@ def test_the_kernel_draws_what_the_formulas_say(told, known):
         assert np.all(np.abs((drawn == k).mean(axis=1) - pmf) <= MONTE_CARLO_ERRORS * error + 1 / size)
 
 
+def test_a_last_purchase_next_to_the_edge_of_a_week_is_an_ordinary_one(cdnow_log, spring):
+    """Readings of a clock at an edge and just before it were one number, which the kernel divided by: 0 / 0."""
+    customers = clv.customer_summary(cdnow_log, spring, calendar=clv.calendar(cdnow_log, spring, waves=1))
+    waves = {"gamma_alpha[wave_1_sin]": 0.05, "gamma_alpha[wave_1_cos]": 0.15}
+    fit = clv.fit_at("pareto_nbd_dyncov", {**PLAIN, **waves}, calendar=customers.calendar, calibration_end="1998-03-31")
+    drawn = clv.predict(fit, customers, quantity="purchases", horizon=13.0, seed=1, draws=400)
+    expected = clv.predict(fit, customers, quantity="expected_purchases", horizon=13.0).mean.sum()
+    error = drawn.total_draws.std() / np.sqrt(400)
+    assert abs(drawn.total_draws.mean() - expected) <= MONTE_CARLO_ERRORS * error
+
+
 def test_forecasts_follow_the_season(told, known):
     """Week by week: kernel against the expectation, which rises and falls with the calendar."""
     from clvmodels.forecast.future import purchases_by_period

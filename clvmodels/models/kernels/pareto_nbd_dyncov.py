@@ -50,33 +50,40 @@ def readings(theta: Any, time: Any) -> Any:
 
 @numba.njit(types.boolean(ROW, F64, F64, F64, F64), cache=True)
 def is_alive(theta: Any, u: Any, x: Any, t_x: Any, T: Any) -> Any:
-    """Whether u < P(alive at T), with the chance to have left in silence summed over the panels since t_x."""
+    """Whether u < P(alive at T), with the chance to have left in silence summed over the panels since t_x.
+
+    Most often the sum over some of the panels settles it.
+    """
     size = (len(theta) - 4) // 3
     n, s, now = theta[0] + x, theta[2], t_x - T
     _, won_buying, won_leaving = readings(theta, -T)
     panel, buying, leaving = readings(theta, now)
     one, other = theta[1] + buying - won_buying, theta[3] + leaving - won_leaving
-    hazard, left = 0.0, 0.0
-    while now < 0.0 and hazard < 700.0:
-        length = theta[5 + panel] - now
-        end_one = theta[1] + theta[5 + size + panel] - won_buying
-        end_other = theta[3] + theta[5 + 2 * size + panel] - won_leaving
-        m = length * min(one / (end_one - one), other / (end_other - other))  # the lesser scale, in time
-        n_rate, s_rate = n * m * (end_one - one) / (length * one), s * m * (end_other - other) / (length * other)
-        reach = min(math.log1p(length / m), SPENT / (n_rate + s_rate))
+    stayed = math.exp(-n * math.log1p(-buying / one) - s * math.log1p(-leaving / other))
+    silent, left = 1.0, 0.0  # silent and alive up to now; out in silence since the last purchase
+    while now < 0.0:
+        if u * (stayed + left) >= stayed:  # what is left can only grow
+            return False
+        if u * (left + silent) < stayed:  # and by no more than silent - stayed
+            return True
+        length, whole = theta[5 + panel] - now, theta[5 + panel] - theta[4 + panel]
+        buying_pace = (theta[5 + size + panel] - theta[4 + size + panel]) / whole
+        leaving_pace = (theta[5 + 2 * size + panel] - theta[4 + 2 * size + panel]) / whole
+        one_time, other_time = one / buying_pace, other / leaving_pace
+        m = min(one_time, other_time)
+        reach = min(math.log1p(length / m), SPENT / (n * m / one_time + s * m / other_time))
         inside = 0.0
         for i in range(len(AT)):
             growth = math.exp(reach * AT[i])
-            share = m * (growth - 1.0) / length
-            bought = math.log1p(share * (end_one - one) / one)
-            gone = math.log1p(share * (end_other - other) / other)
-            inside += WEIGHTS[i] * growth * s_rate * math.exp(-n * bought - (s + 1.0) * gone)
-        left += math.exp(-hazard) * reach * inside
-        hazard += n * math.log(end_one / one) + s * math.log(end_other / other)
-        one, other = end_one, end_other
+            time = m * (growth - 1.0)
+            chance = math.exp(-n * math.log1p(time / one_time) - s * math.log1p(time / other_time))
+            inside += WEIGHTS[i] * chance * s * m * growth / (other_time + time)
+        left += silent * reach * inside
+        silent *= math.exp(-n * math.log1p(length / one_time) - s * math.log1p(length / other_time))
+        one += length * buying_pace
+        other += length * leaving_pace
         panel += 1
         now = theta[4 + panel]
-    stayed = math.exp(-hazard)
     return u * (stayed + left) < stayed
 
 
