@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 import clvmodels as clv
-import clvmodels.study.customers
 import clvmodels.study.rivals as rivals_module
 from clvmodels.cli import main
 from clvmodels.data import read_transactions
 from clvmodels.foundation.errors import FitError, StudyError
 from clvmodels.models import MODELS
 from clvmodels.study.config import read_study
+from clvmodels.study.customers import by_day
 from clvmodels.study.evidence import _expected_by, _told_by, gather_evidence
 from clvmodels.study.progress import Steps, silent
 from clvmodels.study.rivals import scores_of, weigh_rivals
@@ -159,7 +159,7 @@ def test_a_rival_does_not_depend_on_the_others_or_on_their_order(ground):
 def test_a_model_that_counts_in_days_compares_with_one_that_counts_in_weeks(ground, monkeypatch):
     """A density a day of x times is 7^x times smaller than one a week; the same model must not gain by its clock."""
     (weeks,) = weighed(ground, models=("mbg_nbd",), fit={})
-    monkeypatch.setattr(clvmodels.study.customers, "BY_DAY", frozenset({"mbg_nbd"}))
+    monkeypatch.setattr(rivals_module, "customers_for", lambda model, customers, *_: by_day(customers))
     (days,) = weighed(ground, models=("mbg_nbd",), fit={})
     left, right = of(weeks, "mbg_nbd"), of(days, "mbg_nbd")
     assert right.loo.elpd == pytest.approx(left.loo.elpd, abs=1e-4)

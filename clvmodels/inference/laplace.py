@@ -25,7 +25,7 @@ from clvmodels.inference.target import Target, log_density
 
 POOL, MOST_POOL = 2, 4  # proposals for each draw that is kept; more where draws would be kept twice
 REPEATS = 0.01  # share of draws that may be another's repeat
-LEAST_POOL = 1000
+LEAST_POOL = 1000  # of a pilot too
 GOOD_PARETO_K, GOOD_EFFICIENCY = 0.5, 0.25  # a better proposal is looked for where weights are worse than that
 REFITS = 2
 LEAST_DOF = 5.0  # of the t; with many unknowns as many as there are, or most proposals would lie far out
@@ -90,27 +90,42 @@ class WeightedSample:
 
 
 def importance_sample(target: Target, mode: Mode, draws: int, rng: np.random.Generator) -> WeightedSample:
-    """Proposals to resample `draws` from: enough that few are kept twice, 4 times `draws` at the most."""
+    """Proposals to resample `draws` from: enough that few are kept twice, 4 times `draws` at the most.
+
+    A pilot tells whether the proposal is good before the others are drawn from it.
+    """
     size = max(POOL * draws, LEAST_POOL)
     proposal = Proposal(mode.phi[None], mode.covariance, max(LEAST_DOF, len(mode.phi)))
-    sample = WeightedSample.of(*_propose(target, proposal, size, rng))
+    sample = WeightedSample.of(*_propose(target, proposal, LEAST_POOL, rng))
     for refits in range(1, REFITS + 1):
+        if sample.good:
+            sample = _grown(target, proposal, sample, size - len(sample.phi), rng)
         if sample.good:
             break
         closer = _refitted(sample, rng)
-        again = replace(WeightedSample.of(*_propose(target, closer, size, rng)), refits=refits)
+        again = replace(WeightedSample.of(*_propose(target, closer, LEAST_POOL, rng)), refits=refits)
         if again.pareto_k > max(sample.pareto_k, GOOD_PARETO_K):
             break
         proposal, sample = closer, again
+    sample = _grown(target, proposal, sample, size - len(sample.phi), rng)
     while (
         sample.pareto_k <= PARETO_K_LIMIT
         and _kept_again(sample, draws) > REPEATS
         and len(sample.phi) < max(MOST_POOL * draws, LEAST_POOL)
     ):
-        more = _propose(target, proposal, len(sample.phi), rng)
-        phi, log_ratio = (np.concatenate(both) for both in zip((sample.phi, sample.log_ratio), more, strict=True))
-        sample = replace(WeightedSample.of(phi, log_ratio), refits=sample.refits)
+        sample = _grown(target, proposal, sample, len(sample.phi), rng)
     return sample
+
+
+def _grown(
+    target: Target, proposal: Proposal, sample: WeightedSample, more: int, rng: np.random.Generator
+) -> WeightedSample:
+    """The sample with more proposals of the same kind."""
+    if more <= 0:
+        return sample
+    drawn = _propose(target, proposal, more, rng)
+    phi, log_ratio = (np.concatenate(both) for both in zip((sample.phi, sample.log_ratio), drawn, strict=True))
+    return replace(WeightedSample.of(phi, log_ratio), refits=sample.refits)
 
 
 def _kept_again(sample: WeightedSample, draws: int) -> float:

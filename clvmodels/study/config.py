@@ -172,11 +172,22 @@ class RivalFitTable(Table, frozen=True):
     draws: Annotated[int, msgspec.Meta(ge=100)] | None = None
 
 
+class CalendarTable(Table, frozen=True):
+    """[rivals.calendar]: terms of season and campaigns, as `clvmodels.calendar` takes them.
+
+    Campaigns are lists of [first day, last day] by name: { spring_sale = [[1997-03-01, 1997-03-14]] }.
+    """
+
+    waves: Annotated[int, msgspec.Meta(ge=0, le=12)] = 0
+    seasons: tuple[Literal["christmas", "quarters", "months"], ...] = ()
+    campaigns: dict[str, tuple[tuple[dt.date, dt.date], ...]] = {}
+
+
 class RivalsTable(Table, frozen=True):
     """[rivals]: models beside those of [models], on which no decision rests.
 
     `models` are registry names of purchase models, `spend` of spend models; the study's own takes part whether it is
-    named or not. Method and draws default to those of [fit].
+    named or not. Method and draws default to those of [fit]. A model on a calendar needs the table `calendar`.
     """
 
     models: tuple[str, ...] = ()
@@ -184,6 +195,7 @@ class RivalsTable(Table, frozen=True):
     method: Literal["laplace", "nuts"] | None = None
     draws: Annotated[int, msgspec.Meta(ge=100)] | None = None
     fit: dict[str, RivalFitTable] = {}
+    calendar: CalendarTable = CalendarTable()
 
 
 class Study(Table, frozen=True):

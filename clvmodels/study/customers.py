@@ -3,10 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 
-from clvmodels.data import customer_summary
+from clvmodels.data import calendar, customer_summary
 from clvmodels.foundation.effects import covariates_by_parameter, groups_by_parameter, learn_effects
 from clvmodels.foundation.errors import DataError, FitError, StudyError
 from clvmodels.foundation.model import Model
@@ -16,7 +17,6 @@ from clvmodels.models import MODELS
 from clvmodels.study.config import CustomersTable, Study, StudyFile
 
 FIRST_IDS = 5
-BY_DAY = frozenset({"bg_bb"})  # models that count whole opportunities: a customer may buy once a day
 
 
 def read_traits(file: StudyFile) -> pd.DataFrame | None:
@@ -82,9 +82,15 @@ def summarise(study: Study, log: TransactionLog, traits: pd.DataFrame | None, wi
     return customers.with_columns(traits, covariates=study.customers.covariates, groups=study.customers.groups)
 
 
-def customers_for(model: Model, customers: CustomerSummary) -> CustomerSummary:
-    """The customers in the time that a model counts in: whole days, or the study's own unit."""
-    return by_day(customers) if model.name in BY_DAY else customers
+def customers_for(model: Model, customers: CustomerSummary, study: Study, log: TransactionLog) -> CustomerSummary:
+    """The customers as a model reads them: by whole days for opportunities, with a calendar if it takes one."""
+    if model.clock == "opportunities":
+        return by_day(customers)
+    if model.on_calendar is None:
+        return customers
+    terms = calendar(log, study.contest_window, **msgspec.structs.asdict(study.rivals.calendar))
+    dated = customer_summary(log, study.contest_window, calendar=terms)
+    return replace(customers, calendar=terms, term_sums=dated.term_sums)
 
 
 def by_day(customers: CustomerSummary) -> CustomerSummary:

@@ -192,7 +192,7 @@ def _tracking(
     in_calibration = [end for end in ends if end <= window.calibration_end]
     after = np.array([(end - window.calibration_end).days / per_unit for end in ends[len(in_calibration) :]])
     before_end = np.array([(window.calibration_end - end).days for end in in_calibration])
-    if "expected_purchases_new" in fitted.model.formulas:
+    if "expected_purchases_new" in fitted.model.formulas and fitted.model.timetable is None:  # one for all dates
         expected = _expected_by(fitted, customers, before_end=before_end)
     else:
         expected = _told_by(fitted, customers, before_end=before_end, seed=seed)

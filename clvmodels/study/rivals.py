@@ -119,7 +119,7 @@ def _rival(ground: Ground, name: str) -> Rival:
     """A model fitted, and held against customers left out and the holdout."""
     study, evidence = ground.study, ground.evidence
     model = MODELS[name]
-    customers = customers_for(model, evidence.customers)
+    customers = customers_for(model, evidence.customers, study, ground.log)
     method, draws = study.fit_of_rival(name)
     fitted = fit(name, customers, method=method, draws=draws, seed=seed_for(study.seed, f"calibration {name} {method}"))
     fitted = fitted.allowing(*study.fit.allow)

@@ -19,7 +19,7 @@ from clvmodels.models import MODELS
 from clvmodels.strategy import estimate
 from clvmodels.study import outputs
 from clvmodels.study.adequacy import Adequacy, gauge_adequacy
-from clvmodels.study.config import Study, StudyFile, read_study
+from clvmodels.study.config import CalendarTable, Study, StudyFile, read_study
 from clvmodels.study.customers import read_traits, require_effects
 from clvmodels.study.decision import Decision, decide
 from clvmodels.study.evidence import Evidence, gather_evidence
@@ -98,6 +98,18 @@ def _require_registered(file: StudyFile) -> None:
         for name in getattr(rivals, beside):
             if name not in known:
                 raise StudyError(f'{file.path}, [rivals] {beside} has "{name}": expected some of {words}.')
+    own = MODELS[models.purchases]
+    if own.clock != "continuous" or own.on_calendar is not None or "expected_purchases" not in own.formulas:
+        raise StudyError(
+            f'{file.path}, [models] purchases = "{own.name}": decisions need a model in continuous time, without a '
+            "calendar and with expected purchases. Put it in [rivals] models, beside another."
+        )
+    for name in rivals.models:
+        if MODELS[name].on_calendar is not None and rivals.calendar == CalendarTable():
+            raise StudyError(
+                f'{file.path}, [rivals] models has "{name}", which reads a calendar: give [rivals.calendar] waves, '
+                "seasons or campaigns."
+            )
     for name in file.study.contest.baselines:
         if name not in BASELINES:
             words = ", ".join(f'"{word}"' for word in BASELINES)
