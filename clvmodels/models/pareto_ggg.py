@@ -38,6 +38,8 @@ MODE_STEPS = 6  # Newton's towards the most likely k, which need not be met: it 
 LEAST_BEND = 0.2  # keeps a step of Newton's from leaping away
 LARGE = 100.0  # from where Stirling's series has all digits
 HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2
+MOST_REGULAR = 1e8  # waits that differ by 1 in 10,000 are as good as equal
+LEAST_TOLD = 1e-3  # of k
 NEVER = 1e12  # minus the logarithm of a silence of 0
 
 
@@ -78,8 +80,10 @@ class Wait(NamedTuple):
     @classmethod
     def of(cls, k: Any, rows: Rows, ops: Ops) -> "Wait":
         """The wait at some k, which has more dimensions than the rows."""
+        k = least(ops, k, MOST_REGULAR)
         R, A = rows.r + k * rows.x, rows.alpha + k * rows.t_x
-        log_beta = ops.gammaln(k) + ops.gammaln(R) - ops.gammaln(k + R)
+        rests = _left_by_stirling(k, ops) + _left_by_stirling(R, ops) - _left_by_stirling(k + R, ops)
+        log_beta = rests - k * ops.log1p(R / k) - R * ops.log1p(k / R)
         long = rows.silence > 0
         edge = ops.where(long, ops.log(k / A) + ops.log(ops.where(long, rows.silence, 1.0)), -NEVER)
         return cls(k, R, A, log_beta, edge)
@@ -131,9 +135,11 @@ def log_density(log_k: Any, rows: Rows, ops: Ops) -> Any:
     R, A = rows.r + k * rows.x, rows.alpha + k * rows.t_x
     off = log_k - ops.log(rows.t / rows.gamma)
     prior = rows.t * (off - ops.expm1(off)) - _left_by_stirling(rows.t, ops)
-    rate = ops.log(R / A)
-    purchases = rows.x * (k * (rows.log_interval + rate) - rows.log_interval - _left_by_stirling(k, ops))
-    rates = rows.r * (rate + ops.log(rows.alpha) - 1) + _left_by_stirling(R, ops) - ops.gammaln(rows.r)
+    n, t_x = ops.maximum(rows.x, 1.0), ops.where(rows.x > 0, rows.t_x, 1.0)
+    uneven = ops.maximum(ops.log(t_x / n) - rows.log_interval, 0.0)  # but for rounding, which k would multiply, it is
+    times = k * (ops.log1p(rows.r / (k * n)) - ops.log1p(rows.alpha / (k * t_x)) - uneven)
+    purchases = rows.x * (times - rows.log_interval - _left_by_stirling(k, ops))
+    rates = rows.r * (ops.log(rows.alpha * R / A) - 1) + _left_by_stirling(R, ops) - ops.gammaln(rows.r)
     return prior + purchases + rates
 
 
@@ -318,9 +324,10 @@ def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tu
     Notes
     -----
     In a burst (k of .1 and less) a wait may be below the resolution of floats: then it is the least that there is.
+    A k below 1e-3, a burst of thousands of purchases at one moment, is told as 1e-3.
     """
     size = len(end)
-    regularity = rng.gamma(parameters["t"], 1 / parameters["gamma"], size)
+    regularity = np.maximum(rng.gamma(parameters["t"], 1 / parameters["gamma"], size), LEAST_TOLD)
     rate = rng.gamma(parameters["r"], 1 / parameters["alpha"], size)
     drop_out = rng.gamma(parameters["s"], 1 / parameters["beta"], size)
     with np.errstate(divide="ignore"):  # a rate that underflows to 0 never drops out

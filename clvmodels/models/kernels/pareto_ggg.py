@@ -27,6 +27,7 @@ from clvmodels.models.pareto_ggg import (
     LEAST_BEND,
     LEAVING_NODES,
     MODE_STEPS,
+    MOST_REGULAR,
     NEVER,
     SPENT,
     WAITING_NODES,
@@ -55,9 +56,12 @@ def log_density(log_k: Any, theta: Any, history: Any) -> Any:
     k, x = math.exp(log_k), history[X]
     R, A = theta[R_] + k * x, theta[ALPHA] + k * history[T_X]
     off = log_k - math.log(theta[T_] / theta[GAMMA])
-    rate = math.log(R / A)
-    purchases = x * (k * (history[LOG_INTERVAL] + rate) - left_by_stirling(k))
-    return theta[T_] * (off - math.expm1(off)) + purchases + theta[R_] * rate + left_by_stirling(R)
+    purchases = 0.0
+    if x > 0.0:
+        uneven = max(math.log(history[T_X] / x) - history[LOG_INTERVAL], 0.0)
+        times = math.log1p(theta[R_] / (k * x)) - math.log1p(theta[ALPHA] / (k * history[T_X])) - uneven
+        purchases = x * (k * times - left_by_stirling(k))
+    return theta[T_] * (off - math.expm1(off)) + purchases + theta[R_] * math.log(R / A) + left_by_stirling(R)
 
 
 @numba.njit(F64(F64), cache=True)
@@ -164,11 +168,12 @@ def nodes_of_k(theta: Any, history: Any) -> Any:
 
 @numba.njit(types.UniTuple(F64, 4)(F64, ROW, ROW), cache=True)
 def wait_at(k: Any, theta: Any, history: Any) -> Any:
-    """R, A, log B(k, R) and log(k (T - t_x) / A)."""
+    """R, A, log B(k, R) and log(k (T - t_x) / A), of k up to MOST_REGULAR."""
     R, A = theta[R_] + k * history[X], theta[ALPHA] + k * history[T_X]
     silence = history[AGE] - history[T_X]
     edge = math.log(k / A) + math.log(silence) if silence > 0.0 else -NEVER
-    return R, A, math.lgamma(k) + math.lgamma(R) - math.lgamma(k + R), edge
+    rests = left_by_stirling(k) + left_by_stirling(R) - left_by_stirling(k + R)
+    return R, A, rests - k * math.log1p(R / k) - R * math.log1p(k / R), edge
 
 
 @numba.njit(types.UniTuple(F64, 2)(F64, F64, F64, ROW, ROW), cache=True)
@@ -176,7 +181,7 @@ def silent_at(v: Any, mode: Any, top: Any, theta: Any, history: Any) -> Any:
     """Density in v of k with the past and a silence up to T, W > T - t_x and out before buying apart; but for e^top."""
     shrunk = math.exp(-v)
     log_k = mode + v + 1.0 - shrunk
-    k = math.exp(log_k)
+    k = min(math.exp(log_k), MOST_REGULAR)
     R, A, log_beta, edge = wait_at(k, theta, history)
     weight = (1.0 + shrunk) * math.exp(log_density(log_k, theta, history) - top)
     left = left_first(k, R, log_beta, edge, A / k / (theta[BETA] + history[T_X]), theta[S])
@@ -188,7 +193,7 @@ def waiting_at(v: Any, mode: Any, top: Any, theta: Any, history: Any) -> Any:
     """The first of the two alone."""
     shrunk = math.exp(-v)
     log_k = mode + v + 1.0 - shrunk
-    k = math.exp(log_k)
+    k = min(math.exp(log_k), MOST_REGULAR)
     R, _, log_beta, edge = wait_at(k, theta, history)
     weight = (1.0 + shrunk) * math.exp(log_density(log_k, theta, history) - top)
     return weight * still_waiting(k, R, log_beta, edge)
@@ -232,7 +237,7 @@ def draw_k(stream: Any, theta: Any, history: Any, waiting: Any) -> Any:
             i += 1
         v = low + reach * (i + 0.5 + uniform(stream)) / K_NODES
         if uniform(stream) * height[i] < waiting_at(v, mode, top, theta, history):
-            return math.exp(mode + v + 1.0 - math.exp(-v))
+            return min(math.exp(mode + v + 1.0 - math.exp(-v)), MOST_REGULAR)
 
 
 @numba.njit(F64(Stream, F64, F64, F64, F64), cache=True)
