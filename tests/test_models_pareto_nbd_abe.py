@@ -308,6 +308,28 @@ def test_the_maximum_on_cdnow_has_a_correlation_near_zero_as_in_the_paper(cdnow,
     assert abs(fit.point["rho"]) < 2 * fit.standard_errors["rho"]
 
 
+@pytest.mark.slow
+def test_the_graph_and_numpy_have_the_same_target():
+    """It is compiled for this alone: what holds for every model holds here."""
+    from clvmodels.inference.graph import pymc_model
+    from clvmodels.inference.optimise import Mode
+    from clvmodels.inference.target import log_density
+    from tests.test_inference import target_of
+
+    customers, _ = clv.simulate("pareto_nbd_abe", NARROW, T=20.0, size=100, seed=1)
+    target = target_of("pareto_nbd_abe", customers)
+    mode = Mode(target.starts, 0.0, 100 * np.eye(5), 0.0)
+    graph = pymc_model(target, mode).compile_logp()
+    z = 3 * np.random.default_rng(0).normal(size=(3, 5))
+    ours = log_density(target, mode.phi + z @ mode.root.T)
+    assert np.array([graph({"z": row}) for row in z]) == pytest.approx(ours, rel=1e-10)
+
+
+def test_a_correlation_beyond_the_rules_reach_is_taken_as_the_last_within_it():
+    extreme, last = ({**NARROW, "rho": rho} for rho in (0.999, 0.97))
+    assert np.array_equal(log_likelihood(extreme, *columns()), log_likelihood(last, *columns()))
+
+
 def test_nuts_is_refused_by_name(cdnow):
     with pytest.raises(clv.FitError, match='"nuts" takes too long with pareto_nbd_abe: use "mle" or "laplace"'):
         clv.fit("pareto_nbd_abe", cdnow, method="nuts", seed=1)
