@@ -340,7 +340,7 @@ def test_intervals_cover_the_correlation_that_made_the_data():
     """90 % intervals in 30 data sets; below 22 of them has a chance of 0.6 %."""
     truth, covered = {"lam": 0.3, "mu": 0.05, "sigma_lam": 0.8, "sigma_mu": 1.0, "rho": 0.5}, 0
     for seed in range(30):
-        customers, _ = clv.simulate("pareto_nbd_abe", truth, T=30.0, size=600, seed=seed)
+        customers, _ = clv.simulate("pareto_nbd_abe", truth, T=30.0, size=400, seed=seed)
         fit = clv.fit("pareto_nbd_abe", customers, method="laplace", draws=300, seed=seed)
         rho = fit.draws["rho"].values
         covered += np.quantile(rho, 0.05) < truth["rho"] < np.quantile(rho, 0.95)

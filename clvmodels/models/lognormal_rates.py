@@ -8,12 +8,13 @@ integrand is spent, denser on the side where it falls faster; on it the trapezoi
 The grid follows the integrand, so that a customer with 10,000 purchases, whose rate is known to 1 %, and one
 who was just seen for the first time are integrated equally well. Relative errors of the likelihood are below
 1e-7 for standard deviations of .1 to 3 and correlations between -.9 and .9 (tests/test_models_pareto_nbd_abe.py).
-Towards a correlation of 1 the grid becomes too coarse: up to 4e-6 at .95, 6e-4 at .97. Beyond that the integrals are those at .97.
+Towards a correlation of 1 the grid becomes too coarse: up to 4e-6 at .95, 6e-4 at .97. Beyond that the integrals
+are those at .97.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -134,8 +135,8 @@ def log_integral(
     columns = [column + level for column in (x, buying, living, w, *rates.each)]
 
     def integral(x: Any, buying: Any, living: Any, w: Any, *each: Any) -> Any:
-        *other, rho = each
-        rates = LogNormalRates(*other, _at_most(rho, MOST_CORRELATED, ops))
+        rates = LogNormalRates(*each)
+        rates = replace(rates, rho=_at_most(rates.rho, MOST_CORRELATED, ops))
         return _log_sum(_Integrand(x, buying, living, w, rates, factor, ops), rule)
 
     return by_blocks(integral, *columns, size=PLACED_AT_ONCE)
