@@ -94,7 +94,7 @@ def test_maximum_likelihood_of_odd_data_converges_or_says_what_is_not_identified
         assert 'method = "laplace"' in problem
     else:
         assert np.isfinite(fit.log_likelihood)
-        assert all(value > 0 for value in fit.point.values())
+        assert all(parameter.holds(fit.point[parameter.name]) for parameter in fit.model.parameters)
 
 
 @pytest.mark.parametrize("name", PURCHASES)
