@@ -6,6 +6,8 @@ import numpy as np
 import xarray as xr
 
 import clvmodels as clv
+from clvmodels.foundation.model import DataScale
+from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.foundation.records import OPTIONAL_COLUMNS
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
 
@@ -30,6 +32,15 @@ def customers_of(rows, *, unit="week", ids=None, **columns):
         currency="USD",
         **columns,
     )
+
+
+def centre_of_priors(model):
+    """Parameters at the centres of the default priors, for purchases some 10 units of time apart; k = 2."""
+    priors = [(p, p.default_prior(DataScale(time=10.0))) for p in model.parameters]
+    return {
+        p.name: 2.0 if isinstance(prior, clv.OneOf) else float(p.natural(np.float64(prior.normal[0]), NUMPY_OPS))
+        for p, prior in priors
+    }
 
 
 def readable_by(name, customers):

@@ -10,11 +10,11 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.cli import main
+from clvmodels.forecast.new_customer import newcomers
 from clvmodels.foundation.effects import Effects
 from clvmodels.inference.result import dataset_of
 from clvmodels.models import bg_nbd
 from clvmodels.study.config import read_study
-from clvmodels.study.decision import _as_new
 from clvmodels.study.evidence import _expected_by
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
 from tests.effects_cases import customers_of, traits
@@ -133,14 +133,14 @@ def test_new_customers_are_as_the_base_is_mixed(cdnow):
     )
     effects = Effects(groups={"alpha": "acquisition_month"}, labels={"acquisition_month": months})
     grouped = replace(known, draws=draws, effects=effects)
-    new = _as_new((grouped, spend), cdnow)
+    new = newcomers((grouped, spend), cdnow)
     assert new.n_customers.sum() == len(cdnow)
     shares = pd.Series(new.n_customers / len(cdnow), index=new.groups["acquisition_month"])
     formula = known.model.formulas["expected_purchases_new"]
     each = [float(formula({**BG_NBD_PAPER, "alpha": a}, np.float64(52.0))) for a in own.ravel()]
     total = clv.predict(grouped, new, quantity="expected_purchases", horizon=52.0).total_draws[0]
     assert total / len(cdnow) == pytest.approx(shares.loc[list(months)].to_numpy() @ each, rel=1e-9)
-    assert len(_as_new((known, spend), cdnow)) == 1
+    assert len(newcomers((known, spend), cdnow)) == 1
 
 
 # Refusals

@@ -14,30 +14,28 @@ import clvmodels as clv
 from clvmodels.evaluation.contest import contest
 from clvmodels.forecast.draws import BLOCK
 from clvmodels.foundation.events import purchase_columns
-from clvmodels.foundation.model import PURCHASE_HISTORY, DataScale
+from clvmodels.foundation.model import PURCHASE_HISTORY
 from clvmodels.foundation.quadrature import discounting
 from clvmodels.models import MODELS, bg_nbd
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
-from tests.forecast_cases import PURCHASES, SPEND, base, customers_of, posterior, replayed
+from tests.forecast_cases import PURCHASES, SPEND, base, centre_of_priors, customers_of, posterior, replayed
 
 ERRORS = 4  # standard errors that a mean of draws may be off
 CUSTOMERS = customers_of([(0, 0, 0, 0), (0, 0, 38.9, 0), (1, 5, 39, 20), (2, 30.43, 38.86, 35), (40, 38.7, 39, 60)])
 
 
 def offering(*quantities):
-    """Models of purchases that have these quantities, and the usual history."""
+    """Models of purchases at any time that have these quantities, and the usual history."""
     return [
         name
         for name, model in MODELS.items()
-        if set(quantities) <= set(model.quantities) and model.history == PURCHASE_HISTORY
+        if set(quantities) <= set(model.quantities) and (model.history, model.clock) == (PURCHASE_HISTORY, "continuous")
     ]
 
 
 def known(name):
     """A fit at the centre of the model's default priors, for purchases some 10 weeks apart."""
-    model = MODELS[name]
-    centre = {p.name: p.default_prior(DataScale(time=10.0)).median for p in model.parameters}
-    return clv.fit_at(name, centre, unit="week", currency="USD")
+    return clv.fit_at(name, centre_of_priors(MODELS[name]), unit="week", currency="USD")
 
 
 def within_errors(values, expected):
@@ -54,7 +52,9 @@ def test_a_model_offers_what_it_has_a_formula_or_a_kernel_for(name):
     model = MODELS[name]
     assert model.quantities
     for quantity in model.quantities:
-        assert quantity in model.formulas or (quantity == "purchases" and model.kernel)
+        assert quantity in model.formulas or (
+            quantity == {"purchases": "purchases", "spend": "spend"}[model.family] and model.kernel
+        )
         without = {key: formula for key, formula in model.formulas.items() if key != quantity}
         assert quantity not in dataclasses.replace(model, formulas=without, kernel=None).quantities
 
