@@ -109,6 +109,7 @@ def scaled(summary, time, money):
     frame[["recency", "T"]] *= time
     frame["log_interval"] += np.log(time)
     frame["monetary_value"] *= money
+    frame["log_amount"] += np.log(money)
     return clv.CustomerSummary.from_frame(frame, unit="week")
 
 

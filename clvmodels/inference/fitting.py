@@ -76,11 +76,12 @@ def fit(
         counts opportunities is given times that are not whole.
     """
     record = model_named(model)
-    _refuse_arguments(record, method, draws, seed)
+    _refuse_arguments(method, draws, seed)
     if groups and method != "nuts":
         raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
     customers = _readable(record, customers)
     record, covariates, notes = on_calendar(record, customers, covariates)
+    _refuse_method(record, method)
     effects = learn_effects(record, customers, covariates=covariates, groups=groups)
     problem = _problem(record, customers, effects, {} if method == "mle" else priors or {}, bayes=method != "mle")
     if record.counted is not None:
@@ -159,12 +160,9 @@ def data_scale(patterns: Patterns) -> DataScale:
     return DataScale(money=float(np.average(patterns.monetary_value, weights=n)))
 
 
-def _refuse_arguments(model: Model, method: str, draws: int, seed: int | None) -> None:
+def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
     if method not in get_args(Method):
         raise FitError(f'method = "{method}": expected one of "mle", "laplace", "nuts".')
-    if method not in model.methods:
-        offered = " or ".join(f'"{name}"' for name in model.methods)
-        raise FitError(f'method = "{method}" takes too long with {model.name}: use {offered}.')
     if method != "mle" and seed is None:
         raise FitError(f'method = "{method}" draws random numbers: give seed=... .')
     if seed is not None:
@@ -186,6 +184,12 @@ def _readable(model: Model, customers: CustomerSummary) -> CustomerSummary:
     _refuse_too_little(model, customers)
     require_clock(model, customers)
     return customers.take(has_spend(customers)) if model.family == "spend" else customers
+
+
+def _refuse_method(model: Model, method: str) -> None:
+    if method not in model.methods:
+        offered = " or ".join(f'"{name}"' for name in model.methods)
+        raise FitError(f'{model.name} is not fitted by "{method}", which would take hours: use {offered}.')
 
 
 def _problem(

@@ -122,16 +122,16 @@ def _search(target: Target, start: FloatArray) -> FloatArray:
         return -float(log_density(target, phi[None])[0]) / customers
 
     def slope(phi: FloatArray) -> FloatArray:
-        with np.errstate(invalid="ignore"):  # a trial step may lead where the density is 0: it is not taken
-            return np.nan_to_num(-gradient(target, phi) / customers)
+        return np.nan_to_num(-gradient(target, phi) / customers)
 
-    found = optimize.minimize(
-        loss,
-        start,
-        jac=slope,
-        method="BFGS",
-        options={"gtol": 1e-6, "maxiter": 200},
-    )
+    with np.errstate(invalid="ignore", over="ignore"):  # a trial step may lead where the density is 0: it is not taken
+        found = optimize.minimize(
+            loss,
+            start,
+            jac=slope,
+            method="BFGS",
+            options={"gtol": 1e-6, "maxiter": 200},
+        )
     return np.asarray(found.x)
 
 
