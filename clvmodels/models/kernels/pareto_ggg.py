@@ -201,12 +201,13 @@ def waiting_at(v: Any, mode: Any, top: Any, theta: Any, history: Any) -> Any:
 
 @numba.njit(F64(ROW, ROW, ROW), cache=True)
 def alive_by_k(theta: Any, history: Any, waiting: Any) -> Any:
-    """P(alive at T), having filled `waiting`, shape (K_NODES,), with the density of k given that, but for a factor."""
+    """P(alive at T), having filled `waiting`, one number a node, with the density of k given that, but for a factor."""
     mode, low, reach = nodes_of_k(theta, history)
+    nodes = len(waiting)
     top = log_density(mode, theta, history)
     still, left = 0.0, 0.0
-    for i in range(K_NODES):
-        waiting[i], out = silent_at(low + reach * (i + 0.5) / K_NODES, mode, top, theta, history)
+    for i in range(nodes):
+        waiting[i], out = silent_at(low + reach * (i + 0.5) / nodes, mode, top, theta, history)
         still += waiting[i]
         left += out
     silence = history[AGE] - history[T_X]
@@ -222,20 +223,21 @@ def draw_k(stream: Any, theta: Any, history: Any, waiting: Any) -> Any:
     side is lower.
     """
     mode, low, reach = nodes_of_k(theta, history)
+    nodes = len(waiting)
     top = log_density(mode, theta, history)
-    highest: Any = max(1, min(np.argmax(waiting), K_NODES - 2))
-    height = np.empty(K_NODES - 1)
-    for i in range(K_NODES - 1):
+    highest: Any = max(1, min(np.argmax(waiting), nodes - 2))
+    height = np.empty(nodes - 1)
+    for i in range(nodes - 1):
         height[i] = max(waiting[i], waiting[i + 1])
     height[highest - 1] *= max(waiting[highest] / waiting[highest + 1], 1.0)
     height[highest] *= max(waiting[highest] / waiting[highest - 1], 1.0)
     total = height.sum()
     while True:
         i, rung = 0, uniform(stream) * total
-        while i < K_NODES - 2 and rung > height[i]:
+        while i < nodes - 2 and rung > height[i]:
             rung -= height[i]
             i += 1
-        v = low + reach * (i + 0.5 + uniform(stream)) / K_NODES
+        v = low + reach * (i + 0.5 + uniform(stream)) / nodes
         if uniform(stream) * height[i] < waiting_at(v, mode, top, theta, history):
             return min(math.exp(mode + v + 1.0 - math.exp(-v)), MOST_REGULAR)
 
