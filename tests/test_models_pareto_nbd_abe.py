@@ -331,7 +331,7 @@ def test_a_correlation_beyond_the_rules_reach_is_taken_as_the_last_within_it():
 
 
 def test_nuts_is_refused_by_name(cdnow):
-    with pytest.raises(clv.FitError, match='pareto_nbd_abe is not fitted by "nuts".* use "mle" or "laplace"'):
+    with pytest.raises(clv.FitError, match=r'pareto_nbd_abe is not fitted by "nuts".* use "mle" or "laplace"'):
         clv.fit("pareto_nbd_abe", cdnow, method="nuts", seed=1)
 
 
