@@ -76,21 +76,26 @@ def fit(
         counts opportunities is given times that are not whole.
     """
     record = model_named(model)
-    _refuse_arguments(record, method, draws, seed)
+    refuse_arguments(record, method, draws, seed)
     if groups and method != "nuts":
         raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
-    customers = _readable(record, customers)
+    customers = readable(record, customers)
     record, covariates, notes = on_calendar(record, customers, covariates)
     effects = learn_effects(record, customers, covariates=covariates, groups=groups)
     problem = _problem(record, customers, effects, {} if method == "mle" else priors or {}, bayes=method != "mle")
-    if record.counted is not None:
+    return _noted(learnt(problem, method, draws, seed), notes)
+
+
+def learnt(problem: Problem, method: str, draws: int, seed: int | None) -> Fit:
+    """The fit of a problem, by a method that the model takes."""
+    if problem.target.model.counted is not None:
         return _counted_fit(problem, method, draws, seed)
     mode = find_mode(problem.target)
     if method == "mle":
-        return _noted(_mle_fit(problem, mode), notes)
+        return _mle_fit(problem, mode)
     assert seed is not None
     by_method = _laplace_fit if method == "laplace" else _nuts_fit
-    return _noted(by_method(problem, mode, draws, seed), notes)
+    return by_method(problem, mode, draws, seed)
 
 
 def posterior_mode(
@@ -101,7 +106,7 @@ def posterior_mode(
     Parameters and errors are those of `fit`.
     """
     record = model_named(model)
-    customers = _readable(record, customers)
+    customers = readable(record, customers)
     effects = learn_effects(record, customers, covariates=covariates)
     target = _problem(record, customers, effects, priors or {}, bayes=True).target
     return target, find_mode(target)
@@ -134,6 +139,11 @@ def fit_at(
     """
     today = None if calibration_end is None else as_date(calibration_end, "calibration_end")
     record = at_calendar(model_named(model), parameters, calendar, today, unit)
+    return known_fit(record, parameters, unit=unit, currency=currency)
+
+
+def known_fit(record: Model, parameters: Mapping[str, float], *, unit: str, currency: str) -> Fit:
+    """The model at known parameters: one draw, no data."""
     values = require_values(dict(parameters), record)
     size = len(values)
     return Fit(
@@ -159,7 +169,8 @@ def data_scale(patterns: Patterns) -> DataScale:
     return DataScale(money=float(np.average(patterns.monetary_value, weights=n)))
 
 
-def _refuse_arguments(model: Model, method: str, draws: int, seed: int | None) -> None:
+def refuse_arguments(model: Model, method: str, draws: int, seed: int | None) -> None:
+    """Refuse arguments of a fit that do not go with each other, or with the model."""
     if method not in get_args(Method):
         raise FitError(f'method = "{method}": expected one of "mle", "laplace", "nuts".')
     if method not in model.methods:
@@ -176,7 +187,7 @@ def _refuse_arguments(model: Model, method: str, draws: int, seed: int | None) -
         )
 
 
-def _readable(model: Model, customers: CustomerSummary) -> CustomerSummary:
+def readable(model: Model, customers: CustomerSummary) -> CustomerSummary:
     """The customers that the model learns from, once it is clear that there is enough to learn."""
     if not isinstance(customers, CustomerSummary):
         raise DataError(
