@@ -10,7 +10,7 @@ import clvmodels as clv
 from clvmodels.foundation.events import purchase_columns, spend_columns
 from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.inference.likelihood import log_likelihood
-from clvmodels.models import JOINT, MODELS, joint_spend, pareto_nbd_abe
+from clvmodels.models import JOINT, MODELS, joint_spend
 
 TRUTH = {
     "lam": 0.1, "mu": 0.02, "sigma_lam": 0.9, "sigma_mu": 1.2, "rho": 0.2,
@@ -106,11 +106,23 @@ def test_the_likelihood_is_the_mean_density_over_customers_of_the_story(history)
     assert error < 0.01
 
 
+def test_the_score_is_zero_on_average_at_the_parameters_of_the_story():
+    """The likelihood's slope by each parameter, over customers of the story: no parameter is pulled away."""
+    customers, _ = told(10_000, seed=77)
+    for name, value in TRUTH.items():
+        step = 1e-4 * value
+        ahead, behind = (
+            log_likelihood(clv.fit_joint_at(TRUTH | {name: value + way * step})[0], customers) for way in (1, -1)
+        )
+        slope = (ahead - behind) / (2 * step)
+        assert abs(slope.mean()) < MOST_ERRORS * slope.std() / np.sqrt(len(slope)), name
+
+
 @each_history
 def test_forecasts_are_means_over_customers_of_the_story_weighed_with_their_density(history):
     """P(alive), expected spend and CLV against importance weights on draws of the story."""
     u, v, w = prior_sample()
-    x, t_x, T, *_ = history
+    _, t_x, T, *_ = history
     weight = density_given(u, v, w, *history)
     lam, mu = np.exp(u), np.exp(v)
     alive = 1 / (1 + mu / (lam + mu) * np.expm1((lam + mu) * (T - t_x)))
@@ -182,6 +194,10 @@ def test_a_newcomer_is_worth_what_the_story_tells():
     for name, values in (("first_purchase", first), ("later_purchases", worth)):
         error = values.std() / np.sqrt(size)
         assert abs(new.draws[name].mean() - values.mean()) < MOST_ERRORS * error
+    apart = pair_at(TRUTH)
+    independent = clv.new_customer(apart[0], spend=apart[1], horizon=52.0, discount_per_unit=RATE)
+    error = worth.std() / np.sqrt(size)
+    assert worth.mean() - independent.draws["later_purchases"].mean() > 10 * error  # a product of means falls short
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 10_000])
@@ -248,3 +264,37 @@ def test_a_parameter_that_cannot_be_is_refused():
         clv.fit_joint_at(TRUTH | {"rho_mu": 1.0})
     with pytest.raises(clv.FitError, match="seed"):
         clv.fit_joint(told(20, seed=9)[0])
+
+
+@pytest.mark.slow
+def test_young_customers_are_worth_what_the_joint_model_says_and_not_the_pair():
+    """Two years of 12,000 customers known for 13 weeks, all of them and the top tenth, at the story's parameters."""
+    customers, later = told(12_000, seed=22, age=13.0, ahead=104.0)
+    misses = {}
+    for name, fits in (("joint", clv.fit_joint_at(TRUTH)), ("pair", pair_at(TRUTH))):
+        expected = clv.expected_clv(*fits, customers, horizon=104.0, discount_per_unit=RATE).mean
+        best = np.argsort(-expected)[:1200]
+        missing = [(later - expected), (later - expected)[best]]
+        misses[name] = [part.sum() / (part.std() * np.sqrt(len(part))) for part in missing]
+    assert np.abs(misses["joint"]).max() < MOST_ERRORS
+    assert min(misses["pair"]) > MOST_ERRORS
+
+
+@pytest.mark.slow
+def test_a_joint_fit_recovers_how_spend_goes_with_the_rates_and_what_customers_are_worth():
+    customers, later = told(800, seed=11)
+    fit, spend = clv.fit_joint(customers, seed=1, draws=400)
+    assert fit.passed
+    for name, value in TRUTH.items():
+        drawn = fit.draws[name].values
+        assert abs(drawn.mean() - value) < 3.5 * drawn.std(), name  # of ten
+    for name in ("rho_lam", "rho_mu"):
+        drawn = fit.draws[name].values
+        assert abs(drawn.mean() - TRUTH[name]) < 3 * drawn.std()
+    assert np.quantile(fit.draws["rho_lam"], 0.001) > 0
+    forecast = clv.sample_clv(fit, spend, customers, horizon=52.0, seed=3, discount_per_unit=RATE)
+    best = np.argsort(-forecast.mean)[:80]
+    of_best = np.concatenate([block.values[best].sum(axis=0) for block in forecast.replay("draws")])
+    for actual, drawn in ((later.sum(), forecast.total_draws), (later[best].sum(), of_best)):
+        low, high = np.quantile(drawn, [0.005, 0.995])
+        assert low < actual < high

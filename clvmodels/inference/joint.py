@@ -22,7 +22,7 @@ def fit_joint(
     customers: CustomerSummary,
     *,
     method: str = "laplace",
-    draws: int = 500,
+    draws: int = 1000,
     seed: int | None = None,
     priors: Mapping[str, Prior] | None = None,
 ) -> tuple[Fit, Fit]:
