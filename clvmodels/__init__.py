@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from clvmodels.inference import compare_models as compare_models
     from clvmodels.inference import fit as fit
     from clvmodels.inference import fit_at as fit_at
+    from clvmodels.inference import fit_joint as fit_joint
+    from clvmodels.inference import fit_joint_at as fit_joint_at
     from clvmodels.inference import load_fit as load_fit
     from clvmodels.inference import log_likelihood as log_likelihood
     from clvmodels.inference import loo as loo
@@ -98,6 +100,8 @@ HOMES = {
     "compare_models": "clvmodels.inference",
     "fit": "clvmodels.inference",
     "fit_at": "clvmodels.inference",
+    "fit_joint": "clvmodels.inference",
+    "fit_joint_at": "clvmodels.inference",
     "load_fit": "clvmodels.inference",
     "log_likelihood": "clvmodels.inference",
     "loo": "clvmodels.inference",

@@ -16,6 +16,7 @@ from clvmodels.forecast.expectations import (
     distinct,
     purchases_until,
     require_formulas,
+    weighed_by_value,
 )
 from clvmodels.forecast.future import future_drawer, require_outcome_arguments, require_value_fits
 from clvmodels.foundation.errors import DataError
@@ -219,18 +220,25 @@ class _Rows:
     profit: FloatArray
 
     def purchases(self, ends: FloatArray) -> FloatArray:
+        """Expected purchases in each period, as they are, by value, and by value and discounted (K, S, 3, periods)."""
+        valued = weighed_by_value(self.fit)
+        by_value = self._sums(valued, ends)
+        plain = by_value if valued is self.fit else self._sums(self.fit, ends)
+        return np.concatenate([plain[:, :, :1], by_value], axis=2)
+
+    def _sums(self, fit: Fit, ends: FloatArray) -> FloatArray:
         """Expected purchases in each period, as they are and discounted, shape (K, S, 2, periods)."""
 
         def at(discount: float, rows: History) -> FloatArray:
-            return np.diff(purchases_until(self.fit, rows, ends, discount), prepend=0.0, axis=-1)
+            return np.diff(purchases_until(fit, rows, ends, discount), prepend=0.0, axis=-1)
 
         sums = by_rate(at, self.past, self.rate)
         # next to nothing in a period may come out below 0, by the integral's error: 1e-6 of all periods together
         return np.maximum(sums, 0.0)
 
-    def flows(self, purchases: FloatArray, discounted: FloatArray) -> tuple[FloatArray, ...]:
+    def flows(self, purchases: FloatArray, by_value: FloatArray, discounted: FloatArray) -> tuple[FloatArray, ...]:
         """Each of `FLOWS`, shape (K, S)."""
-        bought = (purchases, self.profit[:, None] * purchases, self.profit[:, None] * discounted)
+        bought = (by_value, self.profit[:, None] * by_value, self.profit[:, None] * discounted)
         return (purchases, *(worth(each, self.spend, self.baskets) for each in bought))
 
 

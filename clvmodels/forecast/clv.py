@@ -16,6 +16,7 @@ from clvmodels.forecast.expectations import (
     evaluate,
     require_formulas,
     warn_if_infinite,
+    weighed_by_value,
 )
 from clvmodels.forecast.future import require_value_fits, sample_value
 from clvmodels.foundation.patterns import FloatArray, IntArray
@@ -82,7 +83,8 @@ def expected_clv(
     """Posterior of each customer's expected CLV: what `sample_clv` would average to, draw by draw.
 
     margin x E(M | theta) x discounted expected purchases, each factor at the same parameter draws; without end
-    the discounted expected purchases are DERT. It is narrower than the predictive distribution: the outcome's own
+    the discounted expected purchases are DERT. Of the joint model, whose spend depends on the purchase rate, it is
+    the expectation of the product. It is narrower than the predictive distribution: the outcome's own
     chance is averaged out.
 
     Parameters and errors are those of `sample_clv`, without seed; counted rows (n_customers) are taken. Without
@@ -101,13 +103,14 @@ def expected_clv(
     (parameters, spend_parameters), chains = checks.joint_draws((fit, spend), customers, draws, outcomes=False)
     cells = (parameters.cell.astype(np.float64), spend_parameters.cell.astype(np.float64))
     spend_history = checks.history_of(customers, spend.model)
+    valued = weighed_by_value(fit)
     columns, row_of = distinct((*cells, profit, rate, *spend_history, *checks.history_of(customers, fit.model)))
     counts = np.bincount(row_of, weights=customers.n_customers).astype(np.float64)
 
     def make(rows: IntArray, at: slice) -> FloatArray:
         cell, spend_cell, profit, rate, *read = (column[rows] for column in columns)
         basket, past = read[: len(spend_history)], read[len(spend_history) :]
-        purchases = discounted_purchases(fit, History.of(parameters, at, cell, *past), rate, horizon=horizon)
+        purchases = discounted_purchases(valued, History.of(parameters, at, cell, *past), rate, horizon=horizon)
         baskets = History.of(spend_parameters, at, spend_cell, *basket)
         return worth(profit[:, None] * purchases, spend, baskets)[None]
 

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -204,6 +204,15 @@ def _weighed(which: str, fit: Fit, history: History, value: Callable[[Formula, H
     if_alive = value(formulas[IF_ALIVE[which]], History.of(history.parameters, history.draws, *ages))
     alive = evaluate(formulas["p_alive"], fit, history)
     return if_alive_or_nothing(alive.reshape(alive.shape + (1,) * (if_alive.ndim - 2)), if_alive[age_of])
+
+
+def weighed_by_value(fit: Fit) -> Fit:
+    """The fit with purchases that count by what they are worth: E[purchases x spend] = E[spend] x these, expected.
+
+    Where spend does not depend on the rates it is the fit itself.
+    """
+    formulas = fit.model.value_formulas
+    return fit if formulas is None else replace(fit, model=replace(fit.model, formulas=formulas))
 
 
 def require_formulas(fit: Fit, what: str, *names: str) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clvmodels.forecast import checks
 from clvmodels.forecast.checks import ByCustomer
 from clvmodels.forecast.draws import BLOCK, DrawTable, Make, forecasts_of, over_blocks
-from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
@@ -351,9 +351,24 @@ def require_value_fits(fit: Fit, spend: Fit, customers: CustomerSummary) -> None
     Raises
     ------
     FitError
-        If a fit is of the wrong kind, unit or currency.
+        If a fit is of the wrong kind, unit or currency, or is half of a joint model and the other half is not.
     """
     checks.require_family(fit, "purchases", "the first argument")
     checks.require_family(spend, "spend", "the second argument")
+    _require_one_fit(fit, spend)
     require_same_units(fit, customers)
     require_same_units(spend, customers)
+
+
+def _require_one_fit(fit: Fit, spend: Fit) -> None:
+    """Refuse half of a joint model beside anything but the other half of the same fit."""
+    first, second = fit.model, spend.model
+    if (first.together_with or second.together_with) and first.together_with != second.name:
+        raise FitError(
+            f"{first.name} and {second.name} do not go together: joint_purchases and joint_spend are one model, whose "
+            "two halves fit_joint(customers, seed=...) returns."
+        )
+    if first.together_with and not fit.draws.identical(spend.draws):
+        raise FitError(
+            f"{first.name} and {second.name} are of different fits: give the two that one fit_joint(...) returned."
+        )

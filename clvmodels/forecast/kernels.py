@@ -188,6 +188,7 @@ def draw_futures(
             count, value, discounted = 0, 0.0, 0.0
             if time <= horizon:
                 open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
+                spend_state[:] = state
                 start_spend(spend_stream, basket, spend_history[k], spend_state)
             while time <= horizon:
                 amount = next_amount(spend_stream, basket, spend_state)
@@ -262,6 +263,7 @@ def draw_cash_flows(
             period = 0
             if time <= horizon:
                 open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
+                spend_state[:] = state
                 start_spend(spend_stream, basket, spend_history[k], spend_state)
             while time <= horizon:
                 while time > ends[period]:

@@ -18,7 +18,7 @@ Clock = Literal["continuous", "opportunities"]
 Draws = Mapping[str, Any]  # parameter name -> float, (S, 1) array or graph variable
 LogLikelihood = Callable[[Draws, Any, Ops], Any]
 Formula = Callable[..., FloatArray]
-Observed = Literal["purchases", "mean_spend", "amounts"]
+Observed = Literal["purchases", "mean_spend", "amounts", "purchases_and_amounts"]
 
 PURCHASE_HISTORY = ("frequency", "recency", "T")
 SPEND_HISTORY = ("spend_purchases", "spend_mean")
@@ -120,6 +120,11 @@ class Model:
     reads : further columns that the likelihood reads of each pattern, such as "log_interval"
     density_of : what the likelihood is the density of: a customer's purchase times, mean spend, or all amounts.
         Densities of different things cannot be compared
+    together_with : name of the model that shares its parameters and its draws, where purchases and spend are one
+        model: forecasts of value take the two of one fit together, or neither
+    value_formulas : the formulas of a purchase model with each customer's possible rates weighed by what a purchase
+        is worth to them, where spend depends on the rates: E[purchases x spend] is the spend model's
+        expected_spend x expected_purchases by these; None where spend is independent
     formulas : name -> formula; purchases: f(parameters, frequency, recency, T, ...), see the model's file
     simulate : (rng, parameters, ...) -> the story of the model, customer by customer
     kernel : name of the module in `clvmodels.models.kernels` that draws a customer's future, or None
@@ -150,14 +155,16 @@ class Model:
     on_calendar: Callable[[Timetable], "Model"] | None = None
     timetable: Timetable | None = None
     expand: Callable[[FloatArray], FloatArray] | None = None
+    together_with: str = ""
+    value_formulas: Mapping[str, Formula] | None = None
     reference: str = ""
 
     @property
     def quantities(self) -> tuple[str, ...]:
         """What `predict` offers: expectations that there is a formula of, and outcomes drawn by a kernel."""
         expectations = tuple(name for name in EXPECTATIONS if name in self.formulas)
-        outcome = {"purchases": "purchases", "spend": "spend"}[self.family]
-        return (*expectations, outcome) if self.kernel else expectations
+        drawn = self.kernel and not (self.family == "spend" and self.together_with)  # its amounts need drawn rates
+        return (*expectations, self.family) if drawn else expectations
 
     @property
     def counted(self) -> Parameter | None:

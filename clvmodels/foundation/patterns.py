@@ -112,6 +112,8 @@ class PurchasePatterns:
     n_customers : ndarray, shape (K,), customers with that pattern
     unit : unit of time
     log_interval : ndarray, shape (K,), mean log time between purchases, 0 at frequency 0; for models that read it
+    paid_purchases, log_amount, log_amount_sd : ndarrays, shape (K,), repeat purchases above 0 and mean and standard
+        deviation of their log amounts, 0 where there are none; for models that read them
     term_sums : ndarray, shape (K, Q), sums of calendar terms over the repeat purchases; for models that read them
     """
 
@@ -122,6 +124,9 @@ class PurchasePatterns:
     unit: str
     log_interval: FloatArray | None = None
     term_sums: FloatArray | None = None
+    paid_purchases: FloatArray | None = None
+    log_amount: FloatArray | None = None
+    log_amount_sd: FloatArray | None = None
     _remembered: dict[int, tuple[object, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -144,7 +149,9 @@ class PurchasePatterns:
     def take(self, rows: slice) -> "PurchasePatterns":
         """Some of the patterns, with the distinct values that they hold."""
         x, t_x, T = (Levels.of(column.rows[rows]) for column in (self.frequency, self.recency, self.T))
-        further = [None if column is None else column[rows] for column in (self.log_interval, self.term_sums)]
+        of_spend = (self.paid_purchases, self.log_amount, self.log_amount_sd)
+        columns = (self.log_interval, self.term_sums, *of_spend)
+        further = [None if column is None else column[rows] for column in columns]
         return PurchasePatterns(x, t_x, T, self.n_customers[rows], self.unit, *further)
 
     def remembered[Plan](self, reader: object, make: Callable[[], Plan]) -> Plan:

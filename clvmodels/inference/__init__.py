@@ -2,6 +2,7 @@
 
 from clvmodels.inference.criteria import compare_models, loo, waic
 from clvmodels.inference.fitting import fit, fit_at
+from clvmodels.inference.joint import fit_joint, fit_joint_at
 from clvmodels.inference.likelihood import log_likelihood
 from clvmodels.inference.result import Fit
 from clvmodels.inference.sensitivity import prior_sensitivity
@@ -12,6 +13,8 @@ __all__ = [
     "compare_models",
     "fit",
     "fit_at",
+    "fit_joint",
+    "fit_joint_at",
     "load_fit",
     "log_likelihood",
     "loo",

@@ -76,22 +76,27 @@ def fit(
         counts opportunities is given times that are not whole.
     """
     record = model_named(model)
-    _refuse_arguments(method, draws, seed)
+    refuse_arguments(method, draws, seed)
     if groups and method != "nuts":
         raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
-    customers = _readable(record, customers)
+    customers = readable(record, customers)
     record, covariates, notes = on_calendar(record, customers, covariates)
-    _refuse_method(record, method)
+    refuse_method(record, method)
     effects = learn_effects(record, customers, covariates=covariates, groups=groups)
     problem = _problem(record, customers, effects, {} if method == "mle" else priors or {}, bayes=method != "mle")
-    if record.counted is not None:
+    return _noted(learnt(problem, method, draws, seed), notes)
+
+
+def learnt(problem: Problem, method: str, draws: int, seed: int | None) -> Fit:
+    """The fit of a problem, by a method that the model takes."""
+    if problem.target.model.counted is not None:
         return _counted_fit(problem, method, draws, seed)
     mode = find_mode(problem.target)
     if method == "mle":
-        return _noted(_mle_fit(problem, mode), notes)
+        return _mle_fit(problem, mode)
     assert seed is not None
     by_method = _laplace_fit if method == "laplace" else _nuts_fit
-    return _noted(by_method(problem, mode, draws, seed), notes)
+    return by_method(problem, mode, draws, seed)
 
 
 def posterior_mode(
@@ -102,7 +107,7 @@ def posterior_mode(
     Parameters and errors are those of `fit`.
     """
     record = model_named(model)
-    customers = _readable(record, customers)
+    customers = readable(record, customers)
     effects = learn_effects(record, customers, covariates=covariates)
     target = _problem(record, customers, effects, priors or {}, bayes=True).target
     return target, find_mode(target)
@@ -135,6 +140,11 @@ def fit_at(
     """
     today = None if calibration_end is None else as_date(calibration_end, "calibration_end")
     record = at_calendar(model_named(model), parameters, calendar, today, unit)
+    return known_fit(record, parameters, unit=unit, currency=currency)
+
+
+def known_fit(record: Model, parameters: Mapping[str, float], *, unit: str, currency: str) -> Fit:
+    """The model at known parameters: one draw, no data."""
     values = require_values(dict(parameters), record)
     size = len(values)
     return Fit(
@@ -160,7 +170,8 @@ def data_scale(patterns: Patterns) -> DataScale:
     return DataScale(money=float(np.average(patterns.monetary_value, weights=n)))
 
 
-def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
+def refuse_arguments(method: str, draws: int, seed: int | None) -> None:
+    """Refuse arguments of a fit that do not go with each other."""
     if method not in get_args(Method):
         raise FitError(f'method = "{method}": expected one of "mle", "laplace", "nuts".')
     if method != "mle" and seed is None:
@@ -174,7 +185,7 @@ def _refuse_arguments(method: str, draws: int, seed: int | None) -> None:
         )
 
 
-def _readable(model: Model, customers: CustomerSummary) -> CustomerSummary:
+def readable(model: Model, customers: CustomerSummary) -> CustomerSummary:
     """The customers that the model learns from, once it is clear that there is enough to learn."""
     if not isinstance(customers, CustomerSummary):
         raise DataError(
@@ -186,7 +197,8 @@ def _readable(model: Model, customers: CustomerSummary) -> CustomerSummary:
     return customers.take(has_spend(customers)) if model.family == "spend" else customers
 
 
-def _refuse_method(model: Model, method: str) -> None:
+def refuse_method(model: Model, method: str) -> None:
+    """Refuse a way of fitting that the model does not take."""
     if method not in model.methods:
         offered = " or ".join(f'"{name}"' for name in model.methods)
         raise FitError(f'{model.name} is not fitted by "{method}", which would take hours: use {offered}.')

@@ -16,7 +16,7 @@ from clvmodels.foundation.model import Model
 from clvmodels.foundation.priors import prior_from, prior_to_dict
 from clvmodels.foundation.results import Check
 from clvmodels.inference.result import Fit
-from clvmodels.models import model_named
+from clvmodels.models import JOINT, model_named
 
 FORMAT = "clvmodels-fit-2"
 
@@ -57,7 +57,7 @@ def save_fit(fit: Fit, path: Path) -> None:
 
 def _model(name: str, timetable: object) -> Model:
     """The model of that name, on the calendar that it was fitted with."""
-    model = model_named(name)
+    model = JOINT.get(name) or model_named(name)
     if timetable is None:
         return model
     assert model.on_calendar is not None

@@ -1,4 +1,4 @@
-"""Floor 2: one file a model, formulas only. `MODELS` is the registry."""
+"""Floor 2: one file a model, formulas only. `MODELS` is the registry; `JOINT` has the two halves of the joint model."""
 
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.model import Model
@@ -8,6 +8,8 @@ from clvmodels.models.bg_nbd import BG_NBD
 from clvmodels.models.gamma_gamma import GAMMA_GAMMA
 from clvmodels.models.gamma_gamma_transactions import GAMMA_GAMMA_TRANSACTIONS
 from clvmodels.models.ggom_nbd import GGOM_NBD
+from clvmodels.models.joint_spend import JOINT_PURCHASES as JOINT_PURCHASES
+from clvmodels.models.joint_spend import JOINT_SPEND as JOINT_SPEND
 from clvmodels.models.lognormal_spend import LOGNORMAL_SPEND
 from clvmodels.models.mbg_cnbd_k import MBG_CNBD_K
 from clvmodels.models.mbg_nbd import MBG_NBD
@@ -32,6 +34,7 @@ _PURCHASES = (
 )
 _SPEND = (GAMMA_GAMMA, GAMMA_GAMMA_TRANSACTIONS, LOGNORMAL_SPEND)
 MODELS: dict[str, Model] = {model.name: model for model in (*_PURCHASES, *_SPEND)}
+JOINT: dict[str, Model] = {model.name: model for model in (JOINT_PURCHASES, JOINT_SPEND)}
 
 
 def model_named(name: object) -> Model:
@@ -42,6 +45,8 @@ def model_named(name: object) -> Model:
     FitError
         If there is none; the message lists those that there are.
     """
+    if name in JOINT:
+        raise FitError(f"{name} is one half of the joint model: fit_joint(customers, seed=...) fits both.")
     if not isinstance(name, str) or name not in MODELS:
         raise FitError(f'unknown model "{name}": expected one of {", ".join(MODELS)}.')
     return MODELS[name]

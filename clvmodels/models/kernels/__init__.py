@@ -24,6 +24,8 @@ KERNELS = (
     "pareto_nbd_dyncov",
     "gamma_gamma",
     "lognormal_spend",
+    "joint_purchases",
+    "joint_spend",
 )
 
 

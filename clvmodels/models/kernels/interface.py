@@ -14,6 +14,9 @@ and a spend kernel, whose history is (frequency, monetary_value),
     next_amount(stream, theta, state) -> amount
         Value of the next purchase.
 
+A spend kernel finds the state of the purchase kernel, once the first purchase is drawn, in its own `state`
+when it starts: spend may depend on the rates of the same future. It may overwrite it.
+
 `theta` has the parameters in the paper's order, shape (P,). `state` is the kernel's own memory, shape
 (STATE,): nobody else reads or writes it between two calls. A latent rate, or a time of death, that a
 model draws once for a customer is drawn in `start`, or when first needed, and kept there.
