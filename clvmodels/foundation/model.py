@@ -126,7 +126,10 @@ class Model:
         is worth to them, where spend depends on the rates: E[purchases x spend] is the spend model's
         expected_spend x expected_purchases by these; None where spend is independent
     formulas : name -> formula; purchases: f(parameters, frequency, recency, T, ...), see the model's file
-    simulate : (rng, parameters, ...) -> the story of the model, customer by customer
+    simulate : the story of the model, customer by customer. Of purchases (rng, parameters, end) -> (buyer, time):
+        end, shape (N,), is how long each customer is seen, in units of time; buyer and time, each shape (E,), are
+        the position of the buyer and the time of each repeat purchase. Of spend (rng, parameters, frequency) -> the
+        value of each purchase, customer by customer, shape (sum of frequency,)
     kernel : name of the module in `clvmodels.models.kernels` that draws a customer's future, or None
     methods : ways of fitting that it takes
     limits : name of a simpler model -> this model's parameters at which it is that one, given the simpler

@@ -86,16 +86,7 @@ def dert_if_alive(parameters: Draws, frequency: FloatArray, T: FloatArray, disco
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Repeat purchases of customers seen from 0 to `end`, told as the story goes.
-
-    Parameters
-    ----------
-    end : ndarray, shape (N,), length of observation of each customer, units of time
-
-    Returns
-    -------
-    customer, time : ndarrays, shape (E,), the position of the buyer and the time of each purchase
-    """
+    """Repeat purchases of customers seen from 0 to `end`, told as the story goes."""
     rate = rng.gamma(parameters["r"], 1 / parameters["alpha"], len(end))
     return poisson_purchases(rng, rate, end)
 

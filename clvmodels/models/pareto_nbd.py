@@ -247,16 +247,7 @@ def _discounted_lifetime(s: FloatArray, beta: FloatArray, discount: float) -> Fl
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, end: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Repeat purchases of customers seen from 0 to `end`, told as the story goes.
-
-    Parameters
-    ----------
-    end : ndarray, shape (N,), length of observation of each customer, units of time
-
-    Returns
-    -------
-    customer, time : ndarrays, shape (E,), the position of the buyer and the time of each purchase
-    """
+    """Repeat purchases of customers seen from 0 to `end`, told as the story goes."""
     rate = rng.gamma(parameters["r"], 1 / parameters["alpha"], len(end))
     drop_out = rng.gamma(parameters["s"], 1 / parameters["beta"], len(end))
     with np.errstate(divide="ignore"):  # a rate that underflows to 0 never drops out
