@@ -71,7 +71,8 @@ def test_one_drawing_of_each_figure_is_seen_and_its_letters_are_legible(
     for width, kind in ((360, "narrow"), (1280, "wide")):
         page = opened(browser, folder, language, width)
         seen = page.locator("figure svg:visible").evaluate_all("found => found.map(s => s.parentElement.className)")
-        assert seen == [kind] * 9
+        figures = page.locator("figure").filter(has=page.locator("svg")).count()
+        assert figures >= 9 and seen == [kind] * figures
         assert page.evaluate(smallest) >= 10.0
         page.close()
 
