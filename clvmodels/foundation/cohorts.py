@@ -1,0 +1,81 @@
+"""Cohorts by age: how many customers won in one calendar unit are there in a later one, and what they pay."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.patterns import BoolArray, FloatArray
+from clvmodels.foundation.records import LedgerLine
+from clvmodels.foundation.units import days_per_unit
+
+
+@dataclass(frozen=True)
+class CohortTriangle:
+    """Customers by the calendar unit that they were won in (C cohorts) and their age in such units (A ages).
+
+    Age 0 is the unit of the first purchase (or of the contract's beginning), age 1 the next one. A cell that the
+    data do not show whole is NaN: its unit is not over on `last_date`, or had begun before the data did.
+
+    Attributes
+    ----------
+    cohorts : labels in the order of time, such as "1997-01"
+    start : ndarray of days, shape (C,), first day of each cohort's unit; each follows the one before
+    acquired : ndarray, shape (C,), customers won; 0 in a unit in which nobody was
+    active : ndarray, shape (C, A), those with a purchase, or with a running contract, in the unit of that age
+    revenue : ndarray, shape (C, A), what they paid in it, in currency; NaN where prices are not known
+    unit : "day", "week", "month" or "year", of the calendar; weeks begin on Monday
+    currency : code, such as "USD"
+    last_date : last day that the data show
+    contractual : whether a customer who is gone stays gone, as with contracts, and may not only pause
+    notes : what a reader must know, such as cells left out
+    """
+
+    cohorts: tuple[str, ...]
+    start: NDArray[np.datetime64]
+    acquired: FloatArray
+    active: FloatArray
+    revenue: FloatArray
+    unit: str
+    currency: str
+    last_date: dt.date
+    contractual: bool
+    notes: tuple[LedgerLine, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        days_per_unit(self.unit)
+        if self.active.shape != self.revenue.shape or not len(self.active) == len(self.acquired) == len(self.cohorts):
+            raise DataError("active and revenue need a row a cohort and a column an age.")
+        with np.errstate(invalid="ignore"):
+            more = self.active > self.acquired[:, None]
+        if more.any():
+            row, age = np.argwhere(more)[0]
+            raise DataError(
+                f"cohort {self.cohorts[row]}, age {age}: {self.active[row, age]:g} customers are active, of "
+                f"{self.acquired[row]:g} won. A customer counts once a unit, in the cohort of the first one."
+            )
+
+    @property
+    def seen(self) -> BoolArray:
+        """Cells that the data show whole, shape (C, A)."""
+        return ~np.isnan(self.active)
+
+    @property
+    def retention(self) -> FloatArray:
+        """Share of the customers won who are active, shape (C, A); NaN where nobody was won."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(self.acquired[:, None] > 0, self.active / self.acquired[:, None], np.nan)
+
+    @property
+    def revenue_per_active(self) -> FloatArray:
+        """Revenue of an active customer, shape (C, A); NaN where nobody is active."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(self.active > 0, self.revenue / self.active, np.nan)
+
+    @property
+    def revenue_per_acquired(self) -> FloatArray:
+        """Revenue of a customer won, shape (C, A): retention x revenue of an active one; NaN where nobody was won."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(self.acquired[:, None] > 0, self.revenue / self.acquired[:, None], np.nan)
