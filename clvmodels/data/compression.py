@@ -19,7 +19,6 @@ from clvmodels.foundation.patterns import (
 )
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.foundation.retention import RetentionTable
-from clvmodels.foundation.units import calendar_units
 
 ROUNDING = 1e-6  # of a logarithm, by which its mean may exceed that of equal amounts
 
@@ -98,9 +97,7 @@ def compress_retention(
     """
     exact = table.clock == "continuous"
     before = np.where(table.lost & (not exact), table.age - 1.0, table.age)
-    start = (
-        np.zeros(len(table)) if "start" not in reads or table.start is None else calendar_units(table.start, table.unit)
-    )
+    start = table.column("start") if "start" in reads else np.zeros(len(table))
     columns = [Levels.of(column) for column in (table.entry, table.age, table.lost.astype(np.float64), start)]
     places, index, counts = _distinct(columns, table.n_customers, cell)
     entry, age, lost, began = (_again(column, places) for column in columns)
