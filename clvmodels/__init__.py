@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from clvmodels.baselines import BASELINES as BASELINES
     from clvmodels.data import calendar as calendar
     from clvmodels.data import customer_summary as customer_summary
+    from clvmodels.data import donor_summary as donor_summary
     from clvmodels.data import holdout_summary as holdout_summary
     from clvmodels.data import opportunity_holdout as opportunity_holdout
     from clvmodels.data import opportunity_summary as opportunity_summary
@@ -64,6 +65,7 @@ HOMES = {
     "BASELINES": "clvmodels.baselines",
     "calendar": "clvmodels.data",
     "customer_summary": "clvmodels.data",
+    "donor_summary": "clvmodels.data",
     "holdout_summary": "clvmodels.data",
     "opportunity_holdout": "clvmodels.data",
     "opportunity_summary": "clvmodels.data",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clvmodels.data.compression import compress, compress_retention, compress_spend, repeat_spend
     from clvmodels.data.datasets import DATASETS
+    from clvmodels.data.donations import donor_summary
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
     from clvmodels.data.seasons import calendar
@@ -24,6 +25,7 @@ __all__ = [
     "compress_retention",
     "compress_spend",
     "customer_summary",
+    "donor_summary",
     "first_purchase_days",
     "holdout_summary",
     "opportunity_holdout",
@@ -43,6 +45,7 @@ _HOME = {
     "compress_retention": "compression",
     "compress_spend": "compression",
     "customer_summary": "summary",
+    "donor_summary": "donations",
     "first_purchase_days": "history",
     "holdout_summary": "summary",
     "opportunity_holdout": "opportunities",

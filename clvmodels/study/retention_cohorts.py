@@ -1,0 +1,1 @@
+"""Cohorts of a purchase log in a study of retention: the triangle, and its forecast against what came after."""
