@@ -48,6 +48,7 @@ class RetentionTable:
     covariates : column -> ndarray, shape (N,), of numbers or text, that parameters may depend on
     groups : column -> ndarray of text, shape (N,), such as "segment" and "cohort"
     ledger : what became of the rows read
+    notes : what a reader should know of the rows used, such as "returned" or "loss_not_due"; not in the balance
     """
 
     customer_id: IdArray
@@ -67,6 +68,7 @@ class RetentionTable:
     covariates: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     groups: Mapping[str, IdArray] = field(default_factory=dict)
     ledger: tuple[LedgerLine, ...] = field(default=())
+    notes: tuple[LedgerLine, ...] = field(default=())
 
     def __post_init__(self) -> None:
         days_per_unit(self.unit)
