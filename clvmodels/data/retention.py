@@ -107,10 +107,9 @@ def retention_table(
     age = units completed by observation_end; a renewal due on that day counts as made.
 
     *Losses that are not due.* Where the renewal at which a loss is noticed is due after observation_end, the loss is
-    not counted yet: the row is active at the last renewal, and the note "loss_not_due" counts them. Counting them
-    would put losses at an age that nobody still there has been seen at, and make retention too low (a third of
-    all losses, for contracts of a year watched for two). If most are in that note though ends are last days,
-    give end_is="last_day".
+    not counted yet: the row is active at the last renewal that was due, and the note "loss_not_due" counts such
+    customers. As losses they would stand at an age at which nobody still there has been seen, and make retention too
+    low. If ends are last days and the observation ends with contracts, end_is="last_day" says so and makes them due.
 
     *Left truncation.* Where more than one loss in a hundred is between two renewals, those who enter late do so at
     the first renewal from observed_from on, not the last one before: who left since that one is not in the data.
