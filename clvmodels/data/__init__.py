@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clvmodels.data.cohorts import cohort_triangle, contract_triangle
-    from clvmodels.data.compression import compress, compress_spend, repeat_spend
+    from clvmodels.data.compression import compress, compress_retention, compress_spend, repeat_spend
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
@@ -24,6 +24,7 @@ __all__ = [
     "cohort_triangle",
     "compress",
     "compress_log",
+    "compress_retention",
     "compress_spend",
     "contract_triangle",
     "customer_summary",
@@ -44,6 +45,7 @@ _HOME = {
     "calendar_history": "history",
     "compress": "compression",
     "compress_log": "summary",
+    "compress_retention": "compression",
     "compress_spend": "compression",
     "cohort_triangle": "cohorts",
     "contract_triangle": "cohorts",

@@ -26,7 +26,7 @@ from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import IdArray, LedgerLine
-from clvmodels.foundation.retention import Renewals, RetentionTable
+from clvmodels.foundation.retention import RetentionClock, RetentionTable
 from clvmodels.foundation.units import days_per_unit
 
 FIRST_DAY = 0.5  # days that a contract lasted that was lost on the day it began
@@ -45,7 +45,7 @@ def retention_table(
     groups: Sequence[str] = (),
     covariates: Sequence[str] = (),
     cohort: str = "",
-    clock: Renewals = "renewals",
+    clock: RetentionClock = "renewals",
     rows: Literal["counts", "customers"] = "counts",
     observation_end: str | dt.date | None = None,
     observed_from: str | dt.date | None = None,
@@ -142,7 +142,7 @@ class _Form:
     layout: Layout
     unit: str
     cohort: str
-    clock: Renewals
+    clock: RetentionClock
     calendar: Calendar | None
 
     @property
