@@ -96,7 +96,7 @@ def _read(value: Any, column: Column, layout: Layout) -> Any:
         return _day(value, column.name, layout.date_format)
     if column.kind == "number":
         return _number(value, column)
-    if column.kind == "trait" and value.type().is_numeric():  # flags are numbers too
+    if column.kind == "trait" and (value.type().is_numeric() or value.type().is_boolean()):
         return value.cast("float64").nullif(float("nan"))
     return _id(value)
 
