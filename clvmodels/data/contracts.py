@@ -10,7 +10,7 @@ import ibis
 from clvmodels.data.anniversaries import days_later
 from clvmodels.data.datasets import Column, Layout
 from clvmodels.data.engines import day, first_row, materialise, refusals, total
-from clvmodels.data.ledger import EARLIEST, similar_ids
+from clvmodels.data.ledger import EARLIEST
 from clvmodels.data.sources import Source, open_source
 from clvmodels.data.values import (
     MISSING_ID,
@@ -301,6 +301,8 @@ def counted(reason: str, rows: Any) -> LedgerLine:
     lines = rows.lines.sum() if "lines" in rows.columns else rows.count()
     amount = rows.amount if "amount" in rows.columns else rows.price
     seen = first_row(rows.aggregate(rows=lines.fill_null(0), amount=total(amount)))
+    if not seen["rows"]:
+        return LedgerLine(reason, 0, 0.0)
     first = rows.order_by("start", "customer_id").limit(5).select("customer_id", "start").to_pyarrow().to_pylist()
     sample = tuple(f"{row['customer_id'] or '-'} {row['start']}" for row in first)
     return LedgerLine(reason, int(seen["rows"]), seen["amount"], sample)
@@ -316,16 +318,21 @@ def _notes(
 ) -> tuple[LedgerLine, ...]:
     """What a reader should know of rows that are used; a row may be in several notes."""
     roles = [column.role for column in layout.wanted]
-    repeated = lines.group_by(roles).aggregate(extra=lines.count() - 1).extra.sum()
-    counts = {
-        "later_end": lines.filter(lines.end > day(end)).count(),
-        "early_date": lines.filter(lines.start < day(EARLIEST)).count(),
-        "repeated_line": ibis.literal(0) if alone else repeated,
-        "joined": relations.aggregate(joined=(relations.lines - 1).sum()).joined.sum(),
-        "returned": relations.filter(relations.relation > 0).count(),
-    }
-    if "reason" in roles:
-        counts["no_reason"] = relations.filter(relations.left.notnull() & relations.reason.isnull()).count()
-    found = {name: int(count.to_pyarrow().as_py() or 0) for name, count in counts.items()}
-    found |= {"similar_id": similar_ids(lines), "mixed_id": mixed_ids}
-    return tuple(LedgerLine(name, rows, 0.0) for name, rows in found.items() if rows)
+    ids = lines.customer_id
+    of_lines = lines.aggregate(
+        later_end=(lines.end > day(end)).sum(),
+        early_date=(lines.start < day(EARLIEST)).sum(),
+        similar_id=ids.nunique() - ids.lower().nunique(),
+    )
+    of_relations = relations.aggregate(
+        joined=(relations.lines - 1).sum(),
+        returned=(relations.relation > 0).sum(),
+        no_reason=(relations.left.notnull() & relations.reason.isnull()).sum(),
+    )
+    found = first_row(of_lines) | first_row(of_relations) | {"mixed_id": mixed_ids}
+    if "reason" not in roles:
+        found["no_reason"] = 0
+    if not alone:
+        again = lines.group_by(roles).aggregate(extra=lines.count() - 1)
+        found["repeated_line"] = first_row(again.aggregate(extra=again.extra.sum()))["extra"]
+    return tuple(LedgerLine(name, int(rows), 0.0) for name, rows in found.items() if rows)

@@ -32,7 +32,7 @@ def notes(counted: Any, *, mixed_ids: int) -> tuple[LedgerLine, ...]:
         _counted("zero_amount", counted.filter(counted.amount == 0)),
         _repeated(counted),
         _counted("far_date", counted.filter(_far(counted))),
-        LedgerLine("similar_id", similar_ids(counted), 0.0),
+        LedgerLine("similar_id", _similar_ids(counted), 0.0),
         LedgerLine("mixed_id", mixed_ids, 0.0),
     )
     return tuple(line for line in lines if line.rows)
@@ -63,8 +63,7 @@ def _far(rows: Any) -> Any:
     return (rows.date < day(EARLIEST)) | (day_number > latest)
 
 
-def similar_ids(rows: Any) -> int:
-    """How many ids differ from another by case alone."""
+def _similar_ids(rows: Any) -> int:
     ids = rows.customer_id
     seen = first_row(rows.aggregate(ids=ids.nunique(), folded=ids.lower().nunique()))
     return int(seen["ids"] - seen["folded"])

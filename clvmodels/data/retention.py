@@ -343,10 +343,9 @@ def _plain(value: Any) -> str:
 
 def _accounts(aged: Any, relations: Relations) -> tuple[tuple[LedgerLine, ...], tuple[LedgerLine, ...]]:
     """The ledger, in which each contract is in one line, and the notes."""
-    used = counted("used", aged.filter(~aged.before))
-    before = counted("before_observation", aged.filter(aged.before))
-    ledger = (LedgerLine("used", used.rows, used.amount), before, *relations.set_aside)
-    waiting = aged.filter(aged.loss_not_due & ~aged.before)
-    not_due = LedgerLine("loss_not_due", int(waiting.count().to_pyarrow().as_py()), 0.0, counted("", waiting).sample)
-    notes = (*((not_due,) if not_due.rows else ()), *relations.notes)
-    return tuple(line for line in ledger if line.rows), notes
+    kept = aged.filter(~aged.before)
+    seen = first_row(kept.aggregate(rows=kept.lines.sum(), amount=total(kept.amount), not_due=kept.loss_not_due.sum()))
+    used = LedgerLine("used", int(seen["rows"] or 0), seen["amount"])
+    ledger = (used, counted("before_observation", aged.filter(aged.before)), *relations.set_aside)
+    not_due = LedgerLine("loss_not_due", int(seen["not_due"] or 0), 0.0)
+    return tuple(line for line in ledger if line.rows), (*((not_due,) if not_due.rows else ()), *relations.notes)
