@@ -258,6 +258,9 @@ def test_after_a_longer_gap_the_customer_begins_anew():
         ("c17 (2)", 10, False),
     ]
     assert accounts(apart.notes) == {"returned": 1}
+    taken = frame(("c17", "2024-01-01", "2024-02-01"), ("c17", "2024-02-05", None), ("c17 (2)", "2024-02-05", None))
+    with pytest.raises(DataError, match=r'customer_id "c17 \(2\)" is a customer'):
+        table(taken, rows="customers")
     together = table(contracts, rows="customers", gap_days=3)
     assert list(zip(together.customer_id, together.age, strict=True)) == [("c17", 11)]
 
@@ -484,7 +487,7 @@ def test_the_end_of_the_observation_is_asked_for_where_contracts_are_active():
         ({"clock": "discrete"}, 'clock = "discrete": expected one of "renewals", "continuous"'),
         ({"rows": "all"}, 'rows = "all": expected one of "counts", "customers"'),
         ({"end_is": "last"}, 'end_is = "last": expected one of "day_after", "last_day"'),
-        ({"cohort": "quarter"}, 'unit = "quarter"'),
+        ({"cohort": "quarter"}, 'cohort = "quarter": expected one of "", "day"'),
         ({"cohort": "month", "groups": ["cohort"]}, 'groups has a column "cohort" already'),
         ({"groups": "segment"}, r'groups = "segment": expected a list'),
         ({"covariates": ["x", "x"]}, "a column is named twice"),

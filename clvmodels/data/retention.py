@@ -27,7 +27,7 @@ from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import IdArray, LedgerLine
 from clvmodels.foundation.retention import RetentionClock, RetentionTable
-from clvmodels.foundation.units import days_per_unit
+from clvmodels.foundation.units import DAYS_PER_UNIT, days_per_unit
 
 FIRST_DAY = 0.5  # days that a contract lasted that was lost on the day it began
 BETWEEN = 0.01  # share of losses between two renewals from which ends are taken to fall on any day
@@ -108,8 +108,9 @@ def retention_table(
 
     *Losses that are not due.* Where the renewal at which a loss is noticed is due after observation_end, the loss is
     not counted yet: the row is active at the last renewal that was due, and the note "loss_not_due" counts such
-    customers. As losses they would stand at an age at which nobody still there has been seen, and make retention too
-    low. If ends are last days and the observation ends with contracts, end_is="last_day" says so and makes them due.
+    customers, who are known to go. As losses they would stand at an age at which nobody still there has been seen, and
+    make retention too low. If ends are last days and the observation ends with contracts, end_is="last_day" says so
+    and makes them due.
 
     *Left truncation.* Where more than one loss in a hundred is between two renewals, those who enter late do so at
     the first renewal from observed_from on, not the last one before: who left since that one is not in the data.
@@ -156,10 +157,8 @@ class _Form:
 
 
 def _check_cohort(cohort: str, groups: Sequence[str]) -> None:
-    if not cohort:
-        return
-    days_per_unit(cohort)
-    if "cohort" in groups:
+    check_word("cohort", cohort, ("", *DAYS_PER_UNIT))
+    if cohort and "cohort" in groups:
         raise DataError('groups has a column "cohort" already: leave out cohort=..., or rename the column.')
 
 
@@ -316,8 +315,15 @@ def _values(column: NDArray[Any]) -> NDArray[Any]:
 def _ids(columns: dict[str, NDArray[Any]]) -> IdArray:
     """Ids of customers, with the number of the relation behind those who came back."""
     ids = columns["customer_id"].astype(object)
-    for place in np.flatnonzero(columns["relation"] > 0):
+    again = np.flatnonzero(columns["relation"] > 0)
+    known = set(ids) if len(again) else set()
+    for place in again:
         ids[place] = f"{ids[place]} ({columns['relation'][place] + 1})"
+        if ids[place] in known:
+            raise DataError(
+                f'customer_id "{ids[place]}" is a customer, and would be the name of a relation of one who came back. '
+                "Rename that customer."
+            )
     return ids
 
 
