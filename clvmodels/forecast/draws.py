@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ def over_blocks[Result](n_rows: int, work: Callable[[IntArray], Result], *, size
 
 
 def group_totals(
-    n_rows: int, group: IntArray, make: Callable[[IntArray], FloatArray], *, size: int = BLOCK
+    n_rows: int, group: IntArray, make: Callable[[IntArray], NDArray[Any]], *, size: int = BLOCK
 ) -> FloatArray:
     """Sums over the rows of each group, shape (G, ...), of what `make` gives for some rows, shape (rows, ...).
 
@@ -109,16 +110,16 @@ def group_totals(
     ----------
     group : ndarray, shape (R,), the group of each row, 0 to G - 1; rows of a group stand together
     """
-    groups: dict[int, FloatArray] = {}
+    groups: dict[int, NDArray[Any]] = {}
 
-    def work(rows: IntArray) -> tuple[IntArray, FloatArray]:
+    def work(rows: IntArray) -> tuple[IntArray, NDArray[Any]]:
         present, first = np.unique(group[rows], return_index=True)
         return present, np.add.reduceat(make(rows), first, axis=0)
 
     for present, sums in over_blocks(n_rows, work, size=size):
         for place, total in zip(present.tolist(), sums, strict=True):
             groups[place] = groups[place] + total if place in groups else total
-    return np.stack([groups[place] for place in sorted(groups)])
+    return np.stack([groups[place] for place in sorted(groups)]).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from clvmodels.forecast import checks
 from clvmodels.forecast.draws import BLOCK, group_totals
-from clvmodels.forecast.retention_curve import CELLS, chances_at
+from clvmodels.forecast.residual import rates_ahead
+from clvmodels.forecast.retention_curve import CELLS
 from clvmodels.forecast.staying import Alike, Groups, long_frame, statistics_of, still_there, with_all
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
@@ -20,6 +22,8 @@ from clvmodels.inference.result import Fit
 
 if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
+
+REMEMBERED = 4  # blocks of rates of up to 32 MB
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Retained:
 
     def to_pandas(self) -> "pd.DataFrame":
         """A frame in long form: group, period, customers (now), mean, sd, q05, q50, q95, expected."""
-        return self._by_group(lambda draws, customers: draws)
+        return self._by_group(lambda draws, _: draws)
 
     def churn(self) -> "pd.DataFrame":
         """Share of the customers there now who are lost by the end of each period, in the columns of `to_pandas`.
@@ -141,22 +145,22 @@ def sample_retained(
     seed, groups = require_seed(seed), Groups.of(active, by)
     alike = Alike.of(fit, active, draws, groups.place.astype(np.float64), outcomes=True)
     walkers = Leaving.of(fit, active, alike)
-    times = np.arange(1.0, periods + 1)
     size = min(BLOCK, max(1, CELLS // (alike.n_draws * periods)))
     group, counts = alike.others[0].astype(np.int64), alike.counted(active.n_customers)
 
     def expected(rows: IntArray) -> FloatArray:
-        return counts[rows, None, None] * chances_at(fit, alike, rows, times)
+        rates = rates_ahead(fit, alike.at(rows, alike.every), periods)
+        return counts[rows, None, None] * np.cumprod(rates, axis=-1)
 
     def drawn(at: IntArray) -> NDArray[np.int64]:
-        return walkers.retained(at, times, seed)
+        return walkers.retained(at, periods, seed)
 
     return Retained(
         customer_id=active.customer_id,
         by=by,
         labels=groups.labels,
         customers=groups.customers(active),
-        draws=group_totals(len(active), group[walkers.row], drawn, size=size).astype(np.float64),
+        draws=group_totals(len(active), group[walkers.row], drawn, size=size),
         expected=group_totals(len(alike), group, expected, size=size),
         unit=active.unit,
         method=checks.method_name(fit),
@@ -191,24 +195,38 @@ class Leaving:
         order = np.lexsort((keys, alike.row_of))
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        return cls(fit, alike, alike.row_of[order], table.n_customers[order].astype(np.int64), keys[order], order, place)
+        customers = table.n_customers[order].astype(np.int64)
+        return cls(fit, alike, alike.row_of[order], customers, keys[order], order, place)
 
-    def retained(self, at: IntArray, times: FloatArray, seed: int) -> NDArray[np.int64]:
-        """Customers at some places who are still there after each time, shape (K, S, times)."""
+    def retained(self, at: IntArray, periods: int, seed: int) -> NDArray[np.int64]:
+        """Customers at some places who are still there after each of the next periods, shape (K, S, periods)."""
         from clvmodels.forecast.retention_kernels import draw_retained
         from clvmodels.foundation.streams import stream_memory
 
-        rows, of_row = np.unique(self.row[at], return_inverse=True)
-        chances = np.ascontiguousarray(chances_at(self.fit, self.alike, rows, times))
-        counts = np.zeros((len(at), self.alike.n_draws, len(times)), dtype=np.int64)
+        rates, of_row = self.rates(at, self.alike.every, periods)
+        counts = np.zeros((len(at), self.alike.n_draws, periods), dtype=np.int64)
         draw_retained(
-            stream_memory(), chances, of_row, self.customers[at], self.keys[at], np.uint64(seed), np.uint64(0), counts
+            stream_memory(), rates, of_row, self.customers[at], self.keys[at], np.uint64(seed), np.uint64(0), counts
         )
         return counts
 
+    def rates(self, at: IntArray, draws: slice, periods: int) -> tuple[FloatArray, IntArray]:
+        """Retention rates ahead of the rows at some places, shape (R, S, periods), and the row of each place, (K,)."""
+        rows, of_row = np.unique(self.row[at], return_inverse=True)
+        return self.remembered(tuple(rows.tolist()), draws.start, draws.stop, periods), of_row
+
+    @cached_property
+    def remembered(self) -> Callable[[tuple[int, ...], int, int, int], FloatArray]:
+        """Rates of some rows at some draws, the last ones at hand: customers alike come one after the other."""
+
+        def rates(rows: tuple[int, ...], first: int, last: int, periods: int) -> FloatArray:
+            return rates_ahead(self.fit, self.alike.at(np.array(rows), slice(first, last)), periods)
+
+        return lru_cache(maxsize=REMEMBERED)(rates)
+
 
 def _keys(table: RetentionTable, alike: Alike) -> NDArray[np.uint64]:
-    """Keys of the rows' streams, shape (N,): of the customer_id, and of which of its rows it is where it has several."""
+    """Keys of the rows' streams, shape (N,): of the customer_id, and of which of its rows it is if it has several."""
     from clvmodels.foundation.streams import customer_keys
 
     ids, who = np.unique(table.customer_id.astype(str), return_inverse=True)

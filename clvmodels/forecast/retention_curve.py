@@ -8,9 +8,10 @@ import numpy as np
 
 from clvmodels.forecast import checks
 from clvmodels.forecast.draws import group_totals
-from clvmodels.forecast.expectations import evaluate
+from clvmodels.forecast.expectations import History, evaluate
 from clvmodels.forecast.staying import Alike, Groups, long_frame, newcomers, statistics_of
 from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.model import Draws
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.retention import RetentionTable
 from clvmodels.inference.result import Fit
@@ -93,7 +94,7 @@ def retention_curve(
     known, place = np.unique(np.concatenate([times, earlier]), return_inverse=True)
 
     def survival(rows: IntArray) -> FloatArray:
-        return counts[rows, None, None] * chances_at(fit, alike, rows, known)
+        return counts[rows, None, None] * _chances_at(fit, alike.at(rows, alike.every), known)
 
     size = max(1, CELLS // (alike.n_draws * len(known)))
     totals = group_totals(len(alike), alike.others[0].astype(np.int64), survival, size=size)
@@ -103,14 +104,14 @@ def retention_curve(
     return RetentionCurve(by, groups.labels, times, at, rate, fit.unit, checks.method_name(fit))
 
 
-def chances_at(fit: Fit, alike: Alike, rows: IntArray, times: FloatArray) -> FloatArray:
+def _chances_at(fit: Fit, rows: History, times: FloatArray) -> FloatArray:
     """P(still there after each time) of rows that are there now, shape (K, S, times)."""
     formula = fit.model.formulas["p_active"]
 
-    def curve(parameters: Any, *columns: FloatArray) -> FloatArray:
-        return np.stack([np.asarray(formula(parameters, *columns, float(time))) for time in times])
+    def curve(parameters: Draws, *columns: FloatArray) -> FloatArray:
+        return np.stack([formula(parameters, *columns, float(time)) for time in times])
 
-    return evaluate(curve, fit, alike.at(rows, alike.every))
+    return evaluate(curve, fit, rows)
 
 
 def _require_ages(ages: Any, fit: Fit) -> FloatArray:

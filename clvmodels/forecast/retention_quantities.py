@@ -46,6 +46,8 @@ def predict_retention(
         rate = discounting(annual_discount_rate, discount_per_unit, table)
         if fit.model.clock == "opportunities":
             factor = np.exp(rate * (1 - times_to_renewal(due, fit, table)))
+        elif due is not None:
+            raise DataError(f"derl of {fit.model.name} is an integral over time, without renewals: leave out due.")
     if quantity in AT_AN_AGE and age is not None:
         active = replace(active, entry=np.zeros(len(active)), age=_ages(age, fit, table))
     if quantity == "retention_rate":

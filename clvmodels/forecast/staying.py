@@ -162,8 +162,8 @@ def discounting(annual_discount_rate: Any, discount_per_unit: Any, table: Retent
     DataError
         If both or neither are given, or it is negative, not finite, or not one a row.
     """
-    given = (of_those_there(rate, table) for rate in (annual_discount_rate, discount_per_unit))
-    rate = checks.discount_rates(*given, table.active)
+    annual, per_unit = (of_those_there(rate, table) for rate in (annual_discount_rate, discount_per_unit))
+    rate = checks.discount_rates(annual, per_unit, table.active)
     if (rate < 0).any():
         raise DataError(
             f"the discount rate is {rate.min():g} a {table.unit}, below 0: what comes later would be worth more. "
