@@ -22,12 +22,18 @@ from clvmodels.foundation.model import Draws, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.models import sbg
+from clvmodels.models.residual import Tail
 from clvmodels.models.retention import Staying, powered, retention_model
 
 
 def log_survival(t: Any, alpha: Any, beta: Any, c: Any, *, ops: Ops) -> Any:
     """log S(t) = log B(alpha, beta + t^c) - log B(alpha, beta)."""
     return sbg.log_survival(powered(t, c, ops), alpha, beta, ops=ops)
+
+
+def tail(alpha: Any, beta: Any, c: Any) -> Tail:
+    """S(t) falls as t^(-alpha c)."""
+    return alpha * c, c, (alpha * (alpha + beta)) ** (1 / c)
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArray:
@@ -45,7 +51,7 @@ def at_sbg(simpler: Mapping[str, float]) -> dict[str, float]:
 
 BDW = retention_model(
     "bdw",
-    Staying(("alpha", "beta", "c"), log_survival),
+    Staying(("alpha", "beta", "c"), log_survival, tail),
     parameters=(
         Parameter("alpha", "number", prior_median=1.0, prior_sd=1.5, covariates=1),
         Parameter("beta", "number", prior_median=2.0, prior_sd=1.5, covariates=1),
