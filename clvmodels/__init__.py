@@ -26,11 +26,17 @@ if TYPE_CHECKING:
     from clvmodels.forecast import cash_flows as cash_flows
     from clvmodels.forecast import expected_clv as expected_clv
     from clvmodels.forecast import new_customer as new_customer
+    from clvmodels.forecast import new_retention_value as new_retention_value
     from clvmodels.forecast import predict as predict
     from clvmodels.forecast import prior_predictive as prior_predictive
     from clvmodels.forecast import purchase_probabilities as purchase_probabilities
+    from clvmodels.forecast import retention_curve as retention_curve
+    from clvmodels.forecast import retention_value as retention_value
+    from clvmodels.forecast import retention_what_if as retention_what_if
     from clvmodels.forecast import sample_clv as sample_clv
     from clvmodels.forecast import sample_future as sample_future
+    from clvmodels.forecast import sample_retained as sample_retained
+    from clvmodels.forecast import sample_retention_value as sample_retention_value
     from clvmodels.forecast import sample_spend as sample_spend
     from clvmodels.forecast import simulate as simulate
     from clvmodels.forecast import with_purchase_rate as with_purchase_rate
@@ -85,11 +91,17 @@ HOMES = {
     "cash_flows": "clvmodels.forecast",
     "expected_clv": "clvmodels.forecast",
     "new_customer": "clvmodels.forecast",
+    "new_retention_value": "clvmodels.forecast",
     "predict": "clvmodels.forecast",
     "prior_predictive": "clvmodels.forecast",
     "purchase_probabilities": "clvmodels.forecast",
+    "retention_curve": "clvmodels.forecast",
+    "retention_value": "clvmodels.forecast",
+    "retention_what_if": "clvmodels.forecast",
     "sample_clv": "clvmodels.forecast",
     "sample_future": "clvmodels.forecast",
+    "sample_retained": "clvmodels.forecast",
+    "sample_retention_value": "clvmodels.forecast",
     "sample_spend": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
     "with_purchase_rate": "clvmodels.forecast",

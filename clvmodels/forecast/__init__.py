@@ -9,23 +9,44 @@ from clvmodels.forecast.predict import predict
 from clvmodels.forecast.prior_predictive import prior_predictive
 from clvmodels.forecast.probabilities import PurchaseProbabilities, purchase_probabilities
 from clvmodels.forecast.purchase_rate import with_purchase_rate
+from clvmodels.forecast.retained import Retained, sample_retained
+from clvmodels.forecast.retention_curve import RetentionCurve, retention_curve
+from clvmodels.forecast.retention_value import (
+    NewRetentionValue,
+    RetentionValue,
+    new_retention_value,
+    retention_value,
+)
+from clvmodels.forecast.retention_what_if import RetentionWhatIf, retention_what_if
+from clvmodels.forecast.sampled_retention_value import sample_retention_value
 from clvmodels.forecast.simulate import simulate
 
 __all__ = [
     "CashFlows",
     "Future",
     "NewCustomer",
+    "NewRetentionValue",
     "PurchaseProbabilities",
+    "Retained",
+    "RetentionCurve",
+    "RetentionValue",
+    "RetentionWhatIf",
     "average_forecasts",
     "cash_flows",
     "expected_clv",
     "new_customer",
+    "new_retention_value",
     "predict",
     "prior_predictive",
     "purchase_probabilities",
     "purchases_by_period",
+    "retention_curve",
+    "retention_value",
+    "retention_what_if",
     "sample_clv",
     "sample_future",
+    "sample_retained",
+    "sample_retention_value",
     "sample_spend",
     "simulate",
     "with_purchase_rate",

@@ -159,6 +159,13 @@ class RetentionTable:
             raise DataError("all customers of the table are lost: there is nobody whose future to tell.")
         return self.take(~self.lost)
 
+    @property
+    def newcomers(self) -> "RetentionTable":
+        """The same customers at the beginning of their relations, of whom nothing is known yet."""
+        none = np.zeros(len(self))
+        lost = np.zeros(len(self), dtype=bool)
+        return replace(self, entry=none, age=none, lost=lost, due=None, reason=None, observation_end=None)
+
     def seen_to(self, age: float) -> "RetentionTable":
         """The table as it was when nobody was seen beyond an age: later losses are not known yet.
 

@@ -11,6 +11,7 @@ References
    doi 10.1145/2063384.2063405.
 .. [2] Marsaglia and Tsang (2000), A simple method for generating gamma variables, ACM TOMS 26(3),
    doi 10.1145/358407.358414.
+.. [3] Devroye (1986), Non-Uniform Random Variate Generation, chapter X.4.3, doi 10.1007/978-1-4613-8643-8.
 """
 
 import hashlib
@@ -24,19 +25,20 @@ from numpy.typing import NDArray
 
 from clvmodels.foundation.records import IdArray
 
-PURCHASES, SPEND = 0, 1  # purposes: what a stream is for
+PURCHASES, SPEND, STAYING, OTHERS = 0, 1, 2, 3  # purposes: what a stream is for
 
 STREAM = np.dtype(
     {"names": ["seed", "customer", "draw", "block", "has_spare", "spare"], "formats": 5 * ["u8"] + ["f8"]}
 )
 Stream = numba.from_dtype(STREAM)
 
-U64, F64 = types.uint64, types.float64
+U64, I64, F64 = types.uint64, types.int64, types.float64
 LOW = np.uint64(0xFFFFFFFF)
 HALF_WORD, PURPOSE_SHIFT = np.uint64(32), np.uint64(28)
 M0, M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # multipliers of Philox4x32
 W0, W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)  # key increments: golden ratio, sqrt(3) - 1
 HIGH_20 = np.uint64(12)  # leaves 20 of 32 bits
+FEW = 16  # of so many, one after the other costs less than a split
 ONE, NONE = np.uint64(1), np.uint64(0)
 
 
@@ -127,3 +129,27 @@ def log_gamma(stream: Any, shape: Any) -> Any:
         # the squeeze spares the logarithms in 98 % of cases
         if u < 1.0 - 0.0331 * z**4 or math.log(u) < 0.5 * z * z + d * (1.0 - v + math.log(v)):
             return math.log(d * v) + boost
+
+
+@numba.njit(I64(Stream, I64, F64), cache=True)
+def binomial(stream: Any, n: Any, p: Any) -> Any:
+    """How many of n uniform numbers are below p, a Binomial(n, p) number, by the splits of [3]_.
+
+    The i-th smallest of them is a Beta(i, n + 1 - i) number: where it lies below p, so do i of them, and the others
+    are uniform above it; else those that may be below p are the i - 1 under it.
+    """
+    below = 0
+    while n > FEW:
+        i = (n + 1) // 2
+        gap = log_gamma(stream, np.float64(n + 1 - i)) - log_gamma(stream, np.float64(i))
+        middle = 1.0 / (1.0 + math.exp(gap))
+        if middle <= p:
+            below, n = below + i, n - i
+            p = (p - middle) / (1.0 - middle)
+        else:
+            n = i - 1
+            p = p / middle
+    for _ in range(n):
+        if uniform(stream) < p:
+            below += 1
+    return below
