@@ -118,25 +118,27 @@ def test_coefficients_of_zero_give_the_plain_likelihood(name, cdnow_people):
     assert (np.abs(ones - ours) > 1.0).all()
 
 
+@pytest.mark.parametrize("columns", [("region",), ("region", "channel")])
 @pytest.mark.parametrize("name", SAMPLED)
-def test_the_graph_and_numpy_have_the_same_target_with_covariates_and_groups(name, few):
-    """At any standard deviation between groups: a level is that at the typical one, stretched."""
+def test_the_graph_and_numpy_have_the_same_target_with_covariates_and_groups(name, columns, few):
+    """At any standard deviations between groups: a level is that at the typical one, stretched."""
     from clvmodels.inference.graph import pymc_model
 
     parameter = next(p.name for p in MODELS[name].parameters if p.covariates)
-    target = target_of(name, few, covariates={parameter: ["age", "channel"]}, groups={parameter: "region"})
+    target = target_of(name, few, covariates={parameter: ["age"]}, groups={parameter: columns})
     mode = find_mode(target)
     graph = pymc_model(target, mode).compile_logp()
     rng = np.random.default_rng(2)
-    for tau in (0.05, 1.3):
+    for sds in ((0.05, 0.4), (1.3, 0.2)):
         phi = mode.phi + mode.root @ rng.normal(size=target.size)
-        levels = target.levels[parameter]
-        stretched = phi.copy()
-        stretched[levels] *= tau / target.typical_group_sd(parameter)
+        stretched, prior, point = phi.copy(), log_prior(target, phi[None])[0], {}
+        for column, tau in zip(columns, sds, strict=False):
+            stretched[target.levels[parameter, column]] *= tau / target.typical_group_sd(parameter)
+            prior += stats.halfnorm.logpdf(tau, scale=GROUP_SD.sd) + np.log(tau)
+            point[f"{target.effects.sd_name(parameter, column)}_log__"] = np.log(tau)
         data = total_log_likelihood(target, unknowns_by_cell(target, stretched[None]))[0]
-        prior = log_prior(target, phi[None])[0] + stats.halfnorm.logpdf(tau, scale=GROUP_SD.sd) + np.log(tau)
         z = np.linalg.solve(mode.root, phi - mode.phi)
-        found = graph({"z": z, f"{parameter}_group_sd_log__": np.log(tau)})
+        found = graph({"z": z, **point})
         assert float(found) == pytest.approx(data + prior, rel=1e-10)
 
 
@@ -151,7 +153,7 @@ def test_compression_with_cells_is_exact(name, cdnow_people):
     assert log_density(patterns, phi) == pytest.approx(log_density(rows, phi), rel=1e-12)
 
 
-@pytest.mark.parametrize("groups", [{}, {"alpha": "region", "b": "region"}])
+@pytest.mark.parametrize("groups", [{}, {"alpha": "region", "b": "region"}, {"alpha": ["region", "channel"]}])
 def test_derivatives_by_the_chain_rule_are_those_of_the_whole_density(people, groups):
     target = target_of(
         "bg_nbd", people.customers, covariates={"alpha": ["age", "channel"], "a": ["age"]}, groups=groups

@@ -90,17 +90,16 @@ def pymc_model(target: Target, mode: Mode) -> pm.Model:
     Near the mode z is standard normal, so that the sampler needs no long tuning. The density of z is that of
     phi up to a constant.
 
-    Groups add, for each parameter that is pooled, the standard deviation tau between groups. The levels in phi
-    are those at a typical tau_0, and a group's level is that times tau / tau_0: the non-centred form, with the
-    curvature of base and groups together taken out by L.
+    Groups add, for each parameter that is pooled and each of its columns, the standard deviation tau between
+    groups. The levels in phi are those at a typical tau_0, and a group's level is that times tau / tau_0: the
+    non-centred form, with the curvature of base and groups together taken out by L.
     """
     data = graph_data(target, mode)
     with pm.Model() as graph:
         given = {name: pm.Data(name, value) for name, value in data.items()} if target.design is None else data
         z = pm.Flat("z", shape=target.size, initval=np.zeros(target.size))
         phi = given["centre"] + pt.sum(given["root"] * z, axis=1)  # L z; as pt.dot its first compilation takes 30 s
-        between = {name: _between(target, name) for name in target.levels}
-        levels = {name: _levels(target, name, phi, tau) for name, tau in between.items()}
+        levels = {pooled: _levels(target, pooled, phi) for pooled in target.effects.pooled}
         parameters = _parameters(target, phi, levels)
         patterns = _symbolic(target.patterns, given) if target.design is None else target.patterns
         rows = target.model.log_likelihood(parameters, patterns, TENSOR_OPS)
@@ -110,7 +109,7 @@ def pymc_model(target: Target, mode: Mode) -> pm.Model:
     return graph
 
 
-def _parameters(target: Target, phi: Any, levels: dict[str, Any]) -> dict[str, Any]:
+def _parameters(target: Target, phi: Any, levels: dict[tuple[str, str], Any]) -> dict[str, Any]:
     """Parameters of the graph: scalars, or values by cell with the cells of the patterns."""
     design = target.design
     if design is None:
@@ -121,23 +120,25 @@ def _parameters(target: Target, phi: Any, levels: dict[str, Any]) -> dict[str, A
         eta = phi[place] + pt.zeros(design.size)
         if name in target.coefficients:
             eta += pt.sum(design.columns[name] * phi[target.coefficients[name]], axis=1)
-        if name in levels:
-            eta += levels[name][design.groups[name]]
+        for column in target.effects.groups.get(name, ()):
+            eta += levels[name, column][design.groups[column]]
         parameters[name] = Varying(parameter.natural(eta, TENSOR_OPS), design.cell)
     return parameters
 
 
-def _between(target: Target, name: str) -> Any:
-    """The standard deviation of a parameter's logarithm between groups."""
-    prior = target.priors[f"{name}_group_sd"]
+def _levels(target: Target, pooled: tuple[str, str], phi: Any) -> Any:
+    """Level of each group against the base, in unknowns of the parameter, kept under a name of its own."""
+    parameter, column = pooled
+    prior = target.priors[f"{parameter}_group_sd"]
     assert isinstance(prior, HalfNormal)
-    return pm.HalfNormal(f"{name}_group_sd", prior.sd)
+    tau = pm.HalfNormal(target.effects.sd_name(parameter, column), prior.sd)
+    stretch = tau / target.typical_group_sd(parameter)
+    return pm.Deterministic(levels_name(parameter, column), phi[target.levels[pooled]] * stretch)
 
 
-def _levels(target: Target, name: str, phi: Any, tau: Any) -> Any:
-    """Log level of each group against the base, kept under a name of its own."""
-    stretch = tau / target.typical_group_sd(name)
-    return pm.Deterministic(f"{name}_levels", phi[target.levels[name]] * stretch)
+def levels_name(parameter: str, column: str) -> str:
+    """The graph's variable with the level of each group."""
+    return f"{parameter}_levels_{column}"
 
 
 def _symbolic(patterns: Patterns, given: dict[str, Any]) -> Patterns:
