@@ -19,7 +19,7 @@ from clvmodels.inference.fitting import COEFFICIENT, GROUP_SD, data_scale
 from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
 from clvmodels.inference.optimise import find_mode, gradient
 from clvmodels.inference.parameters import customer_parameters
-from clvmodels.inference.target import Target, log_density, log_prior, total_log_likelihood, unknowns_by_cell
+from clvmodels.inference.target import Target, log_density, total_log_likelihood, unknowns_by_cell
 from clvmodels.models import MODELS
 from tests.effects_cases import customers_of, traits
 from tests.forecast_cases import readable_by
@@ -121,25 +121,35 @@ def test_coefficients_of_zero_give_the_plain_likelihood(name, cdnow_people):
 @pytest.mark.parametrize("columns", [("region",), ("region", "channel")])
 @pytest.mark.parametrize("name", SAMPLED)
 def test_the_graph_and_numpy_have_the_same_target_with_covariates_and_groups(name, columns, few):
-    """At any standard deviations between groups: a level is that at the typical one, stretched."""
-    from clvmodels.inference.graph import pymc_model
+    """The graph's density of z is that of base and levels by their definition, times how these stretch with z."""
+    from clvmodels.inference.graph import BASE, levels_name, pymc_model
 
     parameter = next(p.name for p in MODELS[name].parameters if p.covariates)
     target = target_of(name, few, covariates={parameter: ["age"]}, groups={parameter: columns})
-    mode = find_mode(target)
-    graph = pymc_model(target, mode).compile_logp()
-    rng = np.random.default_rng(2)
+    mode, size = find_mode(target), len(target.names)
+    graph = pymc_model(target, mode)
+    sd_names = [target.effects.sd_name(parameter, column) for column in columns]
+    levels = [levels_name(parameter, column) for column in columns]
+    of_z = graph.replace_rvs_by_values([graph[key] for key in (BASE, *levels)])
+    density, places = graph.compile_logp(), graph.compile_fn(of_z, inputs=graph.value_vars)
+    z = np.random.default_rng(2).normal(size=target.size)
     for sds in ((0.05, 0.4), (1.3, 0.2)):
-        phi = mode.phi + mode.root @ rng.normal(size=target.size)
-        stretched, prior, point = phi.copy(), log_prior(target, phi[None])[0], {}
+        point = {f"{sd_name}_log__": np.log(tau) for sd_name, tau in zip(sd_names, sds, strict=False)}
+
+        def unknowns(z, point=point):
+            return np.concatenate(places({"z": z, **point}))  # base, coefficients, levels
+
+        steps = 1e-5 * np.eye(target.size)
+        stretch = np.array([unknowns(z + step) - unknowns(z - step) for step in steps]) / 2e-5
+        phi = unknowns(z)
+        expected = total_log_likelihood(target, unknowns_by_cell(target, phi[None]))[0]
+        expected += np.linalg.slogdet(stretch)[1] - np.linalg.slogdet(mode.root)[1]
+        mean, sd = target.normal_priors
+        expected += stats.norm.logpdf(phi[:size], mean[:size], sd[:size]).sum()
         for column, tau in zip(columns, sds, strict=False):
-            stretched[target.levels[parameter, column]] *= tau / target.typical_group_sd(parameter)
-            prior += stats.halfnorm.logpdf(tau, scale=GROUP_SD.sd) + np.log(tau)
-            point[f"{target.effects.sd_name(parameter, column)}_log__"] = np.log(tau)
-        data = total_log_likelihood(target, unknowns_by_cell(target, stretched[None]))[0]
-        z = np.linalg.solve(mode.root, phi - mode.phi)
-        found = graph({"z": z, **point})
-        assert float(found) == pytest.approx(data + prior, rel=1e-10)
+            expected += stats.norm.logpdf(phi[target.levels[parameter, column]], 0.0, tau).sum()
+            expected += stats.halfnorm.logpdf(tau, scale=GROUP_SD.sd) + np.log(tau)
+        assert float(density({"z": z, **point})) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", TAKING)

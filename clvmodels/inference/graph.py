@@ -17,6 +17,7 @@ from clvmodels.foundation.ops import DOUBLINGS, Step
 from clvmodels.foundation.patterns import Levels, Pairs, Patterns, PurchasePatterns, Varying
 from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal
 from clvmodels.inference.optimise import Mode
+from clvmodels.inference.pooling import axes_of, base_on_levels
 from clvmodels.inference.target import Target
 
 
@@ -63,6 +64,7 @@ class TensorOps:
 
 
 TENSOR_OPS = TensorOps()
+BASE = "base"  # the unknowns of a graph with groups
 PAIRED = ("recency", "T")  # columns whose distinct pairs with frequency a likelihood may read
 
 
@@ -91,22 +93,28 @@ def pymc_model(target: Target, mode: Mode) -> pm.Model:
     phi up to a constant.
 
     Groups add, for each parameter that is pooled and each of its columns, the standard deviation tau between
-    groups. The levels in phi are those at a typical tau_0, and a group's level is that times tau / tau_0: the
-    non-centred form, with the curvature of base and groups together taken out by L.
+    groups. The levels in phi are those at a typical tau_0, which `pooling` makes those at tau; the base follows
+    them, so that z stays near standard normal at any tau.
     """
     data = graph_data(target, mode)
     with pm.Model() as graph:
         given = {name: pm.Data(name, value) for name, value in data.items()} if target.design is None else data
         z = pm.Flat("z", shape=target.size, initval=np.zeros(target.size))
         phi = given["centre"] + pt.sum(given["root"] * z, axis=1)  # L z; as pt.dot its first compilation takes 30 s
-        levels = {pooled: _levels(target, pooled, phi) for pooled in target.effects.pooled}
+        levels = {pooled: _levels(target, mode, pooled, phi) for pooled in target.levels}
+        if levels:
+            phi = _base(target, mode, phi, levels)
         parameters = _parameters(target, phi, levels)
         patterns = _symbolic(target.patterns, given) if target.design is None else target.patterns
         rows = target.model.log_likelihood(parameters, patterns, TENSOR_OPS)
         pm.Potential("log_likelihood", pt.sum(rows * given["n_customers"]))
-        standard = (phi - given["prior_mean"]) / given["prior_sd"]
-        pm.Potential("log_prior", -pt.sum(standard**2 / 2 + pt.log(given["prior_sd"]) + HALF_LOG_TWO_PI))
+        mean, sd = given["prior_mean"], given["prior_sd"]
+        pm.Potential("log_prior", _log_normal(phi, mean[: len(target.names)], sd[: len(target.names)]))
     return graph
+
+
+def _log_normal(values: Any, mean: Any, sd: Any) -> Any:
+    return -pt.sum(((values - mean) / sd) ** 2 / 2 + pt.log(sd) + HALF_LOG_TWO_PI)
 
 
 def _parameters(target: Target, phi: Any, levels: dict[tuple[str, str], Any]) -> dict[str, Any]:
@@ -126,14 +134,29 @@ def _parameters(target: Target, phi: Any, levels: dict[tuple[str, str], Any]) ->
     return parameters
 
 
-def _levels(target: Target, pooled: tuple[str, str], phi: Any) -> Any:
+def _levels(target: Target, mode: Mode, pooled: tuple[str, str], phi: Any) -> Any:
     """Level of each group against the base, in unknowns of the parameter, kept under a name of its own."""
-    parameter, column = pooled
-    prior = target.priors[f"{parameter}_group_sd"]
+    prior = target.priors[f"{pooled[0]}_group_sd"]
     assert isinstance(prior, HalfNormal)
-    tau = pm.HalfNormal(target.effects.sd_name(parameter, column), prior.sd)
-    stretch = tau / target.typical_group_sd(parameter)
-    return pm.Deterministic(levels_name(parameter, column), phi[target.levels[pooled]] * stretch)
+    tau = pm.HalfNormal(target.effects.sd_name(*pooled), prior.sd)
+    axes, typical = axes_of(target, mode, pooled), target.typical_group_sd(pooled[0])
+    along = pt.sum(axes.turn.T * phi[target.levels[pooled]], axis=1) - axes.middle
+    narrower = (axes.known + typical**-2) / (axes.known + tau**-2)  # variance at tau against that at tau_0
+    levels = pt.sum(axes.turn * (axes.middle * narrower + along * pt.sqrt(narrower)), axis=1)
+    name = levels_name(*pooled)
+    jacobian = pt.sum(pt.log(narrower)) / 2
+    pm.Potential(f"log_prior_{name}", _log_normal(levels, 0.0, tau + pt.zeros(len(axes.known))) + jacobian)
+    return pm.Deterministic(name, levels)
+
+
+def _base(target: Target, mode: Mode, phi: Any, levels: dict[tuple[str, str], Any]) -> Any:
+    """The unknowns without the levels, as they follow the levels that tau has moved; kept under the name BASE."""
+    slopes, first = base_on_levels(target, mode), len(target.names)
+    base = phi[:first]
+    for pooled, places in target.levels.items():
+        here = slice(places.start - first, places.stop - first)
+        base += pt.sum(slopes[:, here] * (levels[pooled] - phi[places]), axis=1)
+    return pm.Deterministic(BASE, base)
 
 
 def levels_name(parameter: str, column: str) -> str:
