@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from clvmodels.foundation.records import HoldoutSummary as HoldoutSummary
     from clvmodels.foundation.records import TransactionLog as TransactionLog
     from clvmodels.foundation.records import Window as Window
+    from clvmodels.foundation.retention import RetentionTable as RetentionTable
     from clvmodels.inference import Fit as Fit
     from clvmodels.inference import compare_models as compare_models
     from clvmodels.inference import fit as fit
@@ -96,6 +97,7 @@ HOMES = {
     "HoldoutSummary": "clvmodels.foundation.records",
     "TransactionLog": "clvmodels.foundation.records",
     "Window": "clvmodels.foundation.records",
+    "RetentionTable": "clvmodels.foundation.retention",
     "Fit": "clvmodels.inference",
     "compare_models": "clvmodels.inference",
     "fit": "clvmodels.inference",

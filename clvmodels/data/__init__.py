@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clvmodels.data.compression import compress, compress_spend, repeat_spend
+    from clvmodels.data.compression import compress, compress_retention, compress_spend, repeat_spend
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
@@ -21,6 +21,7 @@ __all__ = [
     "calendar_history",
     "compress",
     "compress_log",
+    "compress_retention",
     "compress_spend",
     "customer_summary",
     "first_purchase_days",
@@ -39,6 +40,7 @@ _HOME = {
     "calendar_history": "history",
     "compress": "compression",
     "compress_log": "summary",
+    "compress_retention": "compression",
     "compress_spend": "compression",
     "customer_summary": "summary",
     "first_purchase_days": "history",

@@ -9,8 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.patterns import FloatArray, IntArray, Levels, PurchasePatterns, SpendPatterns
+from clvmodels.foundation.patterns import (
+    FloatArray,
+    IntArray,
+    Levels,
+    PurchasePatterns,
+    RetentionPatterns,
+    SpendPatterns,
+)
 from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.retention import RetentionTable
 
 ROUNDING = 1e-6  # of a logarithm, by which its mean may exceed that of equal amounts
 
@@ -75,6 +83,26 @@ def compress_spend(
     rows = {name: column[places] for name, column in further.items()}
     patterns = SpendPatterns(_again(columns[0], places), mean[places], counts, customers.currency, **rows)
     return patterns, index, known
+
+
+def compress_retention(
+    table: RetentionTable, cell: IntArray | None = None, reads: tuple[str, ...] = ()
+) -> tuple[RetentionPatterns, IntArray]:
+    """Distinct (entry, age, lost) with counts, and the pattern of each row.
+
+    Parameters
+    ----------
+    reads : ("start",) where rows that began in different calendar units do not share a pattern
+    cell : as in `compress`
+    """
+    exact = table.clock == "continuous"
+    before = np.where(table.lost & (not exact), table.age - 1.0, table.age)
+    start = table.column("start") if "start" in reads else np.zeros(len(table))
+    columns = [Levels.of(column) for column in (table.entry, table.age, table.lost.astype(np.float64), start)]
+    places, index, counts = _distinct(columns, table.n_customers, cell)
+    entry, age, lost, began = (_again(column, places) for column in columns)
+    patterns = RetentionPatterns(entry, Levels.of(before[places]), age, lost.rows, counts, table.unit, exact, began)
+    return patterns, index
 
 
 def repeat_spend(customers: CustomerSummary, reads: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:

@@ -28,6 +28,7 @@ from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, IdArray
+from clvmodels.foundation.retention import Customers
 from clvmodels.foundation.units import days_per_unit
 
 MOST_CATEGORIES = 50
@@ -122,7 +123,7 @@ class Cells:
 
 
 def learn_effects(
-    model: Model, customers: CustomerSummary, *, covariates: ByParameter = (), groups: Grouping = ()
+    model: Model, customers: Customers, *, covariates: ByParameter = (), groups: Grouping = ()
 ) -> Effects:
     """The effects that a fit is to learn, with categories and groups as these customers have them.
 
@@ -152,7 +153,7 @@ def learn_effects(
     return Effects(coded, by_group, labels)
 
 
-def cells_of(effects: Effects, customers: CustomerSummary) -> Cells:
+def cells_of(effects: Effects, customers: Customers) -> Cells:
     """The cells of customers under the effects of a fit.
 
     Raises
@@ -180,7 +181,7 @@ def cells_of(effects: Effects, customers: CustomerSummary) -> Cells:
     )
 
 
-def group_labels(customers: CustomerSummary, name: str) -> IdArray:
+def group_labels(customers: Customers, name: str) -> IdArray:
     """The group of each customer, shape (N,): a column of `groups`, or acquisition_week, _month or _year.
 
     Raises
@@ -264,8 +265,10 @@ def _grouping_columns(columns: object, what: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _acquired(customers: CustomerSummary, pattern: str) -> IdArray:
+def _acquired(customers: Customers, pattern: str) -> IdArray:
     """The week, month or year of the first purchase."""
+    if not isinstance(customers, CustomerSummary):
+        raise DataError('the table has no period of acquisition: retention_table(..., cohort="month") makes "cohort".')
     if customers.calibration_end is None:
         raise DataError("the period of acquisition needs a summary of a log: these customers have no dates.")
     end = customers.calibration_end
@@ -274,12 +277,12 @@ def _acquired(customers: CustomerSummary, pattern: str) -> IdArray:
     return names[place]
 
 
-def _coded(customers: CustomerSummary, names: Sequence[str]) -> tuple[Covariate, ...]:
+def _coded(customers: Customers, names: Sequence[str]) -> tuple[Covariate, ...]:
     """Design columns of some covariates, each checked."""
     return tuple(column for name in names for column in _coded_column(customers, name))
 
 
-def _coded_column(customers: CustomerSummary, name: str) -> list[Covariate]:
+def _coded_column(customers: Customers, name: str) -> list[Covariate]:
     column = _column(customers, name)
     if column.dtype == object:
         return _coded_categories(customers, name, column)
@@ -301,14 +304,14 @@ def _coded_column(customers: CustomerSummary, name: str) -> list[Covariate]:
     return [Covariate(name, name, None, None, centre, scale, lowest, highest)]
 
 
-def _mean(customers: CustomerSummary, column: FloatArray) -> float:
+def _mean(customers: Customers, column: FloatArray) -> float:
     """The mean over customers; summed exactly, so that the order of rows does not matter."""
     if customers.n_customers is None:
         return math.fsum(column) / len(column)
     return math.fsum(column * customers.n_customers) / math.fsum(customers.n_customers)
 
 
-def _coded_categories(customers: CustomerSummary, name: str, column: NDArray[Any]) -> list[Covariate]:
+def _coded_categories(customers: Customers, name: str, column: NDArray[Any]) -> list[Covariate]:
     """A column of 0 and 1 for each category but the most frequent."""
     weights = np.ones(len(column)) if customers.n_customers is None else customers.n_customers
     categories, index = np.unique(column.astype(str), return_inverse=True)
@@ -328,7 +331,7 @@ def _coded_categories(customers: CustomerSummary, name: str, column: NDArray[Any
     ]
 
 
-def _column(customers: CustomerSummary, name: str) -> NDArray[Any]:
+def _column(customers: Customers, name: str) -> NDArray[Any]:
     """A covariate of each customer; refused if there is none or a value is missing."""
     if name not in customers.covariates:
         known = ", ".join(customers.covariates) or "none"
@@ -342,7 +345,7 @@ def _column(customers: CustomerSummary, name: str) -> NDArray[Any]:
     return column if column.dtype == object else np.asarray(column, dtype=np.float64)
 
 
-def _refuse_missing(customers: CustomerSummary, what: str, missing: NDArray[np.bool_]) -> None:
+def _refuse_missing(customers: Customers, what: str, missing: NDArray[np.bool_]) -> None:
     if missing.any():
         first = customers.customer_id[int(np.argmax(missing))]
         raise DataError(
@@ -351,7 +354,7 @@ def _refuse_missing(customers: CustomerSummary, what: str, missing: NDArray[np.b
         )
 
 
-def _refuse_unseen(customers: CustomerSummary, columns: tuple[Covariate, ...], parameter: str) -> None:
+def _refuse_unseen(customers: Customers, columns: tuple[Covariate, ...], parameter: str) -> None:
     """Refuse text where the fit learnt a number, numbers far from those it saw, and categories that it did not see."""
     for column in columns:
         values = _column(customers, column.source)
@@ -367,7 +370,7 @@ def _refuse_unseen(customers: CustomerSummary, columns: tuple[Covariate, ...], p
             raise DataError(f'covariate "{column.source}": the fit has not seen {", ".join(unseen[:5])}.')
 
 
-def _refuse_far_outside(customers: CustomerSummary, column: Covariate, values: FloatArray) -> None:
+def _refuse_far_outside(customers: Customers, column: Covariate, values: FloatArray) -> None:
     """Refuse numbers that can only be a slip, such as another unit."""
     far = FAR_OUTSIDE * column.scale
     outside = (values < column.lowest - far) | (values > column.highest + far)
@@ -380,7 +383,7 @@ def _refuse_far_outside(customers: CustomerSummary, column: Covariate, values: F
         )
 
 
-def _matrix(customers: CustomerSummary, columns: tuple[Covariate, ...]) -> FloatArray:
+def _matrix(customers: Customers, columns: tuple[Covariate, ...]) -> FloatArray:
     """Covariates as they are, categories as 0 and 1; shape (N, Q)."""
     parts = [
         values if column.category is None else (values.astype(str) == column.category).astype(np.float64)
@@ -397,7 +400,7 @@ def _refuse_collinear(parameter: str, matrix: FloatArray, columns: tuple[Covaria
         raise DataError(f"covariates of {parameter} ({names}): one of them follows from the others. Leave one out.")
 
 
-def _places(effects: Effects, customers: CustomerSummary, name: str) -> IntArray:
+def _places(effects: Effects, customers: Customers, name: str) -> IntArray:
     """The place of each customer's group among the labels of the fit, shape (N,)."""
     known = effects.labels[name]
     place_of = {label: place for place, label in enumerate(known)}

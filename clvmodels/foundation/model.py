@@ -6,23 +6,36 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+from scipy import special
 
 from clvmodels.foundation.calendar import Timetable
 from clvmodels.foundation.ops import NUMPY_OPS, Ops
 from clvmodels.foundation.patterns import FloatArray
-from clvmodels.foundation.priors import FisherNormal, LogNormal, Normal, OneOf, ParameterPrior
+from clvmodels.foundation.priors import FisherNormal, LogitNormal, LogNormal, Normal, OneOf, ParameterPrior
 
 Dimension = Literal["number", "time", "rate", "money"]
-Support = Literal["positive", "real", "correlation", "whole"]
+Support = Literal["positive", "real", "correlation", "probability", "whole"]
 Clock = Literal["continuous", "opportunities"]
 Draws = Mapping[str, Any]  # parameter name -> float, (S, 1) array or graph variable
 LogLikelihood = Callable[[Draws, Any, Ops], Any]
 Formula = Callable[..., FloatArray]
-Observed = Literal["purchases", "mean_spend", "amounts", "purchases_and_amounts"]
+Observed = Literal["purchases", "mean_spend", "amounts", "purchases_and_amounts", "time_to_loss"]
+Family = Literal["purchases", "spend", "retention"]
 
 PURCHASE_HISTORY = ("frequency", "recency", "T")
 SPEND_HISTORY = ("spend_purchases", "spend_mean")
-EXPECTATIONS = ("p_alive", "expected_purchases", "dert", "expected_spend")  # quantities named like their formula
+EXPECTATIONS = (  # quantities named like their formula
+    "p_alive",
+    "expected_purchases",
+    "dert",
+    "expected_spend",
+    "survival",
+    "retention_rate",
+    "p_active",
+    "residual_lifetime",
+    "derl",
+)
+RETENTION_HISTORY = ("age",)
 PAID_SPEND_HISTORY = ("paid_spend_purchases", "paid_spend_mean")
 LOG_SPEND_HISTORY = ("log_spend_purchases", "log_spend_mean")
 
@@ -32,9 +45,9 @@ class Parameter:
     """A parameter: its letter in the paper, its dimension, its support, and its default prior.
 
     Inference works with an unknown on the whole line: the logarithm of a positive parameter, a real one as it
-    is, log((1 + rho) / (1 - rho)) of a correlation. The default prior of the unknown is normal with standard
-    deviation `prior_sd`, and its median is that of `prior_median` in units of the data's own scale of time or
-    money, so that days or weeks, dollars or cents give the same inference.
+    is, log((1 + rho) / (1 - rho)) of a correlation, log(p / (1 - p)) of a probability. The default prior of the
+    unknown is normal with standard deviation `prior_sd`, and its median is that of `prior_median` in units of the
+    data's own scale of time or money, so that days or weeks, dollars or cents give the same inference.
 
     `covariates` says how covariates z act, by the model's standard proportional form: the parameter of a
     customer is that of the base times exp(covariates x gamma' z), with +1 or -1; at 0 it takes none.
@@ -58,6 +71,8 @@ class Parameter:
             return LogNormal(self.prior_median * scale.of(self.dimension), self.prior_sd)
         if self.support == "whole":
             return OneOf(self.values)
+        if self.support == "probability":
+            return LogitNormal(self.prior_median, self.prior_sd)
         kind = Normal if self.support == "real" else FisherNormal
         return kind(self.prior_median, self.prior_sd)
 
@@ -65,18 +80,24 @@ class Parameter:
         """The parameter at an unknown."""
         if self.support == "positive":
             return ops.exp(unknown)
+        if self.support == "probability":
+            return 1 / (1 + ops.exp(-unknown))
         return unknown if self.support in ("real", "whole") else 1 - 2 / (1 + ops.exp(unknown))
 
     def unknown(self, value: FloatArray) -> FloatArray:
         """The unknown of a value of the parameter."""
         if self.support == "positive":
             return np.asarray(np.log(value))
+        if self.support == "probability":
+            return np.asarray(special.logit(value))
         return np.asarray(value if self.support in ("real", "whole") else 2 * np.arctanh(value))
 
     def slope(self, value: FloatArray) -> FloatArray:
         """The derivative of the parameter by its unknown."""
         if self.support == "positive":
             return value
+        if self.support == "probability":
+            return value * (1 - value)
         return np.ones_like(value) if self.support == "real" else (1 - value**2) / 2
 
     def holds(self, value: float) -> bool:
@@ -87,6 +108,7 @@ class Parameter:
                 "positive": value > 0,
                 "real": True,
                 "correlation": -1 < value < 1,
+                "probability": 0 < value < 1,
                 "whole": value in self.values,
             }[self.support]
         )
@@ -111,14 +133,16 @@ class Model:
     Attributes
     ----------
     name : registry name
-    family : "purchases" (frequency, recency, T) or "spend" (mean spend)
+    family : "purchases" (frequency, recency, T), "spend" (mean spend) or "retention" (how long customers stay)
     parameters : in the paper's order
     log_likelihood : (parameters, patterns, ops) -> log likelihood of each pattern, shape (..., K);
         parameters are floats, (S, 1) draws or graph variables, or `Varying` over the rows: the likelihood
         reads them through `Levels.map` and `at_rows`
-    history : columns of a customer summary that formulas and kernel read, in the order of their arguments
+    history : columns of a customer summary, or of a retention table, that formulas and kernel read, in the order of
+        their arguments
     reads : further columns that the likelihood reads of each pattern, such as "log_interval"
-    density_of : what the likelihood is the density of: a customer's purchase times, mean spend, or all amounts.
+    density_of : what the likelihood is the density of: a customer's purchase times, mean spend, all amounts, or how
+        long they stayed.
         Densities of different things cannot be compared
     together_with : name of the model that shares its parameters and its draws, where purchases and spend are one
         model: forecasts of value take the two of one fit together, or neither
@@ -129,13 +153,15 @@ class Model:
     simulate : the story of the model, customer by customer. Of purchases (rng, parameters, end) -> (buyer, time):
         end, shape (N,), is how long each customer is seen, in units of time; buyer and time, each shape (E,), are
         the position of the buyer and the time of each repeat purchase. Of spend (rng, parameters, frequency) -> the
-        value of each purchase, customer by customer, shape (sum of frequency,)
+        value of each purchase, customer by customer, shape (sum of frequency,). Of retention (rng, parameters, size) ->
+        the age at which each of `size` customers is lost
     kernel : name of the module in `clvmodels.models.kernels` that draws a customer's future, or None
     methods : ways of fitting that it takes
     limits : name of a simpler model -> this model's parameters at which it is that one, given the simpler
         model's parameters: (parameters) -> parameters. So a fit can tell that it missed a better one
     clock : "continuous": purchases happen at any time, and a likelihood is a density per unit of time for each
-        purchase; "opportunities": at whole units of time, at most one at each, and a likelihood is a chance
+        purchase; "opportunities": at whole units of time, at most one at each, and a likelihood is a chance. A loss
+        likewise: at any time, or at one of the renewals
     on_calendar : what makes the model with the terms of a calendar, or None where it takes none
     timetable : the calendar that it was made with, and today's place in it
     expand : (theta) -> theta as the kernel reads it, shape (..., P) to (..., more), or None for theta itself
@@ -143,7 +169,7 @@ class Model:
     """
 
     name: str
-    family: Literal["purchases", "spend"]
+    family: Family
     parameters: tuple[Parameter, ...]
     log_likelihood: LogLikelihood
     history: tuple[str, ...] = PURCHASE_HISTORY
@@ -166,6 +192,8 @@ class Model:
     def quantities(self) -> tuple[str, ...]:
         """What `predict` offers: expectations that there is a formula of, and outcomes drawn by a kernel."""
         expectations = tuple(name for name in EXPECTATIONS if name in self.formulas)
+        if self.family == "retention":
+            return expectations
         drawn = self.kernel and not (self.family == "spend" and self.together_with)  # its amounts need drawn rates
         return (*expectations, self.family) if drawn else expectations
 

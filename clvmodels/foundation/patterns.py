@@ -5,7 +5,7 @@ evaluated on tens of values where there are hundreds of thousands of rows.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -193,4 +193,39 @@ class SpendPatterns:
         return SpendPatterns(frequency, self.monetary_value[rows], self.n_customers[rows], self.currency, *logs)
 
 
-Patterns = PurchasePatterns | SpendPatterns
+@dataclass(frozen=True)
+class RetentionPatterns:
+    """Distinct (entry, age, lost, start) of customers, with counts.
+
+    Attributes
+    ----------
+    entry, before, age : Levels over K patterns: when they came under observation; the last age at which those who
+        are lost were still there, the age itself for the others; and the age of the loss or of the last look
+    lost : ndarray, shape (K,), 1 for the lost, 0 for those still there
+    n_customers : ndarray, shape (K,)
+    unit : of ages
+    exact : whether losses are at the very age, and not between `before` and `age`
+    start : Levels, the calendar unit in which they began, counted from some unit; 0 where it is not known
+    """
+
+    entry: Levels
+    before: Levels
+    age: Levels
+    lost: FloatArray
+    n_customers: FloatArray
+    unit: str
+    exact: bool
+    start: Levels
+
+    def __len__(self) -> int:
+        return len(self.n_customers)
+
+    def take(self, rows: slice) -> "RetentionPatterns":
+        """Some of the patterns, with the distinct values that they hold."""
+        columns = (self.entry, self.before, self.age, self.start)
+        entry, before, age, start = (Levels.of(column.rows[rows]) for column in columns)
+        lost, counts = self.lost[rows], self.n_customers[rows]
+        return replace(self, entry=entry, before=before, age=age, start=start, lost=lost, n_customers=counts)
+
+
+Patterns = PurchasePatterns | SpendPatterns | RetentionPatterns

@@ -66,6 +66,27 @@ class FisherNormal:
 
 
 @dataclass(frozen=True)
+class LogitNormal:
+    """A probability whose log odds are normal: their mean is those of the median, and sd their standard deviation.
+
+    With the median 0.5 and sd 1.5 nearly every probability is as likely as another.
+    """
+
+    median: float
+    sd: float
+
+    def __post_init__(self) -> None:
+        if not (_is_finite(self.median) and 0 < self.median < 1):
+            raise FitError(f"LogitNormal(median={self.median!r}): expected a number between 0 and 1.")
+        _require_positive("LogitNormal", sd=self.sd)
+
+    @property
+    def normal(self) -> tuple[float, float]:
+        """Mean and standard deviation of log(p / (1 - p))."""
+        return math.log(self.median) - math.log1p(-self.median), self.sd
+
+
+@dataclass(frozen=True)
 class OneOf:
     """A counted parameter that is one of these whole numbers, each as likely as another."""
 
@@ -89,7 +110,7 @@ class HalfNormal:
         _require_positive("HalfNormal", sd=self.sd)
 
 
-ContinuousPrior = LogNormal | Normal | FisherNormal  # normal in what the inference works with
+ContinuousPrior = LogNormal | Normal | FisherNormal | LogitNormal  # normal in what the inference works with
 ParameterPrior = ContinuousPrior | OneOf
 Prior = ParameterPrior | HalfNormal
 
@@ -101,7 +122,7 @@ def prior_to_dict(prior: Prior) -> dict[str, Any]:
 
 def prior_from(kind: str, **values: Any) -> Any:
     """The prior that `prior_to_dict` wrote."""
-    kinds: tuple[type[Prior], ...] = (LogNormal, Normal, FisherNormal, OneOf, HalfNormal)
+    kinds: tuple[type[Prior], ...] = (LogNormal, Normal, FisherNormal, LogitNormal, OneOf, HalfNormal)
     return {prior.__name__: prior for prior in kinds}[kind](**values)
 
 

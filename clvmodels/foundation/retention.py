@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray, Levels
-from clvmodels.foundation.records import IdArray, LedgerLine
-from clvmodels.foundation.units import days_per_unit
+from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray
+from clvmodels.foundation.records import CustomerSummary, IdArray, LedgerLine
+from clvmodels.foundation.units import calendar_units, days_per_unit
 
 if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
 
-Renewals = Literal["renewals", "continuous"]
+RetentionClock = Literal["renewals", "continuous"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class RetentionTable:
     lost: BoolArray
     n_customers: FloatArray
     unit: str
-    clock: Renewals = "renewals"
+    clock: RetentionClock = "renewals"
     currency: str = "USD"
     start: NDArray[np.datetime64] | None = None
     price: FloatArray | None = None
@@ -98,6 +98,20 @@ class RetentionTable:
 
     def __len__(self) -> int:
         return len(self.customer_id)
+
+    def column(self, name: str) -> FloatArray:
+        """A column that formulas read, shape (N,): "age", or "start" as the number of its calendar unit.
+
+        Raises
+        ------
+        DataError
+            If the table does not have it.
+        """
+        if name == "start":
+            if self.start is None:
+                raise DataError("the table does not say in which calendar unit each relation began: start is needed.")
+            return calendar_units(self.start, self.unit)
+        return np.asarray(getattr(self, name), dtype=np.float64)
 
     def take(self, rows: NDArray[Any]) -> "RetentionTable":
         """Some of the rows, by a mask or their places."""
@@ -224,39 +238,7 @@ class RetentionTable:
         )
 
 
-@dataclass(frozen=True)
-class RetentionPatterns:
-    """Distinct (entry, age, lost, start) of customers, with counts.
-
-    Attributes
-    ----------
-    entry, before, age : Levels over K patterns: when they came under observation; the last age at which those who
-        are lost were still there, the age itself for the others; and the age of the loss or of the last look
-    lost : ndarray, shape (K,), 1 for the lost, 0 for those still there
-    n_customers : ndarray, shape (K,)
-    unit : of ages
-    exact : whether losses are at the very age, and not between `before` and `age`
-    start : Levels, the calendar unit in which they began, counted from some unit; 0 where it is not known
-    """
-
-    entry: Levels
-    before: Levels
-    age: Levels
-    lost: FloatArray
-    n_customers: FloatArray
-    unit: str
-    exact: bool
-    start: Levels
-
-    def __len__(self) -> int:
-        return len(self.n_customers)
-
-    def take(self, rows: slice) -> "RetentionPatterns":
-        """Some of the patterns, with the distinct values that they hold."""
-        columns = (self.entry, self.before, self.age, self.start)
-        entry, before, age, start = (Levels.of(column.rows[rows]) for column in columns)
-        lost, counts = self.lost[rows], self.n_customers[rows]
-        return replace(self, entry=entry, before=before, age=age, start=start, lost=lost, n_customers=counts)
+Customers = CustomerSummary | RetentionTable  # what a model may be fitted to
 
 
 def _lives(ages: FloatArray, counts: FloatArray, cohort: str) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

@@ -3,8 +3,12 @@
 import math
 from typing import Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from clvmodels.foundation.errors import DataError
 
+FloatArray = NDArray[np.float64]
 TimeUnit = Literal["day", "week", "month", "year"]
 
 DAYS_PER_YEAR = 365.25
@@ -23,6 +27,22 @@ def days_per_unit(unit: str) -> float:
         words = ", ".join(f'"{word}"' for word in get_args(TimeUnit))
         raise DataError(f'unit = "{unit}": expected one of {words}.')
     return DAYS_PER_UNIT[unit]
+
+
+def calendar_units(days: NDArray[np.datetime64], unit: str) -> FloatArray:
+    """The calendar unit of each day, shape (N,), numbered in order; weeks begin on Monday.
+
+    Raises
+    ------
+    DataError
+        If the unit is not "day", "week", "month" or "year".
+    """
+    days_per_unit(unit)
+    if unit == "week":
+        return np.asarray(
+            (days.astype("datetime64[D]").astype(np.int64) + 3) // 7, dtype=np.float64
+        )  # from a Monday on
+    return days.astype(f"datetime64[{unit[0].upper()}]").astype(np.float64)
 
 
 def discount_per_unit(annual_discount_rate: float, unit: str) -> float:

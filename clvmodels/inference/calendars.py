@@ -11,7 +11,7 @@ from clvmodels.foundation.effects import ByParameter, covariates_by_parameter
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray
-from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.retention import Customers, RetentionTable
 from clvmodels.foundation.units import days_per_unit
 
 SMALLEST_SCALE, LARGEST_SCALE = 0.02, 50.0  # of a term: beyond them its coefficient is too large or small to search for
@@ -20,7 +20,7 @@ DEFAULT = "alpha"  # season and campaigns change purchases
 
 
 def on_calendar(
-    model: Model, customers: CustomerSummary, covariates: ByParameter = ()
+    model: Model, customers: Customers, covariates: ByParameter = ()
 ) -> tuple[Model, ByParameter, tuple[str, ...]]:
     """The model with the terms of the customers' calendar, the covariates that are left, and notes.
 
@@ -36,7 +36,7 @@ def on_calendar(
     DataError
         If there is no such term, it does not vary while the customers are seen, or follows from the others.
     """
-    if model.on_calendar is None:
+    if model.on_calendar is None or isinstance(customers, RetentionTable):
         return model, covariates, ()
     if customers.calendar is None:
         return model, covariates, (f"the customers have no calendar, so {model.name} is pareto_nbd",)
@@ -110,7 +110,7 @@ def as_of(model: Model, today: dt.date) -> Model:
     return model.on_calendar(replace(model.timetable, today=today))
 
 
-def require_calendar(model: Model, customers: CustomerSummary) -> None:
+def require_calendar(model: Model, customers: Customers) -> None:
     """Refuse customers whose history ends on another day than the model's, or whose calendar says something else.
 
     Raises
@@ -118,7 +118,7 @@ def require_calendar(model: Model, customers: CustomerSummary) -> None:
     DataError
         If they do.
     """
-    if model.timetable is None:
+    if model.timetable is None or isinstance(customers, RetentionTable):
         return
     today = model.timetable.today
     if customers.calibration_end is None:

@@ -30,7 +30,7 @@ from scipy import optimize
 
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray, IntArray
-from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.retention import Customers
 from clvmodels.inference.diagnostics import ess
 from clvmodels.inference.likelihood import FittedPatterns, fitted_patterns
 from clvmodels.inference.pareto import PARETO_K_LIMIT, smooth_tail
@@ -85,7 +85,7 @@ class Criterion:
         return np.where(self.pattern_of >= 0, self.pointwise[self.pattern_of], np.nan)
 
 
-def loo(fit: Fit, customers: CustomerSummary) -> Criterion:
+def loo(fit: Fit, customers: Customers) -> Criterion:
     """Leave-one-out elpd of a fit by Pareto-smoothed importance sampling, eq. 10 of [2]_.
 
     Parameters
@@ -107,7 +107,7 @@ def loo(fit: Fit, customers: CustomerSummary) -> Criterion:
     return _criterion("loo", fit, customers, lambda values: _loo_rows(values, tail))
 
 
-def waic(fit: Fit, customers: CustomerSummary) -> Criterion:
+def waic(fit: Fit, customers: Customers) -> Criterion:
     """Widely applicable information criterion on the scale of elpd, eqs. 11 and 12 of [2]_.
 
     Arguments and errors as for `loo`, which is to be preferred: its Pareto k says when it fails.
@@ -115,7 +115,7 @@ def waic(fit: Fit, customers: CustomerSummary) -> Criterion:
     return _criterion("waic", fit, customers, _waic_rows)
 
 
-def compare_models(fits: Mapping[str, Fit], customers: CustomerSummary) -> "pd.DataFrame":
+def compare_models(fits: Mapping[str, Fit], customers: Customers) -> "pd.DataFrame":
     """Models ranked by leave-one-out elpd, with their stacking weights.
 
     Parameters
@@ -233,7 +233,7 @@ def _over_patterns(fitted: FittedPatterns, pointwise: Pointwise) -> FloatArray:
         return np.concatenate(list(threads.map(work, jobs)), axis=1)
 
 
-def fitted_customers(fit: Fit, customers: CustomerSummary) -> FittedPatterns:
+def fitted_customers(fit: Fit, customers: Customers) -> FittedPatterns:
     """The customers as patterns with their parameters at each draw of a posterior that was learnt from them.
 
     Raises
@@ -252,7 +252,7 @@ def fitted_customers(fit: Fit, customers: CustomerSummary) -> FittedPatterns:
     return fitted
 
 
-def _criterion(kind: Literal["loo", "waic"], fit: Fit, customers: CustomerSummary, pointwise: Pointwise) -> Criterion:
+def _criterion(kind: Literal["loo", "waic"], fit: Fit, customers: Customers, pointwise: Pointwise) -> Criterion:
     fitted = fitted_customers(fit, customers)
     elpd, p, pareto_k = _over_patterns(fitted, pointwise)
     counts = fitted.n_customers

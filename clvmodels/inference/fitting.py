@@ -11,16 +11,24 @@ from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.effects import ByParameter, Effects, Grouping, cells_of, learn_effects
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
-from clvmodels.foundation.patterns import Patterns, PurchasePatterns
+from clvmodels.foundation.patterns import Patterns, PurchasePatterns, RetentionPatterns
 from clvmodels.foundation.priors import HalfNormal, Normal, OneOf, Prior
-from clvmodels.foundation.records import CustomerSummary, as_date
+from clvmodels.foundation.records import as_date
 from clvmodels.foundation.results import Check
+from clvmodels.foundation.retention import Customers, RetentionTable
 from clvmodels.foundation.whole import require_count, require_seed
 from clvmodels.inference.calendars import at_calendar, on_calendar
 from clvmodels.inference.counted import candidates, counted_note, left_out_note, mixed, weigh, with_count
 from clvmodels.inference.diagnostics import laplace_checks, model_checks, nested_check, nuts_checks
 from clvmodels.inference.laplace import importance_sample, resample
-from clvmodels.inference.likelihood import design_of, has_spend, patterns_of, require_clock
+from clvmodels.inference.likelihood import (
+    design_of,
+    has_spend,
+    patterns_of,
+    readable_rows,
+    require_clock,
+    require_kind,
+)
 from clvmodels.inference.natural import Problem, natural_covariance, with_draws
 from clvmodels.inference.optimise import Mode, find_mode
 from clvmodels.inference.pareto import PARETO_K_LIMIT
@@ -36,7 +44,7 @@ COEFFICIENT = Normal(0.0, 1.0)  # of a standardised covariate
 
 def fit(
     model: str,
-    customers: CustomerSummary,
+    customers: Customers,
     *,
     method: str = "laplace",
     draws: int = 2000,
@@ -51,7 +59,8 @@ def fit(
     ----------
     model : registry name, such as "bg_nbd" or "gamma_gamma"
     customers : summary; a purchase model reads frequency, recency and T, a spend model frequency and
-        monetary_value of the repeat buyers, or what their logarithms of amounts tell (`Model.reads`)
+        monetary_value of the repeat buyers, or what their logarithms of amounts tell (`Model.reads`). A model of
+        retention reads a RetentionTable
     method : "laplace" (posterior by importance resampling around its mode), "nuts" (posterior by the
         no-U-turn sampler) or "mle" (maximum likelihood; ignores priors, needs no seed)
     draws : posterior draws to keep
@@ -105,7 +114,7 @@ def learnt(problem: Problem, method: str, draws: int, seed: int | None) -> Fit:
 
 
 def posterior_mode(
-    model: str, customers: CustomerSummary, *, priors: Mapping[str, Prior] | None = None, covariates: ByParameter = ()
+    model: str, customers: Customers, *, priors: Mapping[str, Prior] | None = None, covariates: ByParameter = ()
 ) -> tuple[Target, Mode]:
     """The target of a fit by "laplace", and the mode that it begins at: a maximum that there is with any data.
 
@@ -167,11 +176,13 @@ def known_fit(record: Model, parameters: Mapping[str, float], *, unit: str, curr
 
 
 def data_scale(patterns: Patterns) -> DataScale:
-    """Typical time between purchases over the base, or typical spend: the scale of starts and default priors."""
+    """Typical time between purchases, or to a loss, or typical spend: the scale of starts and default priors."""
     n = patterns.n_customers
     if isinstance(patterns, PurchasePatterns):
         repeats = float(n @ patterns.frequency.rows)
         return DataScale(time=float(n @ patterns.T.rows) / repeats)
+    if isinstance(patterns, RetentionPatterns):
+        return DataScale(time=float(n @ (patterns.age.rows - patterns.entry.rows)) / float(n @ patterns.lost))
     return DataScale(money=float(np.average(patterns.monetary_value, weights=n)))
 
 
@@ -190,16 +201,17 @@ def refuse_arguments(method: str, draws: int, seed: int | None) -> None:
         )
 
 
-def readable(model: Model, customers: CustomerSummary) -> CustomerSummary:
+def readable(model: Model, customers: Customers) -> Customers:
     """The customers that the model learns from, once it is clear that there is enough to learn."""
-    if not isinstance(customers, CustomerSummary):
-        raise DataError(
-            f"customers is a {type(customers).__name__}: expected a CustomerSummary, as customer_summary(log, window) "
-            "or CustomerSummary.from_frame(frame, unit=...) gives it."
-        )
+    require_readable(model, customers)
+    return customers.take(readable_rows(model, customers)) if model.family == "spend" else customers
+
+
+def require_readable(model: Model, customers: Customers) -> None:
+    """Refuse customers that the model cannot read, or that it has too little to learn from."""
+    require_kind(model, customers)
     _refuse_too_little(model, customers)
     require_clock(model, customers)
-    return customers.take(has_spend(customers)) if model.family == "spend" else customers
 
 
 def refuse_method(model: Model, method: str) -> None:
@@ -210,7 +222,7 @@ def refuse_method(model: Model, method: str) -> None:
 
 
 def _problem(
-    model: Model, customers: CustomerSummary, effects: Effects, priors: Mapping[str, Prior], *, bayes: bool
+    model: Model, customers: Customers, effects: Effects, priors: Mapping[str, Prior], *, bayes: bool
 ) -> Problem:
     cells = cells_of(effects, customers)
     patterns, index = patterns_of(model, customers, cells)
@@ -220,10 +232,13 @@ def _problem(
     return Problem(target, customers, cells)
 
 
-def _refuse_too_little(model: Model, customers: CustomerSummary) -> None:
+def _refuse_too_little(model: Model, customers: Customers) -> None:
     total = len(customers) if customers.n_customers is None else int(customers.n_customers.sum())
     if total < 2:
         raise DataError("there is one customer only: a model of how customers differ needs many (100 or more).")
+    if isinstance(customers, RetentionTable):
+        _refuse_none_lost(customers)
+        return
     if not (customers.frequency > 0).any():
         raise DataError(
             f"none of the {total} customers has a repeat purchase: the data say nothing of purchase rates. "
@@ -238,6 +253,16 @@ def _refuse_too_little(model: Model, customers: CustomerSummary) -> None:
             f"{model.name} needs mean spends that differ: {int(known.sum())} repeat buyers have a known mean spend, "
             f"{len(spends)} distinct. With constant spend, multiply expected purchases by it."
         )
+
+
+def _refuse_none_lost(table: RetentionTable) -> None:
+    total = int(table.n_customers.sum())
+    if not table.lost.any():
+        raise DataError(
+            f"none of the {total} customers was lost: the data say nothing of who stays. Observe them longer."
+        )
+    if not (table.age > table.entry).any():
+        raise DataError(f"none of the {total} customers was seen for any time.")
 
 
 def priors_for(model: Model, scale: DataScale, effects: Effects, given: Mapping[str, Prior]) -> dict[str, Prior]:

@@ -15,9 +15,9 @@ from clvmodels.inference.fitting import (
     known_fit,
     learnt,
     priors_for,
-    readable,
     refuse_arguments,
     refuse_method,
+    require_readable,
 )
 from clvmodels.inference.likelihood import has_spend, patterns_of
 from clvmodels.inference.natural import Problem
@@ -66,8 +66,9 @@ def fit_joint(
     """
     refuse_arguments(method, draws, seed)
     refuse_method(JOINT_PURCHASES, method)
-    customers = readable(JOINT_PURCHASES, customers)
-    spenders = readable(JOINT_SPEND, customers)
+    require_readable(JOINT_PURCHASES, customers)
+    require_readable(JOINT_SPEND, customers)
+    spenders = customers.take(has_spend(customers))
     repeat_spend(spenders, JOINT_SPEND.reads)
     effects = Effects()
     cells = cells_of(effects, customers)

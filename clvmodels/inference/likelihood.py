@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clvmodels.data import compress, compress_spend
+from clvmodels.data import compress, compress_retention, compress_spend
 from clvmodels.foundation.effects import Cells, Effects, cells_of
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
 from clvmodels.foundation.ops import DOUBLINGS
 from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray, Patterns
 from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.retention import Customers, RetentionTable
 from clvmodels.inference.calendars import require_calendar
 from clvmodels.inference.parameters import CustomerParameters, customer_parameters, parameters_at_point
 from clvmodels.inference.result import Fit
@@ -60,7 +61,7 @@ class FittedPatterns:
         return np.concatenate(parts)
 
 
-def fitted_patterns(fit: Fit, customers: CustomerSummary, *, at_point: bool = False) -> FittedPatterns:
+def fitted_patterns(fit: Fit, customers: Customers, *, at_point: bool = False) -> FittedPatterns:
     """The customers as patterns with their parameters, at each draw of the fit or at its point.
 
     Raises
@@ -71,7 +72,7 @@ def fitted_patterns(fit: Fit, customers: CustomerSummary, *, at_point: bool = Fa
         If the customers lack a covariate or a group that the fit depends on.
     """
     require_same_units(fit, customers)
-    known = np.ones(len(customers), dtype=bool) if fit.model.family == "purchases" else has_spend(customers)
+    known = readable_rows(fit.model, customers)
     if not known.any():
         raise DataError(
             "no customer has a repeat purchase with a known spend above 0: the fit can say nothing of them."
@@ -85,7 +86,7 @@ def fitted_patterns(fit: Fit, customers: CustomerSummary, *, at_point: bool = Fa
     return FittedPatterns(target, parameters, index, known)
 
 
-def log_likelihood(fit: Fit, customers: CustomerSummary) -> FloatArray:
+def log_likelihood(fit: Fit, customers: Customers) -> FloatArray:
     """Log likelihood of each customer at the fit's point, shape (N,); NaN where a spend model has no spend.
 
     Raises
@@ -102,7 +103,7 @@ def log_likelihood(fit: Fit, customers: CustomerSummary) -> FloatArray:
     return out
 
 
-def require_same_units(fit: Fit, customers: CustomerSummary) -> None:
+def require_same_units(fit: Fit, customers: Customers) -> None:
     """Refuse a fit in weeks for customers in days, or in dollars for customers in cents.
 
     Raises
@@ -113,9 +114,10 @@ def require_same_units(fit: Fit, customers: CustomerSummary) -> None:
         If the model counts opportunities and the customers are in continuous time, or it reads a calendar and they
         end on another day of it or have another one.
     """
+    require_kind(fit.model, customers)
     require_clock(fit.model, customers)
     require_calendar(fit.model, customers)
-    if fit.model.family == "purchases" and fit.unit != customers.unit:
+    if fit.model.family != "spend" and fit.unit != customers.unit:
         raise FitError(
             f'the fit is in units of a "{fit.unit}", the customers in units of a "{customers.unit}": '
             "summarise them with the same unit."
@@ -124,7 +126,7 @@ def require_same_units(fit: Fit, customers: CustomerSummary) -> None:
         raise FitError(f"the fit is in {fit.currency}, the customers in {customers.currency}: use one currency.")
 
 
-def require_clock(model: Model, customers: CustomerSummary) -> None:
+def require_clock(model: Model, customers: Customers) -> None:
     """Refuse customers in continuous time where a model counts opportunities.
 
     Raises
@@ -133,6 +135,9 @@ def require_clock(model: Model, customers: CustomerSummary) -> None:
         If T or recency are not whole, a customer bought more often than there were opportunities, or these are more
         than are worked through.
     """
+    if isinstance(customers, RetentionTable):
+        _require_renewals(model, customers)
+        return
     if model.clock == "continuous":
         return
     x, t_x, T = customers.frequency, customers.recency, customers.T
@@ -152,14 +157,51 @@ def require_clock(model: Model, customers: CustomerSummary) -> None:
             )
 
 
-def has_spend(customers: CustomerSummary) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _require_renewals(model: Model, table: RetentionTable) -> None:
+    if model.clock == "opportunities" and table.clock == "continuous":
+        raise DataError(
+            f"{model.name} counts renewals, and this table has losses at any time: make it with "
+            'retention_table(..., clock="renewals"), or fit exponential_gamma or weibull_gamma.'
+        )
+
+
+def require_kind(model: Model, customers: Customers) -> None:
+    """Refuse a summary of purchases for a model of retention, and a table of retention for the other models.
+
+    Raises
+    ------
+    DataError
+        If they do not fit.
+    """
+    if model.family == "retention" and not isinstance(customers, RetentionTable):
+        raise DataError(
+            f"{model.name} is a model of retention, and customers is a {type(customers).__name__}: expected a "
+            "RetentionTable, as retention_table(contracts, ...) or RetentionTable.from_survivors(frame, ...) gives it."
+        )
+    if model.family != "retention" and not isinstance(customers, CustomerSummary):
+        raise DataError(
+            f"customers is a {type(customers).__name__}: {model.name} needs a CustomerSummary, as "
+            "customer_summary(log, window) or CustomerSummary.from_frame(frame, unit=...) gives it."
+        )
+
+
+def readable_rows(model: Model, customers: Customers) -> BoolArray:
+    """Rows that a model reads, shape (N,): all, or for a spend model those of known spend."""
+    if model.family == "spend" and isinstance(customers, CustomerSummary):
+        return has_spend(customers)
+    return np.ones(len(customers), dtype=bool)
+
+
+def has_spend(customers: CustomerSummary) -> BoolArray:
     """Customers with repeats of known mean spend, shape (N,)."""
     return np.asarray((customers.frequency > 0) & ~np.isnan(customers.monetary_value))
 
 
-def patterns_of(model: Model, customers: CustomerSummary, cells: Cells) -> tuple[Patterns, IntArray]:
+def patterns_of(model: Model, customers: Customers, cells: Cells) -> tuple[Patterns, IntArray]:
     """Patterns, and the pattern of each customer (of known spend, for a spend model)."""
     cell = None if cells.size == 1 else cells.cell
+    if isinstance(customers, RetentionTable):
+        return compress_retention(customers, cell, model.reads)
     if model.family == "spend":
         return compress_spend(customers, cell, model.reads)[:2]
     return compress(customers, cell, model.reads)

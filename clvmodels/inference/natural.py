@@ -8,7 +8,7 @@ import numpy as np
 from clvmodels.foundation.effects import Cells
 from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.foundation.patterns import FloatArray
-from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.retention import Customers
 from clvmodels.inference.optimise import Mode
 from clvmodels.inference.parameters import parameters_at_point
 from clvmodels.inference.result import Fit, dataset_of, flat_draws, single_draw
@@ -20,7 +20,7 @@ class Problem:
     """What every method is given: the target, the customers it was made of, and their cells."""
 
     target: Target
-    customers: CustomerSummary
+    customers: Customers
     cells: Cells
 
 

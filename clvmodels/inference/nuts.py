@@ -69,7 +69,7 @@ def _compiled(target: Target, mode: Mode) -> Any:
     """The compiled graph with these data; a graph without covariates and groups is compiled once a process."""
     if target.design is not None:
         return nutpie.compile_pymc_model(pymc_model(target, mode))
-    name = target.model.name
+    name = f"{target.model.name} {getattr(target.patterns, 'exact', '')}"  # a graph has one of two kinds of losses
     if name not in COMPILED or COMPILED[name][0] is not target.model:
         COMPILED[name] = target.model, nutpie.compile_pymc_model(pymc_model(target, mode))
     compiled = COMPILED[name][1]

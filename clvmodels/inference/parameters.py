@@ -9,7 +9,7 @@ import xarray as xr
 from clvmodels.foundation.effects import Cells, cells_of
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
-from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.retention import Customers
 from clvmodels.inference.result import Fit
 
 
@@ -73,7 +73,7 @@ class CustomerParameters:
         return self.model.natural(self.unknowns_at(cells, draws))
 
 
-def customer_parameters(fit: Fit, customers: CustomerSummary) -> CustomerParameters:
+def customer_parameters(fit: Fit, customers: Customers) -> CustomerParameters:
     """The parameters of these customers at every draw of the fit.
 
     Raises

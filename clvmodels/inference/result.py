@@ -197,6 +197,7 @@ def require_values(values: dict[str, float], model: Model) -> dict[str, float]:
                 "positive": "a finite number above 0",
                 "real": "a finite number",
                 "correlation": "a number between -1 and 1",
+                "probability": "a number between 0 and 1",
                 "whole": f"one of {', '.join(map(str, parameter.values))}",
             }
             raise FitError(f"{model.name}: {parameter.name} = {value}: expected {supports[parameter.support]}.")

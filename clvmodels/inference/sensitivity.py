@@ -28,7 +28,7 @@ from scipy import special
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.priors import HalfNormal, Normal, OneOf
-from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.retention import Customers
 from clvmodels.inference.criteria import fitted_customers
 from clvmodels.inference.result import Fit, flat_draws
 
@@ -39,7 +39,7 @@ THRESHOLD = 0.05
 ALPHAS = (0.99, 1.01)
 
 
-def prior_sensitivity(fit: Fit, customers: CustomerSummary) -> "pd.DataFrame":
+def prior_sensitivity(fit: Fit, customers: Customers) -> "pd.DataFrame":
     """How far each parameter's posterior depends on the priors and on the data, sec. 2 of [1]_.
 
     Parameters
@@ -96,7 +96,7 @@ def _weights(log_density: FloatArray, alpha: float) -> FloatArray:
     return np.asarray(special.softmax(log_weights))
 
 
-def _log_likelihood(fit: Fit, customers: CustomerSummary) -> FloatArray:
+def _log_likelihood(fit: Fit, customers: Customers) -> FloatArray:
     """Log likelihood of all customers at each draw, shape (chain, draw)."""
     totals = fitted_customers(fit, customers).totals()
     return totals.reshape(fit.draws.sizes["chain"], fit.draws.sizes["draw"])

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from clvmodels.foundation.priors import FisherNormal, HalfNormal, LogNormal, Normal, OneOf, Prior
+from clvmodels.foundation.priors import FisherNormal, HalfNormal, LogitNormal, LogNormal, Normal, OneOf, Prior
 from clvmodels.foundation.results import FitRow, ParameterRow, PriorRow
 from clvmodels.inference import Fit
 
@@ -36,6 +36,8 @@ def _prior_row(prior: Prior) -> PriorRow:
             return PriorRow("normal", mean, sd)
         case FisherNormal(mean, sd):
             return PriorRow("fisher_normal", mean, sd)
+        case LogitNormal(median, sd):
+            return PriorRow("logit_normal", median, sd)
         case OneOf(values):
             return PriorRow("one_of", float(np.mean(values)), float(np.std(values)))
         case HalfNormal(sd):

@@ -1,0 +1,51 @@
+"""Exponential-gamma (Pareto of the second kind): customers who may leave at any time differ in how soon.
+
+The story. A customer leaves at a steady rate lambda ~ Gamma(r, alpha), the customer's own. So
+
+    S(t) = (alpha / (alpha + t))^r
+
+It is to continuous time what sBG is to renewals.
+
+References
+----------
+.. [1] Hardie and Fader (2018), Modeling Contract Durations in Continuous Time; the mixture is that of Pareto/NBD's
+   lifetimes: Schmittlein, Morrison and Colombo (1987), Management Science 33(1), doi 10.1287/mnsc.33.1.1.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from clvmodels.foundation.model import Draws, Parameter
+from clvmodels.foundation.ops import Ops
+from clvmodels.foundation.patterns import FloatArray
+from clvmodels.models.retention import Staying, retention_model
+
+
+def log_survival(t: Any, r: Any, alpha: Any, *, ops: Ops) -> Any:
+    """log S(t) = -r log(1 + t / alpha)."""
+    return -r * ops.log1p(t / alpha)
+
+
+def log_hazard(t: Any, r: Any, alpha: Any, *, ops: Ops) -> Any:
+    """log of r / (alpha + t), the rate at which those still there leave."""
+    return ops.log(r) - ops.log(alpha + t)
+
+
+def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArray:
+    """Times at which customers are lost, told as the story goes."""
+    rate = rng.gamma(parameters["r"], 1 / np.asarray(parameters["alpha"]), size)
+    with np.errstate(divide="ignore"):
+        return np.asarray(rng.exponential(1.0, size) / rate)
+
+
+EXPONENTIAL_GAMMA = retention_model(
+    "exponential_gamma",
+    Staying(("r", "alpha"), log_survival, log_hazard),
+    parameters=(
+        Parameter("r", "number", prior_median=1.0, prior_sd=1.5),
+        Parameter("alpha", "time", prior_median=1.0, prior_sd=1.5, covariates=-1),
+    ),
+    simulate=simulate,
+    reference="Schmittlein, Morrison and Colombo (1987), doi 10.1287/mnsc.33.1.1",
+)
