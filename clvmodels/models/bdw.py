@@ -53,9 +53,9 @@ BDW = retention_model(
     "bdw",
     Staying(("alpha", "beta", "c"), log_survival, tail),
     parameters=(
-        Parameter("alpha", "number", prior_median=1.0, prior_sd=1.5, covariates=1),
-        Parameter("beta", "number", prior_median=2.0, prior_sd=1.5, covariates=1),
-        Parameter("c", "number", prior_median=1.0, prior_sd=0.5),
+        Parameter("alpha", "number", prior_median=1.0, prior_sd=1.0, covariates=1),
+        Parameter("beta", "number", prior_median=2.0, prior_sd=1.0, covariates=1),
+        Parameter("c", "number", prior_median=1.0, prior_sd=0.5),  # with few ages c trades off against the others: wider priors leave a ridge
     ),
     simulate=simulate,
     limits={"sbg": at_sbg},

@@ -62,9 +62,9 @@ WEIBULL_GAMMA = retention_model(
     "weibull_gamma",
     Staying(("r", "alpha", "c"), log_survival, tail, log_hazard=log_hazard),
     parameters=(
-        Parameter("r", "number", prior_median=1.0, prior_sd=1.5),
-        Parameter("alpha", "time", prior_median=1.0, prior_sd=1.5, covariates=-1),
-        Parameter("c", "number", prior_median=1.0, prior_sd=0.5),
+        Parameter("r", "number", prior_median=1.0, prior_sd=1.0),
+        Parameter("alpha", "time", prior_median=1.0, prior_sd=1.0, covariates=-1),
+        Parameter("c", "number", prior_median=1.0, prior_sd=0.5),  # with few ages c trades off against the others: wider priors leave a ridge
     ),
     simulate=simulate,
     limits={"exponential_gamma": at_exponential_gamma},
