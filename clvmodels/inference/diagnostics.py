@@ -144,6 +144,11 @@ def require_check_names(names: Sequence[object]) -> list[str]:
     return known
 
 
+def failed_checks(fit: Fit) -> list[Check]:
+    """Checks that a fit failed, and is not allowed to fail."""
+    return [check for check in fit.checks if not check.passed and check.key not in fit.allowed]
+
+
 def require_passed(fit: Fit) -> None:
     """Refuse a fit that failed a check which it is not allowed to fail.
 
@@ -152,7 +157,7 @@ def require_passed(fit: Fit) -> None:
     FitError
         With each failed check, the likely reason in the data and what to do.
     """
-    failed = [check for check in fit.checks if not check.passed and check.key not in fit.allowed]
+    failed = failed_checks(fit)
     if failed:
         reasons = [
             f"{check.key} = {check.value:.3g} (limit {check.limit:.3g}): {ADVICE[check.key][0]}; {ADVICE[check.key][1]}"

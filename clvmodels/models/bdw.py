@@ -52,10 +52,10 @@ def at_sbg(simpler: Mapping[str, float]) -> dict[str, float]:
 BDW = retention_model(
     "bdw",
     Staying(("alpha", "beta", "c"), log_survival, tail),
-    parameters=(
+    parameters=(  # with few ages c trades off against the others: priors as wide as those without c leave a ridge
         Parameter("alpha", "number", prior_median=1.0, prior_sd=1.0, covariates=1),
         Parameter("beta", "number", prior_median=2.0, prior_sd=1.0, covariates=1),
-        Parameter("c", "number", prior_median=1.0, prior_sd=0.5),  # with few ages c trades off against the others: wider priors leave a ridge
+        Parameter("c", "number", prior_median=1.0, prior_sd=0.5),
     ),
     simulate=simulate,
     limits={"sbg": at_sbg},

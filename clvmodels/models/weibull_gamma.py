@@ -61,10 +61,10 @@ def at_exponential_gamma(simpler: Mapping[str, float]) -> dict[str, float]:
 WEIBULL_GAMMA = retention_model(
     "weibull_gamma",
     Staying(("r", "alpha", "c"), log_survival, tail, log_hazard=log_hazard),
-    parameters=(
+    parameters=(  # with few ages c trades off against the others: priors as wide as those without c leave a ridge
         Parameter("r", "number", prior_median=1.0, prior_sd=1.0),
         Parameter("alpha", "time", prior_median=1.0, prior_sd=1.0, covariates=-1),
-        Parameter("c", "number", prior_median=1.0, prior_sd=0.5),  # with few ages c trades off against the others: wider priors leave a ridge
+        Parameter("c", "number", prior_median=1.0, prior_sd=0.5),
     ),
     simulate=simulate,
     limits={"exponential_gamma": at_exponential_gamma},

@@ -1,7 +1,6 @@
 """A study file, strictly read: an unknown key or word is refused, with its place, before any data are."""
 
 import datetime as dt
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 

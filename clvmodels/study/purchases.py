@@ -127,7 +127,12 @@ def _read_log(study: Study) -> TransactionLog:
 
 
 def _results(
-    file: StudyFile[Study], study: Study, log: TransactionLog, evidence: Evidence, decision: Decision, adequacy: Adequacy
+    file: StudyFile[Study],
+    study: Study,
+    log: TransactionLog,
+    evidence: Evidence,
+    decision: Decision,
+    adequacy: Adequacy,
 ) -> StudyResults:
     beside = [fit for pair in evidence.beside.values() for fit in pair]
     fits = [_fit_row(fit, "calibration") for fit in (*evidence.fits, *beside)]

@@ -13,7 +13,13 @@ from clvmodels.data import retention_table
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import Estimate, FitRow
 from clvmodels.foundation.retention import RetentionTable
-from clvmodels.foundation.retention_results import RetentionInfo, RetentionResults, SegmentRetention
+from clvmodels.foundation.retention_results import (
+    BackTest,
+    LeftOutFit,
+    RetentionInfo,
+    RetentionResults,
+    SegmentRetention,
+)
 from clvmodels.inference import Fit
 from clvmodels.study import outputs
 from clvmodels.study.donors import Donors, forecast_donors
@@ -35,6 +41,7 @@ class Contracts:
 
     tables: dict[str, RetentionTable]
     ledger: tuple[LedgerLine, ...]
+    notes: tuple[LedgerLine, ...]
     digest: str
 
 
@@ -49,12 +56,17 @@ def run_retention(
     with Steps(1, tell).step("read", "read the contracts"):
         contracts = _read(study.contracts)
     steps = Steps(STEPS - 1 + 2 * len(contracts.tables) + beside, tell)
-    segments, tests = [], []
+    segments: list[Segment] = []
+    tests: list[BackTest] = []
+    left_out: list[LeftOutFit] = []
     for name, table in contracts.tables.items():
         with steps.step(f"fit_{name}", f"fit {1 + len(study.models.rivals)} models to {name}"):
             segments.append(fit_segment(study, name, table))
+            left_out += segments[-1].left_out
         with steps.step(f"back_test_{name}", f"hold forecasts for {name} against what came after"):
-            tests += back_tests(study, name, table)
+            of_segment, failed = back_tests(study, name, table)
+            tests += of_segment
+            left_out += failed
     with steps.step("curves", "curves of survival and retention"):
         curves = [told(segment, study.check.ahead) for segment in segments]
     with steps.step("values", "value of a customer by age"):
@@ -73,6 +85,8 @@ def run_retention(
         worth=worth,
         donors=None if donors is None else donors.section,
         cohorts=None if cohorts is None else cohorts.section,
+        left_out=left_out,
+        notes=list(contracts.notes),
     )
     with steps.step("write", "write results and tables"):
         files = _write(results, segments, donors, folder)
@@ -107,7 +121,7 @@ def _read(contracts: ContractsTable) -> Contracts:
     )
     names = sorted(set(table.groups[contracts.segment])) if contracts.segment else [ALL]
     tables = {name: table.where(**{contracts.segment: name}) if contracts.segment else table for name in names}
-    return Contracts(tables, table.ledger, hashlib.sha256(Path(contracts.source).read_bytes()).hexdigest())
+    return Contracts(tables, table.ledger, table.notes, hashlib.sha256(Path(contracts.source).read_bytes()).hexdigest())
 
 
 def _survivors(contracts: ContractsTable) -> Contracts:
@@ -120,7 +134,7 @@ def _survivors(contracts: ContractsTable) -> Contracts:
         pd.DataFrame(rows), unit=contracts.unit, groups=["segment"], currency=contracts.currency
     )
     digest = hashlib.sha256(msgspec.json.encode(contracts.survivors, order="sorted")).hexdigest()
-    return Contracts({name: table.where(segment=name) for name in contracts.survivors}, (), digest)
+    return Contracts({name: table.where(segment=name) for name in contracts.survivors}, (), (), digest)
 
 
 def _beside(study: RetentionStudy, steps: Steps) -> tuple[Donors | None, Cohorts | None]:

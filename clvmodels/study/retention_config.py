@@ -16,7 +16,7 @@ Ages = Annotated[tuple[Annotated[int, msgspec.Meta(ge=1)], ...], msgspec.Meta(ma
 
 
 class ContractsTable(Table, frozen=True):
-    """[contracts]: survivors of each segment by renewal, or a file of contracts as `clvmodels.retention_table` reads it.
+    """[contracts]: survivors of each segment by renewal, or a file that `clvmodels.retention_table` reads.
 
     survivors : by segment, customers still there after 0, 1, 2, ... renewals
     source : a file with a row a contract, in place of survivors

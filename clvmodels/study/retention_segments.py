@@ -10,8 +10,16 @@ from clvmodels.forecast import retention_curve, sample_retained
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.results import Estimate
 from clvmodels.foundation.retention import RetentionTable
-from clvmodels.foundation.retention_results import BackTest, BackTestPoint, CurvePoint, RivalCurve, SegmentRetention
+from clvmodels.foundation.retention_results import (
+    BackTest,
+    BackTestPoint,
+    CurvePoint,
+    LeftOutFit,
+    RivalCurve,
+    SegmentRetention,
+)
 from clvmodels.inference import Fit, compare_models, fit
+from clvmodels.inference.diagnostics import failed_checks, require_passed
 from clvmodels.strategy import estimate
 from clvmodels.study.progress import seed_for
 from clvmodels.study.retention_config import RetentionStudy
@@ -19,11 +27,15 @@ from clvmodels.study.retention_config import RetentionStudy
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment's table, and the fits of every model to it by name; the first is the one that values rest on."""
+    """A segment's table, and the fits to it by model; the first is the one that values rest on.
+
+    `left_out` are those of models beside it that failed their checks.
+    """
 
     name: str
     table: RetentionTable
     fits: Mapping[str, Fit]
+    left_out: tuple[LeftOutFit, ...]
 
     @property
     def main(self) -> Fit:
@@ -32,8 +44,17 @@ class Segment:
 
 
 def fit_segment(study: RetentionStudy, name: str, table: RetentionTable) -> Segment:
-    """Every model of the study, fitted to one segment alone."""
-    return Segment(name, table, fit_models(study, name, table))
+    """Every model of the study, fitted to one segment alone.
+
+    Raises
+    ------
+    FitError
+        If the fit of the study's own model failed its checks; another model's is left out.
+    """
+    fits = fit_models(study, name, table)
+    require_passed(fits[study.models.main])
+    kept, left_out = _sifted(name, table, fits)
+    return Segment(name, table, kept, left_out)
 
 
 def fit_models(study: RetentionStudy, name: str, table: RetentionTable) -> dict[str, Fit]:
@@ -49,6 +70,14 @@ def fit_models(study: RetentionStudy, name: str, table: RetentionTable) -> dict[
         ).allowing(*study.fit.allow)
         for model in (study.models.main, *study.models.rivals)
     }
+
+
+def _sifted(name: str, table: RetentionTable, fits: Mapping[str, Fit]) -> tuple[dict[str, Fit], tuple[LeftOutFit, ...]]:
+    """Fits that forecasts may be made from, and the others with the checks that they failed."""
+    failed = {model: [check.key for check in failed_checks(fitted)] for model, fitted in fits.items()}
+    kept = {model: fitted for model, fitted in fits.items() if not failed[model]}
+    last = float(table.age.max())
+    return kept, tuple(LeftOutFit(name, model, last, keys) for model, keys in failed.items() if keys)
 
 
 def told(segment: Segment, ahead: int) -> SegmentRetention:
@@ -103,25 +132,28 @@ def _rivals(segment: Segment, ages: FloatArray) -> list[RivalCurve]:
     return rows
 
 
-def back_tests(study: RetentionStudy, name: str, table: RetentionTable) -> list[BackTest]:
-    """Models that saw the first renewals of a segment alone, against the later ones.
+def back_tests(
+    study: RetentionStudy, name: str, table: RetentionTable
+) -> tuple[list[BackTest], tuple[LeftOutFit, ...]]:
+    """Models that saw the first renewals of a segment alone, against the later ones; and those that failed there.
 
-    A segment is tested whose customers were all seen from the beginning to its last age, if not lost before: others
-    have no known number of customers there at an age.
+    A segment is tested whose customers were all seen from the beginning to its last age, if not lost before: of
+    others it is not known how many there are at an age.
     """
     last = float(table.age.max())
     whole = bool((table.entry == 0).all() and (table.age[~table.lost] == last).all())
     ages = np.arange(0.0, last + 1)
-    tests = []
+    there = np.array([table.n_customers[(table.age - table.lost) >= age].sum() for age in ages])
+    tests: list[BackTest] = []
+    left_out: list[LeftOutFit] = []
     for learn_to in study.check.learn_to if whole else ():
-        if not 0 < learn_to < last:
-            continue
-        seen = table.seen_to(float(learn_to))
-        there = np.array([table.n_customers[(table.age > age) | (~table.lost & (table.age == age))].sum() for age in ages])
-        for model, fitted in fit_models(study, name, seen).items():
-            seed = seed_for(study.seed, f"back-test, {name}, {model}, {learn_to}")
-            tests.append(_back_test(name, seen, fitted, there, seed))
-    return tests
+        if learn_to < last:
+            seen = table.seen_to(float(learn_to))
+            kept, failed = _sifted(name, seen, fit_models(study, name, seen))
+            left_out += failed
+            seeds = {model: seed_for(study.seed, f"back-test, {name}, {model}, {learn_to}") for model in kept}
+            tests += [_back_test(name, seen, fitted, there, seeds[model]) for model, fitted in kept.items()]
+    return tests, tuple(left_out)
 
 
 def _back_test(segment: str, seen: RetentionTable, fitted: Fit, there: FloatArray, seed: int) -> BackTest:

@@ -77,10 +77,7 @@ def worth_of(study: RetentionStudy, segments: Sequence[Segment]) -> list[Segment
     """Each segment that has somebody left, and all together; posteriors of segments fitted apart are independent."""
     there = [segment for segment in segments if not segment.table.lost.all()]
     found = {segment.name: _worth(study, segment) for segment in there}
-    rows = [
-        _row(segment.name, found[segment.name], _new_value(study, segment))
-        for segment in there
-    ]
+    rows = [_row(segment.name, found[segment.name], _new_value(study, segment)) for segment in there]
     if len(rows) < 2:
         return rows
     parts = list(found.values())
