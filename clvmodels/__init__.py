@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import predict as predict
     from clvmodels.forecast import prior_predictive as prior_predictive
     from clvmodels.forecast import purchase_probabilities as purchase_probabilities
+    from clvmodels.forecast import revenue_retention as revenue_retention
     from clvmodels.forecast import sample_clv as sample_clv
     from clvmodels.forecast import sample_future as sample_future
     from clvmodels.forecast import sample_spend as sample_spend
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from clvmodels.inference import fit_at as fit_at
     from clvmodels.inference import fit_joint as fit_joint
     from clvmodels.inference import fit_joint_at as fit_joint_at
+    from clvmodels.inference import fit_revenue_retention as fit_revenue_retention
     from clvmodels.inference import load_fit as load_fit
     from clvmodels.inference import log_likelihood as log_likelihood
     from clvmodels.inference import loo as loo
@@ -78,6 +80,7 @@ HOMES = {
     "predict": "clvmodels.forecast",
     "prior_predictive": "clvmodels.forecast",
     "purchase_probabilities": "clvmodels.forecast",
+    "revenue_retention": "clvmodels.forecast",
     "sample_clv": "clvmodels.forecast",
     "sample_future": "clvmodels.forecast",
     "sample_spend": "clvmodels.forecast",
@@ -102,6 +105,7 @@ HOMES = {
     "fit_at": "clvmodels.inference",
     "fit_joint": "clvmodels.inference",
     "fit_joint_at": "clvmodels.inference",
+    "fit_revenue_retention": "clvmodels.inference",
     "load_fit": "clvmodels.inference",
     "log_likelihood": "clvmodels.inference",
     "loo": "clvmodels.inference",

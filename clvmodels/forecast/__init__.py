@@ -9,6 +9,7 @@ from clvmodels.forecast.predict import predict
 from clvmodels.forecast.prior_predictive import prior_predictive
 from clvmodels.forecast.probabilities import PurchaseProbabilities, purchase_probabilities
 from clvmodels.forecast.purchase_rate import with_purchase_rate
+from clvmodels.forecast.revenue_retention import RevenueRetention, revenue_retention
 from clvmodels.forecast.simulate import simulate
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Future",
     "NewCustomer",
     "PurchaseProbabilities",
+    "RevenueRetention",
     "average_forecasts",
     "cash_flows",
     "expected_clv",
@@ -24,6 +26,7 @@ __all__ = [
     "prior_predictive",
     "purchase_probabilities",
     "purchases_by_period",
+    "revenue_retention",
     "sample_clv",
     "sample_future",
     "sample_spend",
