@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import retention_curve as retention_curve
     from clvmodels.forecast import retention_value as retention_value
     from clvmodels.forecast import retention_what_if as retention_what_if
+    from clvmodels.forecast import revenue_retention as revenue_retention
     from clvmodels.forecast import sample_clv as sample_clv
     from clvmodels.forecast import sample_future as sample_future
     from clvmodels.forecast import sample_retained as sample_retained
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from clvmodels.inference import fit_at as fit_at
     from clvmodels.inference import fit_joint as fit_joint
     from clvmodels.inference import fit_joint_at as fit_joint_at
+    from clvmodels.inference import fit_revenue_retention as fit_revenue_retention
     from clvmodels.inference import load_fit as load_fit
     from clvmodels.inference import log_likelihood as log_likelihood
     from clvmodels.inference import loo as loo
@@ -98,6 +100,7 @@ HOMES = {
     "retention_curve": "clvmodels.forecast",
     "retention_value": "clvmodels.forecast",
     "retention_what_if": "clvmodels.forecast",
+    "revenue_retention": "clvmodels.forecast",
     "sample_clv": "clvmodels.forecast",
     "sample_future": "clvmodels.forecast",
     "sample_retained": "clvmodels.forecast",
@@ -126,6 +129,7 @@ HOMES = {
     "fit_at": "clvmodels.inference",
     "fit_joint": "clvmodels.inference",
     "fit_joint_at": "clvmodels.inference",
+    "fit_revenue_retention": "clvmodels.inference",
     "load_fit": "clvmodels.inference",
     "log_likelihood": "clvmodels.inference",
     "loo": "clvmodels.inference",

@@ -19,6 +19,7 @@ from clvmodels.forecast.retention_value import (
 )
 from clvmodels.forecast.retention_what_if import RetentionWhatIf, retention_what_if
 from clvmodels.forecast.sampled_retention_value import sample_retention_value
+from clvmodels.forecast.revenue_retention import RevenueRetention, revenue_retention
 from clvmodels.forecast.simulate import simulate
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "RetentionCurve",
     "RetentionValue",
     "RetentionWhatIf",
+    "RevenueRetention",
     "average_forecasts",
     "cash_flows",
     "expected_clv",
@@ -43,6 +45,7 @@ __all__ = [
     "retention_curve",
     "retention_value",
     "retention_what_if",
+    "revenue_retention",
     "sample_clv",
     "sample_future",
     "sample_retained",
