@@ -22,9 +22,9 @@ from clvmodels.foundation.patterns import FloatArray
 from clvmodels.models.retention import Staying, retention_model
 
 
-def log_survival(t: Any, r: Any, alpha: Any, *, ops: Ops) -> Any:
-    """log S(t) = -r log(1 + t / alpha)."""
-    return -r * ops.log1p(t / alpha)
+def log_survival(tau: Any, r: Any, alpha: Any, *, ops: Ops) -> Any:
+    """log G(tau) = -r log(1 + tau / alpha)."""
+    return -r * ops.log1p(tau / alpha)
 
 
 def log_hazard(t: Any, r: Any, alpha: Any, *, ops: Ops) -> Any:
@@ -41,7 +41,7 @@ def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArr
 
 EXPONENTIAL_GAMMA = retention_model(
     "exponential_gamma",
-    Staying(("r", "alpha"), log_survival, log_hazard),
+    Staying(("r", "alpha"), log_survival, log_hazard=log_hazard),
     parameters=(
         Parameter("r", "number", prior_median=1.0, prior_sd=1.5),
         Parameter("alpha", "time", prior_median=1.0, prior_sd=1.5, covariates=-1),

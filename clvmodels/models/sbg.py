@@ -22,13 +22,14 @@ from clvmodels.foundation.model import Draws, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.models.retention import Staying, log_rising, retention_model
+from clvmodels.models.retention_calendar import on_calendar
 
 ALIKE = 1e6  # alpha + beta at which customers hardly differ
 
 
-def log_survival(t: Any, alpha: Any, beta: Any, *, ops: Ops) -> Any:
-    """log S(t) = log B(alpha, beta + t) - log B(alpha, beta), for whole and other t."""
-    return log_rising(beta, t, ops) - log_rising(alpha + beta, t, ops)
+def log_survival(tau: Any, alpha: Any, beta: Any, *, ops: Ops) -> Any:
+    """log G(tau) = log B(alpha, beta + tau) - log B(alpha, beta), for whole and other tau."""
+    return log_rising(beta, tau, ops) - log_rising(alpha + beta, tau, ops)
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArray:
@@ -57,6 +58,7 @@ SBG = retention_model(
         Parameter("beta", "number", prior_median=2.0, prior_sd=1.5, covariates=1),
     ),
     simulate=simulate,
+    on_calendar=on_calendar,
     limits={"geometric": at_geometric},
     reference="Fader and Hardie (2007), doi 10.1002/dir.20074",
 )
