@@ -14,14 +14,21 @@ References
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from clvmodels.foundation.model import Draws, Parameter
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.models import sbg
+from clvmodels.models.residual import Tail
 from clvmodels.models.retention import Staying, powered, retention_model
 from clvmodels.models.retention_calendar import on_calendar
+
+
+def tail(alpha: Any, beta: Any, c: Any) -> Tail:
+    """S(t) falls as t^(-alpha c)."""
+    return alpha * c, c, (alpha * (alpha + beta)) ** (1 / c)
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArray:
@@ -39,7 +46,7 @@ def at_sbg(simpler: Mapping[str, float]) -> dict[str, float]:
 
 BDW = retention_model(
     "bdw",
-    Staying(("alpha", "beta"), sbg.log_survival, ("c",), powered),
+    Staying(("alpha", "beta"), sbg.log_survival, tail, time_letters=("c",), operational_time=powered),
     parameters=(
         Parameter("alpha", "number", prior_median=1.0, prior_sd=1.5, covariates=1),
         Parameter("beta", "number", prior_median=2.0, prior_sd=1.5, covariates=1),

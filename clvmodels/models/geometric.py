@@ -16,6 +16,7 @@ import numpy as np
 from clvmodels.foundation.model import Draws, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray
+from clvmodels.models.residual import Tail
 from clvmodels.models.retention import Staying, retention_model
 from clvmodels.models.retention_calendar import on_calendar
 
@@ -25,6 +26,16 @@ def log_survival(tau: Any, theta: Any, *, ops: Ops) -> Any:
     return tau * ops.log1p(-theta)
 
 
+def tail(theta: Any) -> Tail:
+    """No power of time falls as fast."""
+    return np.inf + 0 * theta, 1.0, 1.0
+
+
+def lifetime(age: Any, theta: Any) -> Any:
+    """(1 - theta) / theta renewals are still to come, at any age."""
+    return (1 - theta) / theta + 0 * age
+
+
 def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArray:
     """Renewals at which customers are lost, told as the story goes: 1, 2, ... ."""
     return rng.geometric(parameters["theta"], size).astype(np.float64)
@@ -32,7 +43,7 @@ def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArr
 
 GEOMETRIC = retention_model(
     "geometric",
-    Staying(("theta",), log_survival),
+    Staying(("theta",), log_survival, tail, lifetime),
     parameters=(Parameter("theta", "number", prior_median=0.3, prior_sd=1.5, covariates=1, support="probability"),),
     simulate=simulate,
     on_calendar=on_calendar,

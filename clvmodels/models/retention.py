@@ -23,8 +23,9 @@ from clvmodels.foundation.calendar import Timetable
 from clvmodels.foundation.model import CHURN, RETENTION_HISTORY, Draws, Model, Parameter
 from clvmodels.foundation.ops import NUMPY_OPS, Ops
 from clvmodels.foundation.patterns import FloatArray, RetentionPatterns, at_rows
+from clvmodels.models.residual import Curves, Tail, renewals_ahead, time_ahead
 
-STIRLING = 16.0  # from here on Stirling's series has the difference of two log gammas to the last digits
+SHIFTS = 10  # from x = 10 on five terms of Stirling's series are right to 2e-14
 Elementwise = Callable[..., Any]  # (t, *parameters, ops=) -> of each t
 
 
@@ -36,17 +37,22 @@ class Staying:
     ----------
     letters : parameters of G, in the order of the arguments of `log_survival`
     log_survival : f(tau, *parameters, ops=...) -> log G(tau), for tau >= 0
-    time_letters : parameters of operational time, in the order of the arguments of `operational_time`
-    operational_time : f(t, *parameters, ops=...) -> tau(t), for t >= 0; None for t itself
+    tail : f(*all parameters) -> (kappa, c, onset): S(t) is near t^-kappa (1 + O((onset / t)^c)) in the end, and bends
+        with t^c
+    lifetime : f(T, *all parameters) -> residual lifetime in closed form, or None
     log_hazard : f(t, *all parameters, ops=...) -> log of -d log S / dt for t > 0, of a model in continuous time; None
         for one whose customers leave at renewals
+    time_letters : parameters of operational time, in the order of the arguments of `operational_time`
+    operational_time : f(t, *parameters, ops=...) -> tau(t), for t >= 0; None for t itself
     """
 
     letters: tuple[str, ...]
     log_survival: Elementwise
+    tail: Callable[..., Tail]
+    lifetime: Callable[..., Any] | None = None
+    log_hazard: Elementwise | None = None
     time_letters: tuple[str, ...] = ()
     operational_time: Elementwise | None = None
-    log_hazard: Elementwise | None = None
 
     @property
     def all_letters(self) -> tuple[str, ...]:
@@ -95,10 +101,59 @@ class Staying:
         """S(t) / S(t - 1): of those there a unit before an age t >= 1, the share that is there at it."""
         return self.p_active(parameters, np.asarray(age, dtype=np.float64) - 1.0, 1.0)
 
+    def residual_lifetime(self, parameters: Draws, age: Any) -> FloatArray:
+        """What is still to come of those there at T, undiscounted; infinite where it is. (S, 1) with (K,) gives (S, K).
+
+        At renewals sum_{t >= 1} S(T + t) / S(T), the expected number of renewals still to be made; in continuous time
+        int_0^inf S(T + t) / S(T) dt, the expected time.
+        """
+        if self.lifetime is None:
+            return self._ahead(parameters, age, 0.0)
+        age, *values = np.broadcast_arrays(np.asarray(age, dtype=np.float64), *self.values(parameters))
+        return np.asarray(self.lifetime(age, *values))
+
+    def derl(self, parameters: Draws, age: Any, discount_per_unit: Any, due: Any) -> FloatArray:
+        """Discounted expected residual lifetime of those there at T. (S, 1) with (K,) gives (S, K).
+
+        At renewals sum_{t >= 1} S(T + t) / S(T) exp(-d (t - 1 + due)), with a payment at each renewal; in continuous
+        time int_0^inf S(T + t) / S(T) exp(-d t) dt, with a stream of payments.
+
+        Parameters
+        ----------
+        discount_per_unit : d >= 0, continuous rate a unit of time, one or one a customer, shape (K,)
+        due : time to the next renewal, from 0 (about to be made) to 1 (just made), one or one a customer; not read
+            in continuous time
+
+        References
+        ----------
+        Fader and Hardie (2010), Customer-Base Valuation in a Contractual Setting, eq. 4, doi 10.1287/mksc.1080.0482
+        """
+        discount = np.asarray(discount_per_unit, dtype=np.float64)
+        if self.lifetime is not None and not discount.any():
+            return self.residual_lifetime(parameters, age + 0 * discount)
+        ahead = self._ahead(parameters, age, discount)
+        return ahead if self.log_hazard else np.asarray(ahead * np.exp(discount * (1 - np.asarray(due))))
+
+    def _ahead(self, parameters: Draws, age: Any, discount: Any) -> FloatArray:
+        """The sum, at renewals, or the integral, discounted to the age."""
+        *values, age, discount = np.broadcast_arrays(
+            *self.values(parameters), np.asarray(age, dtype=np.float64), discount
+        )
+        size = age.shape[-1] if age.ndim else 1
+        rows = np.stack([value.reshape(-1, size) for value in values])
+        curves = Curves(partial(self.at_age, ops=NUMPY_OPS), self.tail, rows, discount.reshape(-1, size)[0])
+        return (time_ahead if self.log_hazard else renewals_ahead)(curves, age.reshape(-1, size)[0]).reshape(age.shape)
+
     @property
     def formulas(self) -> dict[str, Callable[..., FloatArray]]:
         """By name."""
-        return {"survival": self.survival, "retention_rate": self.retention_rate, "p_active": self.p_active}
+        return {
+            "survival": self.survival,
+            "retention_rate": self.retention_rate,
+            "p_active": self.p_active,
+            "residual_lifetime": self.residual_lifetime,
+            "derl": self.derl,
+        }
 
 
 def log_chance(lost: FloatArray, entry: Any, before: Any, until: Any, ops: Ops) -> Any:
@@ -113,23 +168,33 @@ def log_chance(lost: FloatArray, entry: Any, before: Any, until: Any, ops: Ops) 
     return before - entry + ops.where(lost > 0, ops.log(-ops.expm1(gap)), 0.0)
 
 
-def log_rising(x: Any, t: Any, ops: Ops) -> Any:
-    """log Gamma(x + t) - log Gamma(x), for x > 0 and t >= 0.
+def log_beta_survival(alpha: Any, beta: Any, t: Any, ops: Ops) -> Any:
+    """log B(alpha, beta + t) - log B(alpha, beta): of E (1 - theta)^t over theta ~ Beta(alpha, beta), for t >= 0.
 
-    From x = 16 on by Stirling's series, whose terms are subtracted one by one: log gammas of large numbers agree in
-    so many digits that their difference would have none left, as at alpha = beta = 1e8.
+    Log gammas of large numbers, as at alpha = beta = 1e8 or after 1e6 renewals, agree in so many digits that their
+    differences have few left. Here is nothing but logarithms of 1 and something, each right to its last digit:
+    B(alpha, beta + t) / B(alpha, beta) grows by a factor 1 + alpha t / ((beta + j) (alpha + beta + t + j)) as
+    beta + j becomes beta + j + 1; and from x = beta + 10 on Stirling's series has it.
     """
-    large = ops.maximum(x, STIRLING)
-    y = large + t
-    series = (y - 0.5) * ops.log1p(t / large) + t * (ops.log(large) - 1.0) + _remainder(y) - _remainder(large)
-    small = ops.where(x < STIRLING, x, STIRLING)
-    return ops.where(x < STIRLING, ops.gammaln(small + t) - ops.gammaln(small), series)
+    growth: Any = 0.0  # of the ratio, less 1
+    for j in range(SHIFTS):
+        growth = growth + (1 + growth) * (alpha * t / ((beta + j) * (alpha + beta + t + j)))
+    x = beta + SHIFTS
+    both = alpha + x + t
+    stirling = (
+        (x - 0.5) * ops.log1p(alpha * t / (x * both))
+        - t * ops.log1p(alpha / (x + t))
+        - alpha * ops.log1p(t / (x + alpha))
+    )
+    rest = _remainder(x + t) - _remainder(both) - (_remainder(x) - _remainder(x + alpha))
+    return stirling + rest - ops.log1p(growth)
 
 
 def _remainder(x: Any) -> Any:
-    """What Stirling's formula leaves of log Gamma(x): 1/12x - 1/360x^3 + 1/1260x^5 - 1/1680x^7."""
-    z = 1 / (x * x)
-    return (1 / 12 - z * (1 / 360 - z * (1 / 1260 - z / 1680))) / x
+    """What Stirling's formula leaves of log Gamma(x): 1/12x - 1/360x^3 + 1/1260x^5 - 1/1680x^7 + 1/1188x^9."""
+    y = 1 / x
+    z = y * y
+    return y * (1 / 12 - z * (1 / 360 - z * (1 / 1260 - z * (1 / 1680 - z / 1188))))
 
 
 def powered(t: Any, c: Any, *, ops: Ops) -> Any:

@@ -24,6 +24,7 @@ import numpy as np
 from clvmodels.foundation.model import Draws, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray
+from clvmodels.models.residual import Tail
 from clvmodels.models.retention import Staying, powered, retention_model
 
 
@@ -43,6 +44,11 @@ def log_hazard(t: Any, r: Any, alpha: Any, c: Any, *, ops: Ops) -> Any:
     return ops.log(r) + ops.log(c) + power - ops.log(t) - ops.softplus(power)
 
 
+def tail(r: Any, alpha: Any, c: Any) -> Tail:
+    """S(t) falls as t^(-r c)."""
+    return r * c, c, alpha * r ** (1 / c)
+
+
 def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArray:
     """Times at which customers are lost, told as the story goes."""
     rate = rng.gamma(parameters["r"], 1.0, size)
@@ -59,7 +65,14 @@ def at_exponential_gamma(simpler: Mapping[str, float]) -> dict[str, float]:
 
 WEIBULL_GAMMA = retention_model(
     "weibull_gamma",
-    Staying(("r",), log_survival, ("alpha", "c"), operational_time, log_hazard),
+    Staying(
+        ("r",),
+        log_survival,
+        tail,
+        log_hazard=log_hazard,
+        time_letters=("alpha", "c"),
+        operational_time=operational_time,
+    ),
     parameters=(
         Parameter("r", "number", prior_median=1.0, prior_sd=1.5),
         Parameter("alpha", "time", prior_median=1.0, prior_sd=1.5, covariates=-1),
