@@ -308,6 +308,9 @@ def test_the_future_ends_with_the_calendar():
     assert 0 < formulas["p_active"](parameters, 10.0, ends - 20, 10.0) < 1
     with pytest.raises(clv.DataError, match="calendar covers are: from 2018-01-01 on, up to 2023-12-31"):
         formulas["p_active"](parameters, 10.0, ends - 20, 11.0)
+    for which, after in (("residual_lifetime", ()), ("derl", (0.1, 0.5))):
+        with pytest.raises(clv.DataError, match="the month before 2024-01-01"):
+            formulas[which](parameters, 10.0, ends - 20, *after)
     with pytest.raises(clv.DataError, match="month of 2017-12-01"):
         formulas["survival"](parameters, 2.0, MONTH - 2.0)
 
@@ -410,6 +413,14 @@ def test_terms_of_a_unit_are_means_over_its_days_where_it_is_whole(unit):
     begins = {"day": "2019-02-03", "week": "2019-02-04", "month": "2019-03-01", "year": "2020-01-01"}
     ends = {"day": "2021-04-12", "week": "2021-04-11", "month": "2021-03-31", "year": "2020-12-31"}
     assert (str(first_days(np.array([dated.first]), unit)[0]), str(last)) == (begins[unit], ends[unit])
+
+
+def test_contracts_have_calendars_without_a_log():
+    dated = clv.calendar("2018-01-15", clv.Window("2019-12-31", unit="month"), horizon=2, seasons=["quarters"])
+    assert (str(dated.start), dated.names) == ("2018-01-15", ("quarter_2", "quarter_3", "quarter_4"))
+    assert dated.end >= dt.date(2020, 2, 29)
+    with pytest.raises(clv.DataError, match="after its end"):
+        clv.calendar("2020-01-15", clv.Window("2019-12-31", unit="month"))
 
 
 # Errors

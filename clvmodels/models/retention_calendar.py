@@ -101,15 +101,14 @@ class OnCalendar:
 
         Shape (..., L, ages + 1). Parameters of time are the same for all, or differ from start to start.
         """
-        n = ops.arange(ages + 1)
-        shape = [(parameters[letter] + ops.arange(1))[..., None] for letter in self.staying.time_letters]
-        time = (self.staying.tau(t, *shape, ops=ops) for t in (n, ops.maximum(n - 1.0, 0.0)))
-        log_pace = 0.0
+        n, line = ops.arange(ages + 1), ops.arange(1)
+        of_time = [(parameters[letter] + line)[..., None] for letter in self.staying.time_letters]  # (..., L or 1, 1)
+        later, earlier = (self.staying.tau(t, *of_time, ops=ops) for t in (n, ops.maximum(n - 1.0, 0.0)))
+        log_hazard = 0.0
         for name, z in zip(self.timetable.coefficients(CHURN), self.terms.values.T, strict=True):
-            log_pace = log_pace + parameters[name] * z
-        later, earlier = time
-        pace = ops.exp(log_pace)[..., self.terms.places(np.add.outer(start, np.arange(ages + 1)))]
-        return ops.cumsum((later - earlier) * pace)
+            log_hazard = log_hazard + parameters[name] * z
+        unit = self.terms.places(np.add.outer(start, np.arange(ages + 1)))
+        return ops.cumsum((later - earlier) * ops.exp(log_hazard)[..., unit])
 
     def log_likelihood(self, parameters: Draws, patterns: RetentionPatterns, ops: Ops) -> Any:
         """Log likelihood of each pattern, shape (..., K)."""
@@ -138,19 +137,19 @@ class OnCalendar:
     def log_survival(self, parameters: Draws, age: Any, start: Any) -> FloatArray:
         """log S(age) of relations that began in calendar units; shape (S, 1) with (K,) gives (S, K)."""
         age, start = np.asarray(age, dtype=np.int64), np.asarray(start, dtype=np.float64)
-        self.terms.require(_reach(start, np.minimum(age, 1), age), "renewals are asked for")
+        self.terms.require(_reach(start, np.ones_like(age), age), "renewals are asked for")
         theta = {name: np.asarray(value, dtype=np.float64) for name, value in parameters.items()}
         theta |= {name: theta[name][..., :1] for name in self.timetable.coefficients(CHURN) if theta[name].ndim}
-        starts, line = np.unique(start, return_inverse=True)
-        if any(theta[letter].shape[1:] > (1,) for letter in self.staying.time_letters):  # time differs from row to row
-            starts = np.broadcast_to(start, max(theta[letter].shape[-1:] for letter in self.staying.time_letters))
-            line = np.arange(len(starts))
+        rows: tuple[int, ...] = max((theta[letter].shape[-1:] for letter in self.staying.time_letters), default=())
+        if rows > (1,):  # time runs differently from row to row: a line each
+            starts, line = np.broadcast_to(start, rows), np.arange(rows[0])
+        else:
+            starts, line = np.unique(start, return_inverse=True)
+            line = line.reshape(start.shape)
         times = self.operational_times(theta, starts, int(age.max(initial=0)), NUMPY_OPS)
-        draws = [np.arange(len(times))[:, None]] if times.ndim == 3 else []
-        tau = times[*draws, line.reshape(start.shape) if line.size == start.size else line, age]
-        return np.asarray(
-            self.staying.log_survival(tau, *(theta[name] for name in self.staying.letters), ops=NUMPY_OPS)
-        )
+        draw = [np.arange(len(times))[:, None]] if times.ndim == 3 else []
+        values = (theta[letter] for letter in self.staying.letters)
+        return np.asarray(self.staying.log_survival(times[*draw, line, age], *values, ops=NUMPY_OPS))
 
     def survival(self, parameters: Draws, age: Any, start: Any) -> FloatArray:
         """S(age): the chance that a customer won in a calendar unit is still there at an age."""
@@ -163,8 +162,9 @@ class OnCalendar:
         return np.asarray(np.exp(later - self.log_survival(parameters, now, start)))
 
     def retention_rate(self, parameters: Draws, age: Any, start: Any) -> FloatArray:
-        """S(t) / S(t - 1): of those there a unit before an age t >= 1, the share that is there at it."""
-        return self.p_active(parameters, np.asarray(age) - 1, start, 1)
+        """S(t) / S(t - 1): of those there a unit before an age t >= 1, the share that is there at it; NaN at age 0."""
+        rate = self.p_active(parameters, np.maximum(np.asarray(age) - 1, 0), start, 1)
+        return np.where(np.asarray(age) >= 1, rate, np.nan)
 
     def without_end(self, *_: Any) -> FloatArray:
         """Refuse what reads the whole future."""
@@ -191,11 +191,10 @@ def _at(value: Any, cell: IntArray) -> Any:
 
 
 def _reach(start: FloatArray, first: FloatArray, last: FloatArray) -> FloatArray:
-    """The calendar units of the first and the last of the renewals from `first` to `last`; none where last is 0."""
-    some = np.broadcast_to(last >= first, np.broadcast_shapes(np.shape(start), np.shape(last))) & (last > 0)
-    if not some.any():
-        return np.empty(0)
-    return np.array([np.min((start + first)[some]), np.max((start + last)[some])])
+    """The calendar units of the first and the last of all renewals from `first` to `last`, if there are any."""
+    start, first, last = np.broadcast_arrays(start, first, last)
+    some = last >= first
+    return np.array([np.min(start[some] + first[some]), np.max(start[some] + last[some])] if some.any() else [])
 
 
 def on_calendar(base: Model, staying: Staying, timetable: Timetable) -> Model:
