@@ -18,8 +18,8 @@ from clvmodels.forecast.retention_value import (
     retention_value,
 )
 from clvmodels.forecast.retention_what_if import RetentionWhatIf, retention_what_if
-from clvmodels.forecast.sampled_retention_value import sample_retention_value
 from clvmodels.forecast.revenue_retention import RevenueRetention, revenue_retention
+from clvmodels.forecast.sampled_retention_value import sample_retention_value
 from clvmodels.forecast.simulate import simulate
 
 __all__ = [

@@ -64,8 +64,8 @@ def require_span(horizon: Any, quantity: str, model: Model) -> tuple[float, floa
 
 
 def _require_reach(model: Model, horizon: float) -> None:
-    """Refuse a forecast beyond the end of the calendar that a model reads."""
-    if model.timetable is not None:
+    """Refuse a forecast beyond the end of the calendar that a model reads; those of retention refuse it themselves."""
+    if model.timetable is not None and model.family != "retention":
         model.timetable.require_ahead(horizon)
 
 

@@ -130,6 +130,11 @@ class Target:
         """The same data and priors with one set of parameters for all."""
         return Target(self.model, self.patterns, self.scale, self.priors)
 
+    @property
+    def one_graph(self) -> bool:
+        """Whether a graph of this target serves all data: it has no cells, and its model no calendar to look up in."""
+        return self.design is None and self.model.timetable is None
+
     @cached_property
     def chunks(self) -> tuple["Chunk", ...]:
         """The patterns in parts that are read one after the other, or by several threads."""
@@ -178,8 +183,10 @@ def chunk_log_likelihood(model: Model, chunk: Chunk, eta: FloatArray) -> FloatAr
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # far from the mode: set to -inf below
         theta = model.natural(eta)
         parameters: Draws = {
-            name: theta[:, :, i] if chunk.cell is None else Varying(theta[:, :, i], chunk.cell)
-            for i, name in enumerate(model.parameter_names)
+            parameter.name: theta[:, :1, i]
+            if chunk.cell is None or parameter.common
+            else Varying(theta[:, :, i], chunk.cell)
+            for i, parameter in enumerate(model.parameters)
         }
         values = model.log_likelihood(parameters, chunk.patterns, NUMPY_OPS)
     values[np.isnan(values)] = -np.inf

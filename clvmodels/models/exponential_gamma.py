@@ -23,9 +23,9 @@ from clvmodels.models.residual import Tail
 from clvmodels.models.retention import Staying, retention_model
 
 
-def log_survival(t: Any, r: Any, alpha: Any, *, ops: Ops) -> Any:
-    """log S(t) = -r log(1 + t / alpha)."""
-    return -r * ops.log1p(t / alpha)
+def log_survival(tau: Any, r: Any, alpha: Any, *, ops: Ops) -> Any:
+    """log G(tau) = -r log(1 + tau / alpha)."""
+    return -r * ops.log1p(tau / alpha)
 
 
 def log_hazard(t: Any, r: Any, alpha: Any, *, ops: Ops) -> Any:

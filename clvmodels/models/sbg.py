@@ -23,13 +23,14 @@ from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.models.residual import Tail
 from clvmodels.models.retention import Staying, log_beta_survival, retention_model
+from clvmodels.models.retention_calendar import on_calendar
 
 ALIKE = 1e6  # alpha + beta at which customers hardly differ
 
 
-def log_survival(t: Any, alpha: Any, beta: Any, *, ops: Ops) -> Any:
-    """log S(t) = log B(alpha, beta + t) - log B(alpha, beta), for whole and other t."""
-    return log_beta_survival(alpha, beta, t, ops)
+def log_survival(tau: Any, alpha: Any, beta: Any, *, ops: Ops) -> Any:
+    """log G(tau) = log B(alpha, beta + tau) - log B(alpha, beta), for whole and other tau."""
+    return log_beta_survival(alpha, beta, tau, ops)
 
 
 def tail(alpha: Any, beta: Any) -> Tail:
@@ -68,6 +69,7 @@ SBG = retention_model(
         Parameter("beta", "number", prior_median=2.0, prior_sd=1.5, covariates=1),
     ),
     simulate=simulate,
+    on_calendar=on_calendar,
     limits={"geometric": at_geometric},
     reference="Fader and Hardie (2007), doi 10.1002/dir.20074",
 )

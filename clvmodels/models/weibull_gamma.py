@@ -28,9 +28,14 @@ from clvmodels.models.residual import Tail
 from clvmodels.models.retention import Staying, powered, retention_model
 
 
-def log_survival(t: Any, r: Any, alpha: Any, c: Any, *, ops: Ops) -> Any:
-    """log S(t) = -r log(1 + (t / alpha)^c)."""
-    return -r * ops.log1p(powered(t / alpha, c, ops))
+def log_survival(tau: Any, r: Any, *, ops: Ops) -> Any:
+    """log G(tau) = -r log(1 + tau)."""
+    return -r * ops.log1p(tau)
+
+
+def operational_time(t: Any, alpha: Any, c: Any, *, ops: Ops) -> Any:
+    """tau(t) = (t / alpha)^c."""
+    return powered(t / alpha, c, ops=ops)
 
 
 def log_hazard(t: Any, r: Any, alpha: Any, c: Any, *, ops: Ops) -> Any:
@@ -60,7 +65,14 @@ def at_exponential_gamma(simpler: Mapping[str, float]) -> dict[str, float]:
 
 WEIBULL_GAMMA = retention_model(
     "weibull_gamma",
-    Staying(("r", "alpha", "c"), log_survival, tail, log_hazard=log_hazard),
+    Staying(
+        ("r",),
+        log_survival,
+        tail,
+        log_hazard=log_hazard,
+        time_letters=("alpha", "c"),
+        operational_time=operational_time,
+    ),
     parameters=(  # with few ages c trades off against the others: priors as wide as those without c leave a ridge
         Parameter("r", "number", prior_median=1.0, prior_sd=1.0),
         Parameter("alpha", "time", prior_median=1.0, prior_sd=1.0, covariates=-1),

@@ -74,7 +74,9 @@ def fit_models(study: RetentionStudy, name: str, table: RetentionTable) -> dict[
 
 def _sifted(name: str, table: RetentionTable, fits: Mapping[str, Fit]) -> tuple[dict[str, Fit], tuple[LeftOutFit, ...]]:
     """Fits that forecasts may be made from, and the others with the checks that they failed."""
-    failed = {model: [check.key for check in failed_checks(fitted.checks, fitted.allowed)] for model, fitted in fits.items()}
+    failed = {
+        model: [check.key for check in failed_checks(fitted.checks, fitted.allowed)] for model, fitted in fits.items()
+    }
     kept = {model: fitted for model, fitted in fits.items() if not failed[model]}
     last = float(table.age.max())
     return kept, tuple(LeftOutFit(name, model, last, keys) for model, keys in failed.items() if keys)
