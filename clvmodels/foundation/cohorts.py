@@ -1,7 +1,7 @@
 """Cohorts by age: how many customers won in one calendar unit are there in a later one, and what they pay."""
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import BoolArray, FloatArray
 from clvmodels.foundation.records import LedgerLine
-from clvmodels.foundation.units import days_per_unit
+from clvmodels.foundation.units import calendar_units, days_per_unit, first_days
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,35 @@ class CohortTriangle:
     def seen(self) -> BoolArray:
         """Cells that the data show whole, shape (C, A)."""
         return ~np.isnan(self.active)
+
+    @property
+    def units(self) -> NDArray[np.datetime64]:
+        """First day of the calendar unit of each cell, shape (C, A)."""
+        step = calendar_units(self.start, self.unit)[:, None] + np.arange(self.active.shape[1])
+        return first_days(step, self.unit)
+
+    def before(self, day: dt.date) -> "CohortTriangle":
+        """The triangle as it was before a day: cohorts won by then, and cells of calendar units that were over.
+
+        Raises
+        ------
+        DataError
+            If no unit was.
+        """
+        over = first_days(calendar_units(self.start, self.unit) + 1, self.unit) <= np.datetime64(day)
+        if not over.any():
+            raise DataError(f"no {self.unit} of the triangle was over before {day}: it begins on {self.start[0]}.")
+        seen = self.units[over] < first_days(calendar_units(np.array([np.datetime64(day)]), self.unit), self.unit)
+        ages = int(np.flatnonzero(seen.any(axis=0))[-1]) + 1
+        return replace(
+            self,
+            cohorts=tuple(label for label, won in zip(self.cohorts, over, strict=True) if won),
+            start=self.start[over],
+            acquired=self.acquired[over],
+            active=np.where(seen, self.active[over], np.nan)[:, :ages],
+            revenue=np.where(seen, self.revenue[over], np.nan)[:, :ages],
+            last_date=min(self.last_date, day - dt.timedelta(days=1)),
+        )
 
     @property
     def retention(self) -> FloatArray:

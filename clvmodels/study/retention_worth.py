@@ -57,7 +57,7 @@ def values_by_age(study: RetentionStudy, segment: Segment) -> list[ValueRow]:
     rate = terms["annual_discount_rate"]
     discounted = predict(fitted, ladder, quantity="derl", annual_discount_rate=rate, due=due)
     expected = expected_value(fitted, ladder, **terms, due=due).values
-    outcome = sample_retention_value(fitted, ladder, **terms, due=due, seed=seed).values
+    outcome = sample_retention_value(fitted, ladder, **terms, due=due, seed=seed)
     assert lifetime.p_infinite is not None
     return [
         ValueRow(
@@ -106,7 +106,7 @@ def _worth(study: RetentionStudy, segment: Segment) -> Worth:
 
 
 def _new_value(study: RetentionStudy, segment: Segment) -> FloatArray:
-    return new_retention_value(segment.main, table=segment.table, **_terms(study, segment.table)).value[0]
+    return np.asarray(new_retention_value(segment.main, table=segment.table, **_terms(study, segment.table)).value[0])
 
 
 def _row(segment: str, worth: Worth, new_value: FloatArray | None) -> SegmentWorth:
