@@ -16,6 +16,7 @@ from clvmodels.study.progress import seed_for
 from clvmodels.study.retention_config import DonorsTable, RetentionFitTable
 from clvmodels.study.sections import fit_row
 
+OUTCOME_DRAWS = 500  # of what each donor will give: enough for an interval of their sum
 
 @dataclass(frozen=True)
 class Donors:
@@ -33,7 +34,8 @@ def forecast_donors(table: DonorsTable, fitting: RetentionFitTable, seed: int) -
     fitted = fit("bg_bb", alike, method=fitting.method, draws=fitting.draws, seed=seed_for(seed, "donors"))
     fitted = fitted.allowing(*fitting.allow)
     ahead = float(table.horizon)
-    given = predict(fitted, donors, quantity="purchases", horizon=ahead, seed=seed_for(seed, "donations"))
+    draws = min(OUTCOME_DRAWS, fitting.draws)
+    given = predict(fitted, donors, quantity="purchases", horizon=ahead, seed=seed_for(seed, "donations"), draws=draws)
     active = [predict(fitted, alike, quantity="p_alive", horizon=float(year)) for year in range(table.horizon + 1)]
     expected = predict(fitted, alike, quantity="expected_purchases", horizon=ahead)
     section = DonorSection(
