@@ -124,7 +124,7 @@ class ValueRow:
     """What a customer of a segment is worth who has made `age` renewals and is still there.
 
     `lifetime`: expected further renewals; where a part `infinite` of the posterior says that this has no bound, its
-    mean is None. `derl`: renewals to come, discounted. `value`: price x margin x derl, the posterior of what is expected;
+    mean is None. `derl`: renewals to come, discounted. `value`: price x margin x derl, the posterior of the mean;
     `outcome` the predictive distribution of one customer's value.
     """
 
