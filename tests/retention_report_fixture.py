@@ -265,9 +265,9 @@ def _donors(rng: np.random.Generator) -> DonorSection:
     p, theta = rng.beta(alpha, beta, 40_000), rng.beta(gamma, delta, 40_000)
     rows, total, alive_now = [], 0.0, 0.0
     for (x, last), count in DONORS.items():
-        gaps = np.stack([p**x * (1 - p) ** (last - x + i) * theta * (1 - theta) ** (last + i) for i in range(6 - last)]) if last < 6 else np.zeros((1, p.size))  # fmt: skip
+        stopped = sum(p**x * (1 - p) ** (n - x) * theta * (1 - theta) ** n for n in range(last, 6))
         still = p**x * (1 - p) ** (6 - x) * (1 - theta) ** 6
-        likelihood = (still + gaps.sum(axis=0)).mean()
+        likelihood = (still + stopped).mean()
         future = p * sum((1 - theta) ** year for year in range(1, 6))
         alive, given = float(still.mean() / likelihood), float((still * future).mean() / likelihood)
         rows.append(DonorRow(x, last, count, _around(alive, 0.01), _around(given, 0.03)))

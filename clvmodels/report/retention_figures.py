@@ -174,7 +174,7 @@ def survival(panels_of: Sequence[SegmentCurves], words: Mapping[str, str], numbe
             if segment.observed and ages[-1] > segment.observed[-1].age:
                 _end_of_data(axes, segment.observed[-1].age)
             axes.set_ylim(0, 1.02)
-            axes.set_xlim(left=0)
+            axes.set_xlim(0, 1.01 * ages[-1])
             _share_axis(axes, numbers)
             _age_axis(axes, words["age"])
         legend_above(used, _legend_columns(size))
@@ -225,20 +225,26 @@ def observed_rates(observed: Sequence[ObservedSurvival]) -> list[tuple[float, fl
 
 
 def back_test(panels_of: Sequence[ForecastPanel], words: Mapping[str, str], numbers: Numbers) -> Plot:
-    """Customers still there, a panel a forecast: what was, and the forecast with its band from what it learnt on."""
+    """Customers still there, a panel a forecast: what was, and the forecast with its band from what it learnt on.
+
+    The scale is that of the later numbers: from zero, a band would be no wider than the line.
+    """
 
     def plot(panels: Panels, size: Size) -> None:
         used = _titled(panels, [panel.title for panel in panels_of])
         for axes, panel in zip(used, panels_of, strict=True):
-            ages = np.array([point.age for point in panel.points])
+            shown = [point for point in panel.points if point.age >= panel.learnt_to - 1]
+            ages = np.array([point.age for point in shown])
             expected, low, high, actual = np.array(
-                [(point.expected, point.low, point.high, point.actual) for point in panel.points], dtype=float
+                [(point.expected, point.low, point.high, point.actual) for point in shown], dtype=float
             ).T
             axes.fill_between(ages, low, high, color=MODEL, alpha=0.22, linewidth=0, label=words["band"])
             axes.plot(ages, expected, color=MODEL, linewidth=2.2, label=words["expected"])
             axes.plot(ages, actual, "o", color=ACTUAL, markersize=4.5, label=words["actual"])
             _end_of_data(axes, panel.learnt_to)
-            count_axis(axes, numbers)
+            axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], integer=True))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_count(value)))
+            grid(axes, "y")
             _age_axis(axes, words["age"])
         legend_above(used, _legend_columns(size))
 
@@ -255,7 +261,7 @@ def values(panels_of: Sequence[ValuePanel], words: Mapping[str, str], numbers: N
         for axes, panel in zip(used, panels_of, strict=True):
             ages = np.array(panel.ages)
             _, low, high = _bounds(panel.outcome)
-            axes.bar(ages, high - low, 0.5, bottom=low, color=MUTED, alpha=0.25, linewidth=0, label=words["outcome"])
+            axes.bar(ages, high - low, 0.4, bottom=low, color=MUTED, alpha=0.18, linewidth=0, label=words["outcome"])
             _dots(axes, ages, panel.value, "o", words["value"])
             if panel.new is not None:
                 _dots(axes, ages[:1] - 1.0, [panel.new], "D", words["new"])
@@ -277,8 +283,10 @@ def _dots(axes: Axes, ages: np.ndarray, estimates: Sequence[Estimate], mark: str
 
 def _value_ages(axes: Axes, panel: ValuePanel, words: Mapping[str, str]) -> None:
     """Ages below the axis, thinned to what fits, and the place of a new customer."""
-    step = -(-len(panel.ages) // 6)
-    places = list(panel.ages[::step])
+    room = (panel.ages[-1] - panel.ages[0]) / 12
+    places = [panel.ages[0]]
+    for age in panel.ages[1:]:
+        places += [age] if age - places[-1] >= room else []
     names = [f"{age:g}" for age in places]
     if panel.new is not None:
         places, names = [panel.ages[0] - 1.0, *places], [words["new_tick"], *names]
@@ -347,7 +355,7 @@ def _cell(axes: Axes, x: int, y: int, part: float) -> None:
 def _in_cell(axes: Axes, x: int, y: int, text: str, note: str, letters: float) -> None:
     axes.text(x, y - (0.16 if note else 0.0), text, ha="center", va="center", fontsize=letters)
     if note:
-        axes.text(x, y + 0.24, note, ha="center", va="center", fontsize=letters - 0.5, color=MUTED)
+        axes.text(x, y + 0.24, note, ha="center", va="center", fontsize=letters - 0.5)
 
 
 def over_years(estimates: Sequence[Estimate], words: Mapping[str, str], numbers: Numbers) -> Plot:

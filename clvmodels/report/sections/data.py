@@ -31,9 +31,9 @@ def data(source: Source, voice: Voice) -> dict[str, Any]:
         ),
         "money": _money(results, voice),
         "windows": _windows(section, voice),
-        "ledger": ledger_table(section.ledger, "table_ledger", voice),
-        "set_aside": ledger_table(section.set_aside, "table_set_aside", voice) if section.set_aside else None,
-        "notes": ledger_table(section.notes, "table_notes", voice) if section.notes else None,
+        "ledger": _ledger(section.ledger, "table_ledger", voice),
+        "set_aside": _ledger(section.set_aside, "table_set_aside", voice) if section.set_aside else None,
+        "notes": _ledger(section.notes, "table_notes", voice) if section.notes else None,
     }
 
 
@@ -73,8 +73,7 @@ def _windows(section: DataSection, voice: Voice) -> Table:
     return Table(voice.text("data.table_windows"), columns(*texts), body)
 
 
-def ledger_table(lines: Sequence[LedgerLine], label: str, voice: Voice) -> Table:
-    """What became of rows, by reason."""
+def _ledger(lines: Sequence[LedgerLine], label: str, voice: Voice) -> Table:
     texts = [voice.text(f"data.head_{head}") for head in ("reason", "rows", "amount", "sample")]
     heads = (*columns(*texts[:3]), Column(texts[3], number=False))
     body = tuple(

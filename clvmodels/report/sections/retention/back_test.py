@@ -13,6 +13,7 @@ from clvmodels.report.sections.retention.wording import (
     heads,
     held_too_few,
     model_name,
+    plain,
     renewals,
     segment_name,
     share,
@@ -56,9 +57,8 @@ def _sentence(test: BackTest, voice: Voice) -> Markup:
 
 
 def _title(test: BackTest, voice: Voice) -> str:
-    return str(
-        voice.say("back_test.panel", segment=segment_name(test.segment, voice), learnt=renewals(test.learnt_to, voice))
-    )
+    segment, learnt = segment_name(test.segment, voice), renewals(test.learnt_to, voice)
+    return plain(voice.say("back_test.panel", segment=segment, learnt=learnt))
 
 
 def _figure(own: Sequence[BackTest], voice: Voice) -> Figure:
@@ -71,7 +71,7 @@ def _figure(own: Sequence[BackTest], voice: Voice) -> Figure:
     panels = [ForecastPanel(_title(test, voice), test.learnt_to, test.points) for test in own]
     plot = retention_figures.back_test(panels, words, voice.numbers)
     both = retention_figures.panel_sizes(len(panels), height=250, narrow_height=220)
-    alt = voice.say("back_test.alt", panels=voice.numbers.listed([panel.title for panel in panels]))
+    alt = plain(voice.say("back_test.alt", panels=voice.numbers.listed([panel.title for panel in panels])))
     wide, narrow = figures.draw("back-test", alt, plot, both)
     names = ["segment", "model", "learnt_to", "age", "learnt", "actual", "expected", "low", "high"]
     csv = csv_of(

@@ -11,11 +11,12 @@ from clvmodels.foundation.retention_results import CohortSection
 from clvmodels.report import figures, retention_figures
 from clvmodels.report.retention_figures import HeatMap
 from clvmodels.report.sections.headline import middle, missed
-from clvmodels.report.sections.retention.wording import heads, held_too_few, share, told
+from clvmodels.report.sections.retention.wording import heads, held_too_few, plain, share, told
 from clvmodels.report.tables import Figure, Table, columns, csv_of
 from clvmodels.report.voice import RetentionSource, Voice
 
 DAY, MONTH = re.compile(r"\d{4}-\d\d-\d\d"), re.compile(r"\d{4}-\d\d")
+WIDE = 100.0  # amounts from here on have no decimal in a cell
 MEASURES = ("retention", "revenue_per_active", "cumulative")
 Triangle = Sequence[Sequence[float | None]]
 
@@ -104,7 +105,10 @@ def _retention(section: CohortSection, voice: Voice) -> Figure:
         high=voice.numbers.share(high),
         best=period_name(section.cohorts[best], voice),
     )
-    in_cell = lambda value: voice.numbers.decimal(100 * value)  # noqa: E731
+
+    def in_cell(value: float) -> str:
+        return voice.numbers.decimal(100 * value)
+
     return _triangle("cohort-retention", section, section.retention, caption, (in_cell, share(voice)), voice)
 
 
@@ -117,7 +121,12 @@ def _revenue(section: CohortSection, voice: Voice) -> Figure:
         first=voice.numbers.money(_mean_at(section, triangle, 0)),
         second=voice.numbers.money(_mean_at(section, triangle, 1)),
     )
-    forms = (voice.numbers.axis_money, voice.numbers.cell)
+    top = max((value for row in triangle for value in row if value is not None), default=0.0)
+
+    def in_cell(value: float) -> str:
+        return voice.numbers.decimal(value, 1) if top < WIDE else voice.numbers.axis_count(value)
+
+    forms = (in_cell, voice.numbers.cell)
     return _triangle("cohort-revenue", section, triangle, caption, forms, voice)
 
 
@@ -149,7 +158,7 @@ def _triangle(
         "x": str(voice.say("cohorts.axis_age", unit=_unit(section, voice))),
         "y": voice.text("cohorts.axis_cohort"),
     }
-    alt = voice.say(f"cohorts.alt_{key.removeprefix('cohort-')}", first=names[0], last=names[-1])
+    alt = plain(voice.say(f"cohorts.alt_{key.removeprefix('cohort-')}", first=names[0], last=names[-1]))
     wide, narrow = figures.draw(
         key, alt, retention_figures.heat(heat, words), retention_figures.heat_sizes(len(names), 25)
     )
@@ -196,7 +205,7 @@ def _forecast(section: CohortSection, voice: Voice) -> Figure:
     )
     plot = retention_figures.cohort_forecast(points, labels, words, voice.numbers)
     both = figures.sizes(2, height=290, narrow_height=230)
-    alt = voice.say("cohorts.alt_forecast", first=labels[0], last=labels[-1])
+    alt = plain(voice.say("cohorts.alt_forecast", first=labels[0], last=labels[-1]))
     wide, narrow = figures.draw("cohort-forecast", alt, plot, both)
     return Figure(
         "cohort-forecast", wide, narrow, caption, _forecast_table(section, labels, voice), _forecast_csv(section)

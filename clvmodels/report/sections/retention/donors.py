@@ -9,7 +9,7 @@ from clvmodels.report import figures, retention_figures
 from clvmodels.report.retention_figures import HeatMap
 from clvmodels.report.sections.headline import middle
 from clvmodels.report.sections.models import fits_side_by_side
-from clvmodels.report.sections.retention.wording import heads, share, told
+from clvmodels.report.sections.retention.wording import heads, sentences, share, told
 from clvmodels.report.tables import Figure, Table, columns, csv_of
 from clvmodels.report.voice import RetentionSource, Voice
 
@@ -70,23 +70,52 @@ def _map(section: DonorSection, voice: Voice) -> Figure:
     return Figure("donors", wide, narrow, _map_caption(section, voice), _map_table(section, voice), csv)
 
 
+def _expected(row: DonorRow) -> float:
+    return middle(row.donations) or 0.0
+
+
 def _map_caption(section: DonorSection, voice: Voice) -> Markup:
-    """The donors who promise most and least, and whether many gifts help those who have fallen silent."""
+    """The donors who promise most and least, and whether having given often helps those who have fallen silent."""
+    best, worst = max(section.rows, key=_expected), min(section.rows, key=_expected)
+    said = voice.say(
+        "donors.caption_map",
+        best=_past(best, voice),
+        worst=_past(worst, voice),
+        horizon=voice.length(section.horizon),
+    )
+    silent = _silent(section)
+    if silent is None:
+        return said
+    often, seldom = silent
+    return sentences([said, voice.say("donors.silent", often=_past(often, voice), seldom=_past(seldom, voice))], voice)
 
-    def expected(row: DonorRow) -> float:
-        return middle(row.donations) or 0.0
 
-    best, worst = max(section.rows, key=expected), min(section.rows, key=expected)
+def _past(row: DonorRow, voice: Voice) -> Markup:
+    return voice.say(
+        "donors.past" if row.frequency else "donors.past_none",
+        frequency=voice.count(row.frequency),
+        recency=voice.count(row.recency),
+        donations=voice.numbers.decimal(_expected(row), 1),
+    )
 
-    def of(row: DonorRow) -> Markup:
-        return voice.say(
-            "donors.past",
-            frequency=voice.count(row.frequency),
-            recency=voice.count(row.recency),
-            donations=voice.numbers.decimal(expected(row), 1),
-        )
 
-    return voice.say("donors.caption_map", best=of(best), worst=of(worst), horizon=voice.length(section.horizon))
+def _silent(section: DonorSection) -> tuple[DonorRow, DonorRow] | None:
+    """Of donors silent since the same year, those who gave most often and those who gave least, if these promise more.
+
+    The year is the one where the two differ most.
+    """
+    by_last: dict[int, list[DonorRow]] = {}
+    for row in section.rows:
+        if 0 < row.recency < section.years:
+            by_last.setdefault(row.recency, []).append(row)
+    ends = [
+        (max(rows, key=lambda row: row.frequency), min(rows, key=lambda row: row.frequency))
+        for rows in by_last.values()
+    ]
+    often, seldom = max(ends, key=lambda pair: _expected(pair[1]) - _expected(pair[0]), default=(None, None))
+    if often is None or seldom is None or _expected(seldom) <= _expected(often):
+        return None
+    return often, seldom
 
 
 def _map_table(section: DonorSection, voice: Voice) -> Table:

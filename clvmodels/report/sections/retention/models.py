@@ -19,11 +19,6 @@ def retention_models(source: RetentionSource, voice: Voice) -> dict[str, Any]:
     """What the models assume, how they compare on customers left out, their checks and parameters."""
     results = source.results
     compared = [segment for segment in results.segments if len(segment.rivals) > 1]
-    segments = {id(fit): segment for fit, segment in zip(results.fits, results.fit_segments, strict=True)}
-
-    def name_of(fit: FitRow) -> str:
-        return fit_name(fit, segments[id(fit)], voice)
-
     return {
         "about": _about(results, voice),
         "verdicts": [_verdict(segment, voice) for segment in compared],
@@ -31,17 +26,28 @@ def retention_models(source: RetentionSource, voice: Voice) -> dict[str, Any]:
             _doubt(rival, segment, voice) for segment in compared for rival in segment.rivals if rival.unreliable
         ],
         "compared": _compared(compared, voice) if compared else None,
-        "fits": {
-            **checks_of(results.fits, name_of, voice),
-            "groups": [
-                fits_side_by_side(
-                    fits, Markup("{}").format(name_of(fits[0])), voice, acts_on="retention_models.acts_on"
-                )
-                for fits in _side_by_side(results)
-            ],
-        }
-        if results.fits
-        else None,
+        "fits": _fits(results, voice) if results.fits else None,
+    }
+
+
+def _fits(results: RetentionResults, voice: Voice) -> dict[str, Any]:
+    """The checks of all fits, and the parameters of the model that values rest on apart from the others'."""
+    segments = {id(fit): segment for fit, segment in zip(results.fits, results.fit_segments, strict=True)}
+
+    def name_of(fit: FitRow) -> str:
+        return fit_name(fit, segments[id(fit)], voice)
+
+    def shown(groups: list[list[FitRow]]) -> list[dict[str, Any]]:
+        acts_on = "retention_models.acts_on"
+        return [
+            fits_side_by_side(fits, Markup("{}").format(name_of(fits[0])), voice, acts_on=acts_on) for fits in groups
+        ]
+
+    groups = _side_by_side(results)
+    return {
+        **checks_of(results.fits, name_of, voice),
+        "own": shown([fits for fits in groups if fits[0].model == results.study.model]),
+        "others": shown([fits for fits in groups if fits[0].model != results.study.model]),
     }
 
 

@@ -9,7 +9,7 @@ from clvmodels.foundation.retention_results import CurvePoint, RetentionResults,
 from clvmodels.report import figures, retention_figures
 from clvmodels.report.retention_figures import observed_rates
 from clvmodels.report.sections.retention.survival import curves_of
-from clvmodels.report.sections.retention.wording import age, heads, model_name, segment_name, share
+from clvmodels.report.sections.retention.wording import age, heads, listed, model_name, plain, segment_name, share
 from clvmodels.report.tables import Figure, Table, columns, csv_of
 from clvmodels.report.voice import RetentionSource, Voice
 
@@ -88,7 +88,7 @@ def _figure(results: RetentionResults, voice: Voice) -> Figure:
     panels = [curves_of(segment, results, voice) for segment in results.segments]
     plot = retention_figures.rates(panels, words, voice.numbers)
     both = retention_figures.panel_sizes(len(panels), height=290, narrow_height=240)
-    alt = voice.say("rates.alt", segments=voice.numbers.listed([panel.title for panel in panels]))
+    alt = plain(voice.say("rates.alt", segments=voice.numbers.listed([panel.title for panel in panels])))
     wide, narrow = figures.draw("retention-rate", alt, plot, both)
     return Figure("retention-rate", wide, narrow, _caption(results, voice), _table(results, voice), _csv(results))
 
@@ -99,17 +99,15 @@ def _caption(results: RetentionResults, voice: Voice) -> Markup:
         if ends := _ends(segment):
             first, last = ends
             said.append(
-                str(
-                    voice.say(
-                        "rates.from_to",
-                        segment=segment_name(segment.name, voice),
-                        first=share(voice)(_rate(first)),
-                        last=share(voice)(_rate(last)),
-                        age=age(last.age, voice),
-                    )
+                voice.say(
+                    "rates.from_to",
+                    segment=segment_name(segment.name, voice),
+                    first=share(voice)(_rate(first)),
+                    last=share(voice)(_rate(last)),
+                    age=age(last.age, voice),
                 )
             )
-    return voice.say("rates.caption", segments=voice.numbers.listed(said))
+    return voice.say("rates.caption", segments=listed(said, voice))
 
 
 def _table(results: RetentionResults, voice: Voice) -> Table:

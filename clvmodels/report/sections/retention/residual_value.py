@@ -8,7 +8,16 @@ from clvmodels.foundation.retention_results import RetentionResults, SegmentWort
 from clvmodels.report import figures, retention_figures
 from clvmodels.report.retention_figures import ValuePanel
 from clvmodels.report.sections.headline import middle
-from clvmodels.report.sections.retention.wording import age, heads, renewals, segment_name, share, told
+from clvmodels.report.sections.retention.wording import (
+    age,
+    heads,
+    part,
+    plain,
+    renewals,
+    segment_name,
+    sentences,
+    told,
+)
 from clvmodels.report.tables import Figure, Table, columns, csv_of, with_interval
 from clvmodels.report.voice import RetentionSource, Voice
 
@@ -22,7 +31,7 @@ def residual_value(source: RetentionSource, voice: Voice) -> dict[str, Any] | No
     key = "now" if study.due == 0 else "ahead"
     return {
         "intro": voice.say(
-            "residual_value.intro",
+            "residual_value.intro" if study.margin == 1 else "residual_value.intro_margin",
             price=numbers.money(study.price),
             margin=numbers.setting(study.margin),
             rate=numbers.setting(study.annual_discount_rate),
@@ -82,7 +91,7 @@ def _figure(results: RetentionResults, voice: Voice) -> Figure:
     ]
     plot = retention_figures.values(panels, words, voice.numbers)
     both = retention_figures.panel_sizes(len(panels), height=320, narrow_height=260)
-    alt = voice.say("residual_value.alt", segments=voice.numbers.listed([panel.title for panel in panels]))
+    alt = plain(voice.say("residual_value.alt", segments=voice.numbers.listed([panel.title for panel in panels])))
     wide, narrow = figures.draw("value", alt, plot, both)
     return Figure("value", wide, narrow, _caption(results, voice), _table(results, voice), _csv(results))
 
@@ -91,20 +100,19 @@ def _caption(results: RetentionResults, voice: Voice) -> Markup:
     money, worth, said = voice.numbers.money, _worth(results), []
     for name, rows in _by_segment(results).items():
         new = worth[name].new_value if name in worth else None
+        first, last = rows[1] if rows[0].age == 0 and len(rows) > 1 else rows[0], rows[-1]
         said.append(
-            str(
-                voice.say(
-                    "residual_value.from_to" if new is None else "residual_value.from_to_new",
-                    segment=segment_name(name, voice),
-                    first=money(middle(rows[0].value)),
-                    first_age=renewals(rows[0].age, voice),
-                    last=money(middle(rows[-1].value)),
-                    last_age=renewals(rows[-1].age, voice),
-                    new="" if new is None else money(middle(new)),
-                )
+            voice.say(
+                "residual_value.from_to" if new is None else "residual_value.from_to_new",
+                segment=segment_name(name, voice),
+                first=money(middle(first.value)),
+                first_age=renewals(first.age, voice),
+                last=money(middle(last.value)),
+                last_age=renewals(last.age, voice),
+                new="" if new is None else money(middle(new)),
             )
         )
-    return voice.say("residual_value.caption", segments=Markup(" ").join(said))
+    return sentences(said, voice)
 
 
 def _lifetime(row: ValueRow, voice: Voice) -> Markup:
@@ -115,8 +123,8 @@ def _lifetime(row: ValueRow, voice: Voice) -> Markup:
 
     if row.infinite <= 0:
         return told(row.lifetime, form, voice)
-    part = voice.say("residual_value.no_mean_part", share=share(voice)(row.infinite), median=form(row.lifetime.q50))
-    return with_interval(voice.text("residual_value.no_mean"), part)
+    said = voice.say("residual_value.no_mean_part", share=part(row.infinite, voice), median=form(row.lifetime.q50))
+    return with_interval(voice.text("residual_value.no_mean"), said)
 
 
 def _table(results: RetentionResults, voice: Voice) -> Table:

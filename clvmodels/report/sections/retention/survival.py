@@ -7,7 +7,16 @@ from markupsafe import Markup
 from clvmodels.foundation.retention_results import CurvePoint, RetentionResults, SegmentRetention
 from clvmodels.report import figures, retention_figures
 from clvmodels.report.retention_figures import SegmentCurves
-from clvmodels.report.sections.retention.wording import age, heads, model_name, renewals, segment_name, share
+from clvmodels.report.sections.retention.wording import (
+    age,
+    heads,
+    model_name,
+    plain,
+    renewals,
+    segment_name,
+    sentences,
+    share,
+)
 from clvmodels.report.tables import Figure, Table, columns, csv_of
 from clvmodels.report.voice import RetentionSource, Voice
 
@@ -48,7 +57,7 @@ def _sentence(segment: SegmentRetention, voice: Voice) -> Markup:
         share=form(end.survival.mean),
         range=voice.numbers.interval(end.survival, form),
     )
-    return voice.say("retention_terms.two_sentences", first=said, second=beyond)
+    return sentences([said, beyond], voice)
 
 
 def _figure(results: RetentionResults, voice: Voice) -> Figure:
@@ -62,7 +71,7 @@ def _figure(results: RetentionResults, voice: Voice) -> Figure:
     panels = [curves_of(segment, results, voice) for segment in results.segments]
     plot = retention_figures.survival(panels, words, voice.numbers)
     both = retention_figures.panel_sizes(len(panels), height=330, narrow_height=270)
-    alt = voice.say("survival.alt", segments=voice.numbers.listed([panel.title for panel in panels]))
+    alt = plain(voice.say("survival.alt", segments=voice.numbers.listed([panel.title for panel in panels])))
     wide, narrow = figures.draw("survival", alt, plot, both)
     return Figure("survival", wide, narrow, _caption(results, voice), _table(results, voice), _csv(results))
 
@@ -98,7 +107,7 @@ def _caption(results: RetentionResults, voice: Voice) -> Markup:
         worst=segment_name(worst, voice),
         worst_share=share(voice)(low),
     )
-    return voice.say("retention_terms.two_sentences", first=said, second=agreement)
+    return sentences([said, agreement], voice)
 
 
 def _at(curve: list[CurvePoint], at: float) -> CurvePoint | None:

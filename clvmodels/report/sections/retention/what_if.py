@@ -1,5 +1,6 @@
 """What fewer defections would add to the value of the base."""
 
+from collections.abc import Callable
 from typing import Any
 
 from markupsafe import Markup
@@ -11,6 +12,8 @@ from clvmodels.report.sections.retention.who_stays import whole_base
 from clvmodels.report.sections.retention.wording import heads, segment_name, share, told
 from clvmodels.report.tables import Figure, Table, columns, csv_of
 from clvmodels.report.voice import RetentionSource, Voice
+
+IN_FULL = 100_000.0  # amounts from here on are shortened on an axis
 
 
 def what_if(source: RetentionSource, voice: Voice) -> dict[str, Any]:
@@ -39,9 +42,8 @@ def _figure(results: RetentionResults, voice: Voice) -> Figure:
     titles = [voice.text("what_if.change"), voice.text("what_if.relative")]
     names = [segment_name(row.segment, voice) for row in rows]
     estimates = [[row.change for row in rows], [row.relative for row in rows]]
-    plot = retention_figures.what_if(
-        titles, names, estimates, [voice.numbers.axis_money, lambda value: voice.numbers.share(value, 1)]
-    )
+    forms = [_money_axis(results, voice), lambda value: voice.numbers.share(value, 1)]
+    plot = retention_figures.what_if(titles, names, estimates, forms)
     height = 95 + 34 * len(rows)
     wide, narrow = figures.draw(
         "what-if",
@@ -58,6 +60,13 @@ def _figure(results: RetentionResults, voice: Voice) -> Figure:
         ),
     )
     return Figure("what-if", wide, narrow, _caption(results, voice), _table(results, voice), csv)
+
+
+def _money_axis(results: RetentionResults, voice: Voice) -> Callable[[float], str]:
+    """Amounts in full below a limit, shortened above it: never both on one axis."""
+    if max(row.change.q95 or 0.0 for row in results.worth) >= IN_FULL:
+        return voice.numbers.axis_money
+    return lambda value: voice.numbers.axis_pattern.format(number=voice.numbers.decimal(value))
 
 
 def _caption(results: RetentionResults, voice: Voice) -> Markup:

@@ -10,8 +10,11 @@ from clvmodels.report.sections.headline import failed_check, middle
 from clvmodels.report.sections.retention.wording import (
     best_rival,
     held_too_few,
+    listed,
     model_name,
     own_rival,
+    part,
+    plain,
     renewals,
     segment_name,
     settled,
@@ -100,7 +103,7 @@ def _new_customers(results: RetentionResults, voice: Voice) -> tuple[str, str]:
     if low == high:
         return money(high), segment_name(best, voice)
     names = [segment_name(least, voice), segment_name(best, voice)]
-    return voice.numbers.span(low, high, voice.numbers.cell), str(
+    return voice.numbers.span(low, high, voice.numbers.cell), plain(
         voice.say("who_stays.from_to", low=names[0], high=names[1])
     )
 
@@ -148,7 +151,8 @@ def _failed_checks(results: RetentionResults, voice: Voice) -> list[Markup]:
 def fit_name(fit: FitRow, segment: str, voice: Voice) -> str:
     """A model and the segment that it was fitted to."""
     name = model_name(fit.model, voice)
-    return str(voice.say("retention_terms.fit_of", model=name, segment=segment_name(segment, voice)))
+    key = "fit_early" if fit.window == "calibration" else "fit_of"
+    return plain(voice.say(f"retention_terms.{key}", model=name, segment=segment_name(segment, voice)))
 
 
 def _kind(fit: FitRow, check: Check, results: RetentionResults) -> str:
@@ -178,11 +182,12 @@ def _infinite(results: RetentionResults, voice: Voice) -> list[Markup]:
     worst: dict[str, float] = {}
     for row in results.values:
         worst[row.segment] = max(worst.get(row.segment, 0.0), row.infinite)
-    return [
-        voice.say("who_stays.infinite", segment=segment_name(name, voice), share=share(voice)(infinite))
+    said = [
+        voice.say("who_stays.infinite_part", segment=segment_name(name, voice), share=part(infinite, voice))
         for name, infinite in worst.items()
         if infinite > 0
     ]
+    return [voice.say("who_stays.infinite", segments=listed(said, voice))] if said else []
 
 
 def _better_models(results: RetentionResults, voice: Voice) -> list[Markup]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 from markupsafe import Markup
 
@@ -43,6 +44,26 @@ def renewals(value: float, voice: Voice) -> str:
 def share(voice: Voice) -> Form:
     """Shares to a tenth of a per cent."""
     return lambda value: voice.numbers.share(value, 1)
+
+
+def part(value: float, voice: Voice) -> str:
+    """A part of the posterior: to a tenth of a per cent, or all of it."""
+    return voice.numbers.share(value, 0 if value in (0.0, 1.0) else 1)
+
+
+def plain(said: Markup) -> str:
+    """Words as they are read: for a figure or a cell, or to fill a sentence, which escapes what fills it."""
+    return said.unescape()
+
+
+def listed(said: Sequence[Markup], voice: Voice) -> Markup:
+    """A list in words of what is escaped already."""
+    return Markup(voice.numbers.listed(said))
+
+
+def sentences(said: Sequence[Markup], voice: Voice) -> Markup:
+    """Sentences one after the other, as the language joins them."""
+    return reduce(lambda first, second: voice.say("retention_terms.two_sentences", first=first, second=second), said)
 
 
 def told(estimate: Estimate, form: Form, voice: Voice) -> Markup:
