@@ -132,8 +132,7 @@ def _group(fits: Sequence[FitRow], results: StudyResults, voice: Voice) -> dict[
 
 
 def fits_side_by_side(fits: Sequence[FitRow], title: Markup, voice: Voice) -> dict[str, Any]:
-    """Fits of one model to the same data: their parameters, coefficients and groups, and whether they agree.
-    """
+    """Fits of one model to the same data: their parameters, coefficients and groups, and whether they agree."""
     first = fits[0]
     return {
         "title": title,
