@@ -86,7 +86,7 @@ class RevenueRetention:
         active, revenue = self.seen["active"].values, self.seen["revenue"].values
         acquired = self.seen["acquired"].values[:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
-            known = {
+            return {
                 "retention": active / acquired,
                 "revenue_per_active": np.where(active > 0, revenue / active, np.nan),
                 "revenue_per_acquired": revenue / acquired,
@@ -95,7 +95,6 @@ class RevenueRetention:
                 "revenue": revenue,
                 "cumulative_revenue": np.cumsum(revenue, axis=1),
             }
-        return known
 
 
 def _statistics(values: xr.DataArray, within: BoolArray) -> dict[str, FloatArray]:
@@ -106,7 +105,7 @@ def _statistics(values: xr.DataArray, within: BoolArray) -> dict[str, FloatArray
 def revenue_retention(
     fit: RevenueRetentionFit, *, horizon: int, seed: int, new_customers: int | None = None
 ) -> RevenueRetention:
-    """Retention and revenue of each cohort by age up to `horizon` calendar units from the last one seen, and of a new one.
+    """Retention and revenue of each cohort, and of a new one, by age, up to `horizon` calendar units to come.
 
     Parameters
     ----------
@@ -188,14 +187,16 @@ def _padded(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
 
 # ----------------------------------------------------------------------------------------------------------- effects
 def _effects(fit: RevenueRetentionFit, part: str, cells: model.Cells, seed: int) -> model.Effects:
-    """Draws of one part's parameters and effects, those of ages, cohorts and units not seen drawn; (S, 1) and (S, n)."""
+    """Draws of one part's parameters, (S, 1), and effects, (S, n), also of ages, cohorts and units not seen."""
     stream = [seed, model.PARTS.index(part)]
     sd = {group: _flat(fit, f"{part}_{group}_sd") for group in ("age", "cohort", "unit")}
     walk = _flat(fit, f"{part}_age")
     ages = cells.age.shape[1]
     steps = model.age_steps(ages)[walk.shape[1] :]
     start = walk[:, -1:] if walk.shape[1] else np.zeros((len(walk), 1))
-    beyond = start + np.cumsum(sd["age"] * steps * _normal([*stream, AGE], walk.shape[1], len(steps), len(walk)), axis=1)
+    beyond = start + np.cumsum(
+        sd["age"] * steps * _normal([*stream, AGE], walk.shape[1], len(steps), len(walk)), axis=1
+    )
     zero = np.zeros_like(sd["age"])
     first = _flat(fit, "revenue_first") if part == "revenue" else zero
     return model.Effects(
@@ -215,7 +216,7 @@ def _flat(fit: RevenueRetentionFit, name: str) -> FloatArray:
 
 
 def _normal(stream: list[int], first: int, size: int, draws: int) -> FloatArray:
-    """Standard normal numbers of a purpose at places from `first` on, shape (draws, size); the same whatever the size."""
+    """Standard normal numbers of a purpose at places from `first` on, shape (draws, size); each place has its own."""
     columns = [np.random.default_rng([*stream, first + i]).standard_normal(draws) for i in range(size)]
     return np.stack(columns, axis=1) if columns else np.empty((draws, 0))
 

@@ -16,8 +16,8 @@ from clvmodels.inference.triangle_target import SPREADS, Coordinates, PartTarget
 
 CHAINS = 4
 TUNE = 600
-ACCEPT = 0.9
-THIN = 4  # one draw in four is kept: neighbours say nearly the same of a standard deviation
+ACCEPT = 0.95
+THIN = 8  # one draw in eight is kept: neighbours say nearly the same of a standard deviation that may be 0
 
 
 @dataclass(frozen=True)

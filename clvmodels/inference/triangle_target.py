@@ -7,7 +7,8 @@ deviation sd, or sampling is slow [1]_. Between the two stands
     effect = w sd^c sd_0^(1 - c),    w ~ Normal(0, (sd / sd_0)^(2 (1 - c)))
 
 with sd_0 a typical sd, and c the share of its prior variance that the data leave an effect [2]_: 1 draws in units of
-sd, 0 as it is. That share is taken at an sd far below sd_0, where sampling is hardest. Their covariance at sd_0 is taken out, too.
+sd, 0 as it is. That share is taken at an sd far below sd_0, where sampling is hardest. Their covariance at sd_0 is
+taken out, too.
 
 What no data tell apart is not sampled at all: the mean of the cohorts' effects and the level, or the age effects'
 straight line and the slope. The mean of C effects of standard deviation sd is Normal(0, sd^2 / C) and independent of
@@ -39,7 +40,8 @@ STEP = 1e-3  # of differences: second ones lose 1e-16 / STEP^2
 ROUNDS = 40  # towards typical standard deviations; the draws do not hang on how near they come
 LONGEST = 2.0  # of a step, in any unknown
 LEAST_CURVATURE = 0.01
-FAR_BELOW = 3.0  # standard deviations of log sd
+LEAST_SD = 0.2  # of the prior's
+FAR_BELOW = 5.0  # standard deviations of log sd
 SPREADS = {"retention": ("cell_sd",), "revenue": ("customer_cv", "cell_cv")}
 
 
@@ -54,9 +56,8 @@ class PartTarget:
     positive : ndarray, shape (Q,), which of them are in logs
     prior_mean, prior_sd : ndarrays, shape (Q,); a half-normal prior has mean 0
     line : ndarray, shape (M, Q), what level, slope and first weigh in each cell
-    sizes : effects of each of GROUPS
-    bases : by group (age, cohort, unit, season), ndarray, shape (ages, cohorts, units or seasons; effects), of what is left of its
-        effects once their mean is taken out; those of age from age 0 on
+    bases : by group (age from age 0 on, cohort, unit and perhaps season), ndarray, shape (members, effects): what is
+        left of its members' effects once their mean is taken out
     index : ndarray, shape (M, 4), each cell's age, cohort, unit and season in a line of all groups
     sd_of : ndarray, shape (Z,), place in theta of each effect's standard deviation
     shift : ndarray, shape (Q, Q), what each variance adds to the prior variance of level and slope
@@ -87,8 +88,11 @@ class PartTarget:
 
     def log_likelihood(self, eta: Any, spreads: tuple[Any, ...], ops: Ops) -> Any:
         """Of each cell, from its predictor and the parameters in SPREADS; shape (M,)."""
-        of_cell = {"retention": model.active_log_likelihood, "revenue": model.revenue_log_likelihood}[self.part]
-        return of_cell(eta, *spreads, self.outcome, self.size, ops)
+        if self.part == "retention":
+            (cell_sd,) = spreads
+            return model.active_log_likelihood(eta, cell_sd, self.outcome, self.size, ops)
+        customer_cv, cell_cv = spreads
+        return model.revenue_log_likelihood(eta, customer_cv, cell_cv, self.outcome, self.size, ops)
 
 
 def part_target(part: str, triangle: CohortTriangle, season: str, priors: Mapping[str, Prior]) -> PartTarget:
@@ -155,20 +159,18 @@ def incidence(target: PartTarget) -> FloatArray:
     return block_diag(*target.bases.values())[target.index].sum(axis=1)
 
 
-def apart(
-    target: PartTarget, theta: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, dict[str, FloatArray]]:
+def apart(target: PartTarget, theta: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Level and slope themselves, and by group the mean that was taken out of the effects; theta of shape (..., Q).
 
     Independent normal numbers are drawn, and the difference of their sum to the one known is shared out by their
     variances: that is their distribution given the sum.
     """
-    theta, means = theta.copy(), {}
+    means: dict[str, FloatArray] = {}
+    theta = theta.copy()
     variances = np.where(target.positive, np.exp(2 * np.where(target.positive, theta, 0.0)), target.prior_sd**2)
     for name, groups in (("level", ("cohort", "unit")), ("slope", ("age",))):
         place = target.place(name)
-        weights = [target.shift[place, target.place(f"{group}_sd")] for group in groups]
-        of_groups = [weight * variances[..., target.place(f"{g}_sd")] for weight, g in zip(weights, groups, strict=True)]
+        of_groups = [target.shift[place, sd] * variances[..., sd] for sd in (target.place(f"{g}_sd") for g in groups)]
         every = np.stack([variances[..., place], *of_groups])
         drawn = rng.standard_normal(every.shape) * np.sqrt(every)
         gap = theta[..., place] - target.prior_mean[place] - drawn.sum(axis=0)
@@ -228,14 +230,16 @@ def coordinates(target: PartTarget) -> Coordinates:
 
 
 def _typical_sd(squares: FloatArray, scale: float) -> float:
-    """The mode of log sd given the effects' squares and a half-normal prior: n - 1 = sum / sd^2 - sd^2 / scale^2."""
+    """The mode of log sd given the effects' squares and a half-normal prior: n - 1 = sum / sd^2 - sd^2 / scale^2.
+
+    Where it falls towards 0, most of the posterior lies above it: hence LEAST_SD.
+    """
     half = (len(squares) - 1) / 2
-    return float(np.sqrt(squares.sum() / (half + np.sqrt(half**2 + squares.sum() / scale**2))))
+    sd = np.sqrt(squares.sum() / (half + np.sqrt(half**2 + squares.sum() / scale**2)))
+    return float(max(sd, LEAST_SD * scale))
 
 
-def _newton(
-    target: PartTarget, weights: FloatArray, x: FloatArray, is_sd: BoolArray
-) -> tuple[FloatArray, FloatArray]:
+def _newton(target: PartTarget, weights: FloatArray, x: FloatArray, is_sd: BoolArray) -> tuple[FloatArray, FloatArray]:
     """A step towards the mode of all but the standard deviations, and their covariance, 0 of those."""
     count, spreads = len(target.names), [target.place(name) for name in SPREADS[target.part]]
     jacobian = np.zeros((1 + len(spreads), len(weights), target.n_unknowns))

@@ -117,15 +117,16 @@ def unit_starts(triangle: CohortTriangle, size: int) -> NDArray[np.datetime64]:
     """First day of each calendar unit from the first cohort's on, shape (size,)."""
     first = triangle.start[0].astype("datetime64[D]")
     if triangle.unit == "week":
-        return np.asarray(first + 7 * np.arange(size))
-    coarse = first.astype(f"datetime64[{NUMPY_UNIT[triangle.unit]}]")
-    return np.asarray((coarse + np.arange(size)).astype("datetime64[D]"))
+        return np.asarray(first + np.arange(0, 7 * size, 7).astype("timedelta64[D]"))
+    letter = NUMPY_UNIT[triangle.unit]
+    coarse = first.astype(f"datetime64[{letter}]")
+    return np.asarray((coarse + np.arange(size).astype(f"timedelta64[{letter}]")).astype("datetime64[D]"))
 
 
 def seasons_of(starts: NDArray[np.datetime64], unit: str, season: str) -> IntArray:
     """Month of the year (of a week's fourth day) or weekday from Monday, from 0; all 0 without a season."""
     if season == "month":
-        middle = starts + (3 if unit == "week" else 0)
+        middle = starts + np.timedelta64(3 if unit == "week" else 0, "D")
         return middle.astype("datetime64[M]").astype(np.int64) % 12
     if season == "weekday":
         return (starts.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
@@ -301,14 +302,12 @@ def simulate(
     for age in range(1, ages):
         n = active[:, age - 1] if triangle.contractual else triangle.acquired
         active[:, age] = draw_active(rng, p[:, age], cell_sd, n)
-    spread = (np.array(parameters[f"revenue_{name}"]) for name in ("customer_cv", "cell_cv"))
-    revenue = draw_revenue(rng, np.exp(log_m), *spread, active)
+    customer_cv, cell_cv = (np.array(parameters[f"revenue_{name}"]) for name in ("customer_cv", "cell_cv"))
+    revenue = draw_revenue(rng, np.exp(log_m), customer_cv, cell_cv, active)
     return replace(triangle, active=active, revenue=revenue)
 
 
-def _drawn(
-    rng: np.random.Generator, part: str, parameters: Mapping[str, float], cells: Cells, season: str
-) -> Effects:
+def _drawn(rng: np.random.Generator, part: str, parameters: Mapping[str, float], cells: Cells, season: str) -> Effects:
     """Effects of one part at its parameters."""
     of_part = {name: parameters[f"{part}_{name}"] for name in SHARED}
     steps = age_steps(int(cells.age.max()) + 1)
