@@ -399,6 +399,16 @@ def test_no_fewer_defections_change_nothing_and_more_fewer_more(model):
     np.testing.assert_allclose(whole.changed, 3 * for_ever, rtol=1e-8)
 
 
+@pytest.mark.parametrize("model", AT_RENEWALS)
+def test_a_thousand_renewals_ahead_are_added_up_as_the_model_has_them(model):
+    """Retention rates are interpolated from the age of 128 on: the sum must still be the model's own."""
+    fit, table = posterior(known(model), 20), some(model, ages=(0, 3, 150))
+    added = clv.retention_what_if(fit, table, price=1, discount_per_unit=0.008).equity
+    np.testing.assert_allclose(
+        added, clv.retention_value(fit, table, price=1, discount_per_unit=0.008).equity, rtol=2e-8
+    )
+
+
 def test_fewer_defections_multiply_each_periods_chance_to_leave():
     t = np.arange(1.0, 300)
     leaving = 1 - sbg_active(2 + t - 1, 1.0)

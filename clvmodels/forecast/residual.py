@@ -10,13 +10,14 @@ the rate of leaving is, so that q(t) becomes q(t)^(1 - f).
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from clvmodels.forecast.expectations import History, distinct, evaluate
 from clvmodels.forecast.future import SPENT
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.quadrature import gauss_legendre
 from clvmodels.foundation.retention import RetentionTable
 from clvmodels.inference.result import Fit
@@ -24,7 +25,10 @@ from clvmodels.inference.result import Fit
 MOST_PERIODS = 1_000_000
 NODES = 64
 CELLS = 2**18  # retention rates worked out at a time: 2 MB
+EXACT, DENSITY = 128, 48  # rates at ages up to the first are worked out, later ones at so many while age grows e-fold
+ROWS = 2**14  # rows x draws whose rates at all those ages take some 50 MB
 CLUSTERING = 1e4  # customers leave at many scales of time: nodes are even in log(1 + 10,000 t / end)
+RatesAt = Callable[[FloatArray], FloatArray]
 
 
 def paid_at_renewals(fit: Fit, table: RetentionTable) -> bool:
@@ -71,26 +75,62 @@ def residual(
     """
     if not at_renewals:
         return _integral(fit, rows, discount, horizon, np.array(leaving))
-    times = np.arange(1, last_period(horizon, discount) + 1)
-    return _sum_by_age(fit, rows, np.exp(-discount * times), np.array(leaving))
+    weights = np.exp(-discount * np.arange(1, last_period(horizon, discount) + 1))
+    every, size = np.arange(len(rows.cell)), max(1, ROWS // rows.n_draws)
+    parts = (rows.take(some) for some in np.split(every, range(size, len(every), size)))
+    return np.concatenate([_sum_by_age(fit, part, weights, np.array(leaving)) for part in parts])
 
 
 def _sum_by_age(fit: Fit, rows: History, weights: FloatArray, leaving: FloatArray) -> FloatArray:
     """sum_t weights_t q(t), age by age: rows of the same parameters share the retention rate at an age."""
     age, value = rows.columns[0], np.zeros((len(rows.cell), rows.n_draws, len(leaving)))
-    (cell, *others), place = distinct((rows.cell.astype(np.float64), *rows.columns[1:]))
-    there = np.ones_like(value)
     ages = np.arange(age.min() + 1, age.max() + len(weights) + 1)
-    step = max(1, CELLS // (len(cell) * rows.n_draws))
+    rates_at, place, cells = _rates_by_age(fit, rows, ages)
+    there, step = np.ones_like(value), max(1, CELLS // (cells * rows.n_draws))
     for some in np.split(ages, range(step, len(ages), step)):
-        columns = (np.tile(some, len(cell)), *(np.repeat(column, len(some)) for column in others))
-        shared = History.of(rows.parameters, rows.draws, np.repeat(cell, len(some)), *columns)
-        rates = evaluate(fit.model.formulas["retention_rate"], fit, shared).reshape(len(cell), len(some), -1)
+        rates = rates_at(some)
         for i, at in enumerate(some):
             now = np.flatnonzero((age < at) & (at <= age + len(weights)))
             there[now] *= 1 - leaving * (1 - rates[place[now], i, :, None])
             value[now] += weights[(at - 1 - age[now]).astype(np.int64), None, None] * there[now]
     return value
+
+
+def _rates_by_age(fit: Fit, rows: History, ages: FloatArray) -> tuple[RatesAt, IntArray, int]:
+    """(ages -> retention rates, shape (C, ages, S)), the place of each row among the cells C, and their number.
+
+    At high ages a rate hardly changes from one age to the next: beyond `EXACT` it is interpolated in the logarithm of
+    age, by cubics through four of its values, to some 1e-8 of 1 - rate. With a calendar all are worked out.
+    """
+    (cell, *others), place = distinct((rows.cell.astype(np.float64), *rows.columns[1:]))
+
+    def known(some: FloatArray) -> FloatArray:
+        columns = (np.tile(some, len(cell)), *(np.repeat(column, len(some)) for column in others))
+        shared = History.of(rows.parameters, rows.draws, np.repeat(cell, len(some)), *columns)
+        return evaluate(fit.model.formulas["retention_rate"], fit, shared).reshape(len(cell), len(some), -1)
+
+    if others or ages[-1] <= EXACT:
+        return known, place, len(cell)
+    # The same nodes whatever the rows, so that no row depends on the others.
+    coarse = known(EXACT * np.exp(np.arange(-1, math.ceil(DENSITY * math.log(ages[-1] / EXACT)) + 3) / DENSITY))
+
+    def rates(some: FloatArray) -> FloatArray:
+        far = _interpolated(coarse, DENSITY * np.log(some[some > EXACT] / EXACT))
+        return np.concatenate([known(some[some <= EXACT]), far], axis=1) if some[0] <= EXACT else far
+
+    return rates, place, len(cell)
+
+
+def _interpolated(values: FloatArray, x: FloatArray) -> FloatArray:
+    """Values at -1, 0, 1, ... along the second axis, interpolated at x >= 0 by the cubic through the four around it."""
+    k = np.floor(x).astype(np.int64)
+    v = x - k
+    before, at, after, last = v + 1, v, v - 1, v - 2
+    weights = (-at * after * last / 6, before * after * last / 2, -before * at * last / 2, before * at * after / 6)
+    total = np.zeros((len(values), len(x), values.shape[2]))
+    for place, weight in enumerate(weights):
+        total += weight[:, None] * values[:, k + place]
+    return total.clip(0.0, 1.0)  # chances, whose last digit may be beyond 1
 
 
 def _integral(fit: Fit, rows: History, discount: float, horizon: float, leaving: FloatArray) -> FloatArray:
@@ -110,11 +150,22 @@ def rates_ahead(fit: Fit, rows: History, periods: int) -> FloatArray:
 
     Rows of the same parameters share the rates at an age.
     """
-    size = len(rows.cell)
-    age = (rows.columns[0][:, None] + np.arange(1.0, periods + 1)).ravel()
+    age = rows.columns[0]
+    if periods > EXACT and (age == np.floor(age)).all():
+        return _rates_far_ahead(fit, rows, periods)
+    ages = (age[:, None] + np.arange(1.0, periods + 1)).ravel()
     others = (np.repeat(column, periods) for column in (rows.cell.astype(np.float64), *rows.columns[1:]))
-    (at, cell, *columns), place = distinct((age, *others))
-    rates = evaluate(
-        fit.model.formulas["retention_rate"], fit, History.of(rows.parameters, rows.draws, cell, at, *columns)
-    )
-    return np.ascontiguousarray(np.moveaxis(rates[place].reshape(size, periods, -1), 1, 2))
+    (at, cell, *columns), place = distinct((ages, *others))
+    history = History.of(rows.parameters, rows.draws, cell, at, *columns)
+    rates = evaluate(fit.model.formulas["retention_rate"], fit, history)
+    return np.ascontiguousarray(np.moveaxis(rates[place].reshape(len(age), periods, -1), 1, 2))
+
+
+def _rates_far_ahead(fit: Fit, rows: History, periods: int) -> FloatArray:
+    """The same at whole ages, of which the high ones are interpolated."""
+    age = rows.columns[0]
+    ages = np.arange(age.min() + 1, age.max() + periods + 1)
+    rates_at, place, _ = _rates_by_age(fit, rows, ages)
+    rates, first = rates_at(ages), (age - age.min()).astype(np.int64)
+    ahead = [rates[cell, start : start + periods].T for cell, start in zip(place, first, strict=True)]
+    return np.ascontiguousarray(np.stack(ahead))

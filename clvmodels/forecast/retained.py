@@ -49,7 +49,7 @@ class Retained:
     expected: FloatArray
     unit: str
     method: str
-    replay: Callable[[IntArray], NDArray[np.int64]]
+    replay: Callable[[IntArray], NDArray[np.int32]]
 
     @property
     def totals(self) -> FloatArray:
@@ -152,7 +152,7 @@ def sample_retained(
         rates = rates_ahead(fit, alike.at(rows, alike.every), periods)
         return counts[rows, None, None] * np.cumprod(rates, axis=-1)
 
-    def drawn(at: IntArray) -> NDArray[np.int64]:
+    def drawn(at: IntArray) -> NDArray[np.int32]:
         return walkers.retained(at, periods, seed)
 
     return Retained(
@@ -198,13 +198,13 @@ class Leaving:
         customers = table.n_customers[order].astype(np.int64)
         return cls(fit, alike, alike.row_of[order], customers, keys[order], order, place)
 
-    def retained(self, at: IntArray, periods: int, seed: int) -> NDArray[np.int64]:
+    def retained(self, at: IntArray, periods: int, seed: int) -> NDArray[np.int32]:
         """Customers at some places who are still there after each of the next periods, shape (K, S, periods)."""
         from clvmodels.forecast.retention_kernels import draw_retained
         from clvmodels.foundation.streams import stream_memory
 
         rates, of_row = self.rates(at, self.alike.every, periods)
-        counts = np.zeros((len(at), self.alike.n_draws, periods), dtype=np.int64)
+        counts = np.zeros((len(at), self.alike.n_draws, periods), dtype=np.int32)
         draw_retained(
             stream_memory(), rates, of_row, self.customers[at], self.keys[at], np.uint64(seed), np.uint64(0), counts
         )

@@ -16,9 +16,24 @@ from clvmodels.foundation.streams import OTHERS, STAYING, Stream, binomial, open
 
 F64, I64, U64 = types.float64, types.int64, types.uint64
 VECTOR, TABLE, CUBE = (types.Array(F64, n, "C") for n in (1, 2, 3))
-PLACES, COUNTS = types.Array(I64, 1, "C"), types.Array(I64, 3, "C")
+PLACES, COUNTS = types.Array(I64, 1, "C"), types.Array(types.int32, 3, "C")
 KEYS = types.Array(U64, 1, "C")
 STREAMS = types.Array(Stream, 1, "C")
+
+
+@numba.njit(types.Tuple((I64, F64, F64))(Stream, I64, F64, F64, F64), cache=True, nogil=True)
+def _after_a_period(stream: Any, there: Any, lone: Any, chance: Any, rate: Any) -> Any:
+    """How many of those there stay, each with chance `rate`; and what is needed of the last one.
+
+    The last one leaves when the product of the rates, `chance`, falls to one uniform number, `lone`, drawn when there
+    is nobody else: a customer alone costs one number, not one a period.
+    """
+    if there > 1:
+        return binomial(stream, there, rate), lone, chance
+    if lone < 0.0:
+        lone = uniform(stream)
+    chance *= rate
+    return np.int64(lone < chance), lone, chance
 
 
 @numba.njit(types.void(STREAMS, CUBE, PLACES, PLACES, KEYS, U64, U64, COUNTS), cache=True, nogil=True)
@@ -34,9 +49,9 @@ def draw_retained(
     for k in range(len(keys)):
         for s in range(rates.shape[1]):
             open_stream(stream, seed, keys[k], first_draw + np.uint64(s), np.uint64(STAYING))
-            there = customers[k]
+            there, lone, chance = customers[k], -1.0, 1.0
             for t in range(rates.shape[2]):
-                there = binomial(stream, there, rates[place[k], s, t])
+                there, lone, chance = _after_a_period(stream, there, lone, chance, rates[place[k], s, t])
                 if there == 0:
                     break
                 retained[k, s, t] = there
@@ -66,9 +81,9 @@ def draw_residual(
             draw = first_draw + np.uint64(s)
             open_stream(stream, seed, keys[k], draw, np.uint64(STAYING))
             open_stream(other, seed, keys[k], draw, np.uint64(OTHERS))
-            there, stays = customers[k], True
+            there, lone, chance, stays = customers[k], -1.0, 1.0, True
             for t in range(periods[k]):
-                left = binomial(stream, there, rates[place[k], s, t])
+                left, lone, chance = _after_a_period(stream, there, lone, chance, rates[place[k], s, t])
                 stays = stays and (left == there or uniform(other) * there < left)
                 there = left
                 if there == 0:
