@@ -18,6 +18,7 @@ from clvmodels.study.sections import fit_row
 
 OUTCOME_DRAWS = 500  # of what each donor will give: enough for an interval of their sum
 
+
 @dataclass(frozen=True)
 class Donors:
     """The section, its fit, and the digest of the data."""

@@ -4,8 +4,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import Check, FitRow
-from clvmodels.foundation.retention_results import RetentionResults, SegmentWorth
+from clvmodels.foundation.retention_results import LeftOutFit, RetentionResults, SegmentWorth
 from clvmodels.report.sections.headline import failed_check, middle
 from clvmodels.report.sections.retention.wording import (
     best_rival,
@@ -135,8 +136,26 @@ def caveats(results: RetentionResults, voice: Voice) -> list[Markup]:
         *_infinite(results, voice),
         *_better_models(results, voice),
         *_cohorts(results, voice),
-        *(Markup("{}").format(voice.words.name("retention_terms.notes", note)) for note in results.notes),
+        *(_left_out(fit, voice) for fit in results.left_out),
+        *(_note(note, voice) for note in results.notes),
     ]
+
+
+def _left_out(fit: LeftOutFit, voice: Voice) -> Markup:
+    """A model that is not shown, and why."""
+    return voice.say(
+        "who_stays.left_out",
+        model=model_name(fit.model, voice),
+        segment=segment_name(fit.segment, voice),
+        learnt=renewals(fit.learnt_to, voice),
+        checks=listed([voice.words.name("checks", key) for key in fit.checks], voice),
+    )
+
+
+def _note(note: LedgerLine, voice: Voice) -> Markup:
+    """What was noticed while the contracts were read, with its count."""
+    said = voice.words.name("reasons", note.reason)
+    return voice.say("who_stays.noticed", note=said, count=voice.count(note.rows))
 
 
 def _failed_checks(results: RetentionResults, voice: Voice) -> list[Markup]:
