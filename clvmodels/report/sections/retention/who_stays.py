@@ -148,7 +148,7 @@ def _left_out(fit: LeftOutFit, voice: Voice) -> Markup:
         model=model_name(fit.model, voice),
         segment=segment_name(fit.segment, voice),
         learnt=renewals(fit.learnt_to, voice),
-        checks=listed([voice.words.name("checks", key) for key in fit.checks], voice),
+        checks=listed([Markup("{}").format(voice.words.name("checks", key)) for key in fit.checks], voice),
     )
 
 
