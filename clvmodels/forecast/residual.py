@@ -26,7 +26,7 @@ MOST_PERIODS = 1_000_000
 NODES = 64
 CELLS = 2**18  # retention rates worked out at a time: 2 MB
 EXACT, DENSITY = 128, 48  # rates at ages up to the first are worked out, later ones at so many while age grows e-fold
-ROWS = 2**14  # rows x draws whose rates at all those ages take some 50 MB
+CELLS_AT_ONCE = 2**14  # cells x draws, whose rates at all those ages take some 50 MB
 CLUSTERING = 1e4  # customers leave at many scales of time: nodes are even in log(1 + 10,000 t / end)
 RatesAt = Callable[[FloatArray], FloatArray]
 
@@ -75,25 +75,55 @@ def residual(
     """
     if not at_renewals:
         return _integral(fit, rows, discount, horizon, np.array(leaving))
-    weights = np.exp(-discount * np.arange(1, last_period(horizon, discount) + 1))
-    every, size = np.arange(len(rows.cell)), max(1, ROWS // rows.n_draws)
-    parts = (rows.take(some) for some in np.split(every, range(size, len(every), size)))
-    return np.concatenate([_sum_by_age(fit, part, weights, np.array(leaving)) for part in parts])
+    ended, numbers = last_period(horizon, discount), np.array(leaving)
+
+    def added_up(some: History) -> FloatArray:
+        if math.isinf(horizon):
+            return _sum_without_end(fit, some, discount, numbers)
+        return _sum_to_horizon(fit, some, np.exp(-discount * np.arange(1, ended + 1)), numbers)
+
+    _, place = distinct((rows.cell.astype(np.float64), *rows.columns[1:]))
+    part = place // max(1, CELLS_AT_ONCE // rows.n_draws)
+    value = np.empty((len(part), rows.n_draws, len(leaving)))
+    for some in (np.flatnonzero(part == i) for i in range(int(part.max()) + 1)):
+        value[some] = added_up(rows.take(some))
+    return value
 
 
-def _sum_by_age(fit: Fit, rows: History, weights: FloatArray, leaving: FloatArray) -> FloatArray:
+def _sum_to_horizon(fit: Fit, rows: History, weights: FloatArray, leaving: FloatArray) -> FloatArray:
     """sum_t weights_t q(t), age by age: rows of the same parameters share the retention rate at an age."""
     age, value = rows.columns[0], np.zeros((len(rows.cell), rows.n_draws, len(leaving)))
     ages = np.arange(age.min() + 1, age.max() + len(weights) + 1)
     rates_at, place, cells = _rates_by_age(fit, rows, ages)
-    there, step = np.ones_like(value), max(1, CELLS // (cells * rows.n_draws))
-    for some in np.split(ages, range(step, len(ages), step)):
+    there = np.ones_like(value)
+    for some in _in_blocks(ages, cells * rows.n_draws):
         rates = rates_at(some)
         for i, at in enumerate(some):
             now = np.flatnonzero((age < at) & (at <= age + len(weights)))
             there[now] *= 1 - leaving * (1 - rates[place[now], i, :, None])
             value[now] += weights[(at - 1 - age[now]).astype(np.int64), None, None] * there[now]
     return value
+
+
+def _sum_without_end(fit: Fit, rows: History, discount: float, leaving: FloatArray) -> FloatArray:
+    """sum_t exp(-d t) q(t) of all ages at once, from the last one back: V(n) = q(1) exp(-d) (1 + V(n + 1))."""
+    age, value = rows.columns[0], np.empty((len(rows.cell), rows.n_draws, len(leaving)))
+    ages = np.arange(age.min() + 1, age.max() + last_period(math.inf, discount) + 1)
+    rates_at, place, cells = _rates_by_age(fit, rows, ages)
+    ahead = np.zeros((cells, rows.n_draws, len(leaving)))
+    for some in reversed(_in_blocks(ages, cells * rows.n_draws)):
+        rates = rates_at(some)
+        for i in reversed(range(len(some))):
+            ahead = math.exp(-discount) * (1 - leaving * (1 - rates[:, i, :, None])) * (1 + ahead)
+            here = np.flatnonzero(age == some[i] - 1)
+            value[here] = ahead[place[here]]
+    return value
+
+
+def _in_blocks(ages: FloatArray, size: int) -> list[FloatArray]:
+    """Ages, so many at a time that their rates, `size` an age, stay in the cache."""
+    step = max(1, CELLS // size)
+    return np.split(ages, range(step, len(ages), step))
 
 
 def _rates_by_age(fit: Fit, rows: History, ages: FloatArray) -> tuple[RatesAt, IntArray, int]:
