@@ -375,17 +375,40 @@ def test_dummies_of_months_are_handled():
     assert found["gamma_churn[month_6]"] == pytest.approx(-0.7, abs=0.25)
 
 
+def test_a_campaign_of_a_day_is_told_as_part_of_its_month(seasonal):
+    """The winters again, by one day in each of their months: the coefficient is that of a whole month of it."""
+    first = tuple(float(day.day == 1) * winter for day, winter in zip(DAYS, TERMS["winter"], strict=True))
+    table = replace(seasonal, calendar=Calendar(FIRST, (1,) * len(DAYS), {"day": first}))
+    fit = clv.fit("sbg", table, seed=1, draws=500)
+    whole = clv.fit("sbg", table_with(seasonal, "winter"), seed=1, draws=500)
+    assert fit.passed
+    ratio = fit.point["gamma_churn[day]"] / whole.point["gamma_churn[winter]"]
+    assert ratio == pytest.approx(30.7, rel=0.02)  # days of a winter's month
+
+
+def table_with(table, *terms):
+    return replace(table, calendar=CALENDAR.some(terms))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("groups", ["", "segment"])
+@pytest.mark.parametrize("groups", [{}, {"alpha": "segment"}])
 def test_nuts_samples_it(groups, seasonal):
+    """Coefficients are common to all groups, and what they are hardly depends on two groups that do not differ."""
     table = with_segments(seasonal)
-    nuts = clv.fit("bdw", table, method="nuts", seed=2, draws=2000, groups=groups)
-    assert nuts.passed
-    laplace = clv.fit("bdw", table, seed=1).summary()
+    nuts = clv.fit("sbg", table, method="nuts", seed=2, draws=1200, groups=groups)
+    laplace = clv.fit("sbg", table, seed=1).summary()
     for letter in GAMMAS:
         assert nuts.summary().loc[letter, "mean"] == pytest.approx(laplace.loc[letter, "mean"], abs=0.1)
         assert nuts.summary().loc[letter, "sd"] == pytest.approx(laplace.loc[letter, "sd"], rel=0.15)
-    assert not any(name.startswith("gamma_churn") and "by_segment" in name for name in nuts.draws.data_vars)
+    pooled = {f"{letter}_by_segment" for letter in groups}
+    assert {name for name in nuts.draws.data_vars if "_by_" in str(name)} == pooled
+
+
+def test_coefficients_of_a_calendar_are_not_pooled(seasonal):
+    target = target_of("bdw", with_segments(seasonal), groups="segment")
+    assert list(target.levels) == ["alpha", "beta", "c"]
+    with pytest.raises(clv.FitError, match="has the parameters alpha, beta to pool"):
+        clv.fit("sbg", with_segments(seasonal), method="nuts", seed=1, groups={"gamma_churn[winter]": "segment"})
 
 
 # The calendar by units
