@@ -10,6 +10,7 @@ from clvmodels.foundation.model import DataScale
 from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.foundation.records import OPTIONAL_COLUMNS
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
+from tests.retention_cases import table_of
 
 PURCHASES = clv.fit_at("bg_nbd", BG_NBD_PAPER, unit="week")
 SPEND = clv.fit_at("gamma_gamma", GAMMA_GAMMA_PAPER, unit="week", currency="USD")
@@ -44,8 +45,11 @@ def centre_of_priors(model):
 
 
 def readable_by(name, customers):
-    """The customers as they are; or with times rounded up to opportunities, for a model that counts them."""
-    if clv.MODELS[name].clock == "continuous":
+    """The customers as they are; with times rounded up to opportunities, for a model that counts them; as relations."""
+    model = clv.MODELS[name]
+    if model.family == "retention":
+        return table_of(customers, "continuous" if model.clock == "continuous" else "renewals")
+    if model.clock == "continuous":
         return customers
     recency, T = np.ceil(customers.recency), np.ceil(customers.T)
     frequency, unknown = np.minimum(customers.frequency, recency), dict.fromkeys(OPTIONAL_COLUMNS[1:])
