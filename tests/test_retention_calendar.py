@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import integrate, special, stats
 
@@ -444,6 +445,24 @@ def test_contracts_have_calendars_without_a_log():
     assert dated.end >= dt.date(2020, 2, 29)
     with pytest.raises(clv.DataError, match="after its end"):
         clv.calendar("2020-01-15", clv.Window("2019-12-31", unit="month"))
+
+
+def test_contracts_are_fitted_on_a_calendar():
+    """Contracts by the day, from the file to the fit: those that end in winter are the more."""
+    rng, rows = np.random.default_rng(7), []
+    for place in range(40):
+        begins = first_days(np.array([MONTH + place] * 60), "month") + rng.integers(0, 28, 60).astype("timedelta64[D]")
+        lost = told(rng, STORY["sbg"], place, 60, 48 - place)
+        for begin, age in zip(begins, lost, strict=True):
+            months = (begin.astype("datetime64[M]") + np.timedelta64(int(age), "M")) if age < np.inf else None
+            day = begin - begin.astype("datetime64[M]").astype("datetime64[D]")
+            rows.append((begin, None if months is None else months.astype("datetime64[D]") + day))
+    frame = pd.DataFrame(rows, columns=["start", "end"])
+    frame = frame.astype("datetime64[s]").assign(customer_id=[f"c{i}" for i in range(len(rows))])
+    table = clv.retention_table(frame, unit="month", observation_end="2021-12-31", calendar=CALENDAR)
+    fit = clv.fit("sbg", table, method="mle")
+    assert fit.point["gamma_churn[winter]"] == pytest.approx(0.7, abs=4 * fit.standard_errors["gamma_churn[winter]"])
+    assert fit.point["gamma_churn[winter]"] > 4 * fit.standard_errors["gamma_churn[winter]"]
 
 
 # Errors
