@@ -103,6 +103,7 @@ def test_what_a_coefficient_changes_has_a_name_for_every_parameter_that_takes_co
         (model, parameter.name) for model in MODELS.values() for parameter in model.parameters if parameter.covariates
     ]
     keys = {f"{model.name}_{letter}" if model.family == "retention" else letter for model, letter in taking}
+    keys |= {name for model in MODELS.values() for name in model.terms_act_on}
     assert len(keys) >= 10
     assert keys - set(known) == set()
 

@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import integrate, special, stats
 
@@ -375,17 +376,40 @@ def test_dummies_of_months_are_handled():
     assert found["gamma_churn[month_6]"] == pytest.approx(-0.7, abs=0.25)
 
 
+def test_a_campaign_of_a_day_is_told_as_part_of_its_month(seasonal):
+    """The winters again, by one day in each of their months: the coefficient is that of a whole month of it."""
+    first = tuple(float(day.day == 1) * winter for day, winter in zip(DAYS, TERMS["winter"], strict=True))
+    table = replace(seasonal, calendar=Calendar(FIRST, (1,) * len(DAYS), {"day": first}))
+    fit = clv.fit("sbg", table, seed=1, draws=500)
+    whole = clv.fit("sbg", table_with(seasonal, "winter"), seed=1, draws=500)
+    assert fit.passed
+    ratio = fit.point["gamma_churn[day]"] / whole.point["gamma_churn[winter]"]
+    assert ratio == pytest.approx(30.7, rel=0.02)  # days of a winter's month
+
+
+def table_with(table, *terms):
+    return replace(table, calendar=CALENDAR.some(terms))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("groups", ["", "segment"])
+@pytest.mark.parametrize("groups", [{}, {"alpha": "segment"}])
 def test_nuts_samples_it(groups, seasonal):
+    """Coefficients are common to all groups, and what they are hardly depends on two groups that do not differ."""
     table = with_segments(seasonal)
-    nuts = clv.fit("bdw", table, method="nuts", seed=2, draws=2000, groups=groups)
-    assert nuts.passed
-    laplace = clv.fit("bdw", table, seed=1).summary()
+    nuts = clv.fit("sbg", table, method="nuts", seed=2, draws=1200, groups=groups)
+    laplace = clv.fit("sbg", table, seed=1).summary()
     for letter in GAMMAS:
         assert nuts.summary().loc[letter, "mean"] == pytest.approx(laplace.loc[letter, "mean"], abs=0.1)
         assert nuts.summary().loc[letter, "sd"] == pytest.approx(laplace.loc[letter, "sd"], rel=0.15)
-    assert not any(name.startswith("gamma_churn") and "by_segment" in name for name in nuts.draws.data_vars)
+    pooled = {f"{letter}_by_segment" for letter in groups}
+    assert {name for name in nuts.draws.data_vars if "_by_" in str(name)} == pooled
+
+
+def test_coefficients_of_a_calendar_are_not_pooled(seasonal):
+    target = target_of("bdw", with_segments(seasonal), groups="segment")
+    assert list(target.levels) == ["alpha", "beta", "c"]
+    with pytest.raises(clv.FitError, match="has the parameters alpha, beta to pool"):
+        clv.fit("sbg", with_segments(seasonal), method="nuts", seed=1, groups={"gamma_churn[winter]": "segment"})
 
 
 # The calendar by units
@@ -421,6 +445,24 @@ def test_contracts_have_calendars_without_a_log():
     assert dated.end >= dt.date(2020, 2, 29)
     with pytest.raises(clv.DataError, match="after its end"):
         clv.calendar("2020-01-15", clv.Window("2019-12-31", unit="month"))
+
+
+def test_contracts_are_fitted_on_a_calendar():
+    """Contracts by the day, from the file to the fit: those that end in winter are the more."""
+    rng, rows = np.random.default_rng(7), []
+    for place in range(40):
+        begins = first_days(np.array([MONTH + place] * 60), "month") + rng.integers(0, 28, 60).astype("timedelta64[D]")
+        lost = told(rng, STORY["sbg"], place, 60, 48 - place)
+        for begin, age in zip(begins, lost, strict=True):
+            months = (begin.astype("datetime64[M]") + np.timedelta64(int(age), "M")) if age < np.inf else None
+            day = begin - begin.astype("datetime64[M]").astype("datetime64[D]")
+            rows.append((begin, None if months is None else months.astype("datetime64[D]") + day))
+    frame = pd.DataFrame(rows, columns=["start", "end"])
+    frame = frame.astype("datetime64[s]").assign(customer_id=[f"c{i}" for i in range(len(rows))])
+    table = clv.retention_table(frame, unit="month", observation_end="2021-12-31", calendar=CALENDAR)
+    fit = clv.fit("sbg", table, method="mle")
+    assert fit.point["gamma_churn[winter]"] == pytest.approx(0.7, abs=4 * fit.standard_errors["gamma_churn[winter]"])
+    assert fit.point["gamma_churn[winter]"] > 4 * fit.standard_errors["gamma_churn[winter]"]
 
 
 # Errors

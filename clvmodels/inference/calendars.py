@@ -15,6 +15,7 @@ from clvmodels.foundation.retention import Customers, RetentionTable
 from clvmodels.foundation.units import days_per_unit
 
 SMALLEST_SCALE, LARGEST_SCALE = 0.02, 50.0  # of a term: beyond them its coefficient is too large or small to search for
+SMALLEST_PART = 0.001  # the same of means over units of time: a campaign of a day is a thirtieth of a month
 FAR_FROM_ZERO = 50.0  # standard deviations between a term's mean and 0
 ROUNDING = 1e-9  # by which the means of a constant term may differ
 DEFAULT = "alpha"  # season and campaigns change purchases
@@ -82,7 +83,7 @@ def _churn_on_calendar(model: Model, table: RetentionTable, covariates: ByParame
     seen = _renewals_seen(table)
     dated.require(seen, "renewals are seen")
     span = f"in every {table.unit} in which renewals are seen"
-    _require_told_apart(dated.values[dated.places(seen)], CHURN, names, span)
+    _require_told_apart(dated.values[dated.places(seen)], CHURN, names, span, smallest=SMALLEST_PART)
     today = min(table.observation_end or calendar.end, calendar.end)
     return model.on_calendar(Timetable(calendar, {CHURN: names}, today, table.unit)), rest
 
@@ -114,13 +115,16 @@ def _renewals_seen(table: RetentionTable) -> FloatArray:
     return np.asarray(first + np.flatnonzero(np.cumsum(change) > 0))
 
 
-def _require_told_apart(values: FloatArray, parameter: str, names: tuple[str, ...], span: str) -> None:
+def _require_told_apart(
+    values: FloatArray, parameter: str, names: tuple[str, ...], span: str, *, smallest: float = SMALLEST_SCALE
+) -> None:
     """Refuse terms that are constant, out of scale or collinear while customers are seen.
 
     Parameters
     ----------
     values : ndarray, shape (N, Q), on the days, or in the calendar units, on which customers are seen
     span : such as "on every day from 2020-01-01 to 2020-12-31"
+    smallest : standard deviation that a term may have
     """
     mean, scale = values.mean(axis=0), values.std(axis=0)
     for name, centre, sd in zip(names, mean, scale, strict=True):
@@ -129,7 +133,7 @@ def _require_told_apart(values: FloatArray, parameter: str, names: tuple[str, ..
                 f'calendar term "{name}" is {centre:g} {span}: the data say nothing of it. Leave it out, or see the '
                 "customers longer."
             )
-        if not (SMALLEST_SCALE <= sd <= LARGEST_SCALE and abs(centre) <= FAR_FROM_ZERO * sd):
+        if not (smallest <= sd <= LARGEST_SCALE and abs(centre) <= FAR_FROM_ZERO * sd):
             raise DataError(
                 f'calendar term "{name}" has the mean {centre:.3g} and the standard deviation {sd:.3g}: bring it to '
                 "a mean near 0 and a standard deviation near 1."
