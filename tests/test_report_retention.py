@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import Check, Estimate
 from clvmodels.foundation.retention_results import RetentionResults
 from clvmodels.models import MODELS
@@ -251,7 +252,7 @@ def test_bad_news_comes_first(language: str) -> None:
         RECORD,
         fits=[failed, *RECORD.fits[1:]],
         cohorts=replace(RECORD.cohorts, held=30),
-        notes=["<em>seen</em>"],
+        notes=[LedgerLine("<em>seen</em>", 3, 0.0)],
     )
     more = [str(text) for text in built(who_stays, worse, language)["caveats"]]
     assert "0.913" in more[0]

@@ -192,7 +192,8 @@ def _write(results: RetentionResults, segments: Sequence[Segment], donors: Donor
         "curves.csv": pd.DataFrame([row for segment in results.segments for row in _curve_rows(segment)]),
         "survivors.csv": pd.DataFrame(
             [
-                {"segment": test.segment, "model": test.model, "learnt_to": test.learnt_to, **msgspec.to_builtins(point)}
+                {"segment": test.segment, "model": test.model, "learnt_to": test.learnt_to}
+                | msgspec.to_builtins(point)
                 for test in results.back_tests
                 for point in test.points
             ]
