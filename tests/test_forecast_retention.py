@@ -9,7 +9,7 @@ from scipy import special
 
 import clvmodels as clv
 from tests.forecast_cases import posterior, replayed
-from tests.retention_cases import AT_RENEWALS, PARAMETERS, SURVIVORS, clock_of, fader_hardie, known, table_of
+from tests.staying_cases import AT_RENEWALS, PARAMETERS, SURVIVORS, clock_of, fader_hardie, known, table_of
 
 MODELS = tuple(PARAMETERS)
 CONTINUOUS = tuple(name for name in MODELS if name not in AT_RENEWALS)
