@@ -1,13 +1,9 @@
 """A study file, strictly read: an unknown key or word is refused, with its place, before any data are."""
 
 import datetime as dt
-import hashlib
-import re
-import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -15,6 +11,7 @@ from clvmodels.foundation.effects import ACQUISITION
 from clvmodels.foundation.errors import DataError, StudyError
 from clvmodels.foundation.records import Window
 from clvmodels.foundation.units import TimeUnit
+from clvmodels.study.strict import Table, converted, read_toml, refuse_nameless
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Fraction = Annotated[float, msgspec.Meta(gt=0, lt=1)]
@@ -31,10 +28,6 @@ CheckName = Literal[  # the diagnostics of `clvmodels.inference.diagnostics.ADVI
     "divergences",
     "energy",
 ]
-
-
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of a study file."""
 
 
 class DataTable(Table, frozen=True):
@@ -180,7 +173,7 @@ class CalendarTable(Table, frozen=True):
 
     waves: Annotated[int, msgspec.Meta(ge=0, le=12)] = 0
     seasons: tuple[Literal["christmas", "quarters", "months"], ...] = ()
-    campaigns: dict[str, tuple[tuple[dt.date, dt.date], ...]] = {}
+    campaigns: dict[str, tuple[tuple[dt.date, dt.date], ...]] = msgspec.field(default_factory=dict)
 
 
 class RivalsTable(Table, frozen=True):
@@ -194,7 +187,7 @@ class RivalsTable(Table, frozen=True):
     spend: tuple[str, ...] = ()
     method: Literal["laplace", "nuts"] | None = None
     draws: Annotated[int, msgspec.Meta(ge=100)] | None = None
-    fit: dict[str, RivalFitTable] = {}
+    fit: dict[str, RivalFitTable] = msgspec.field(default_factory=dict)
     calendar: CalendarTable = CalendarTable()
 
 
@@ -207,7 +200,7 @@ class Study(Table, frozen=True):
     data: DataTable
     window: WindowTable
     value: ValueTable
-    background: dict[str, str] = {}
+    background: dict[str, str] = msgspec.field(default_factory=dict)
     languages: tuple[Literal["en", "zh"], ...] = ("en", "zh")
     customers: CustomersTable | None = None
     models: ModelsTable = ModelsTable()
@@ -255,21 +248,10 @@ def read_study(path: str | Path) -> StudyFile:
     StudyError
         If the file is missing or not TOML, or a key or a word in it is not known.
     """
-    path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except OSError as problem:
-        raise StudyError(f"{path}: cannot read the study file ({problem.strerror}).") from None
-    try:
-        content = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise StudyError(f"{path} is not TOML: {problem}.") from None
-    try:
-        study = msgspec.convert(content, Study)
-    except msgspec.ValidationError as problem:
-        raise StudyError(_explain(path, content, str(problem))) from None
-    _refuse_contradictions(path, study)
-    return StudyFile(study, path, hashlib.sha256(raw).hexdigest())
+    toml = read_toml(Path(path))
+    study = converted(toml, Study)
+    _refuse_contradictions(toml.path, study)
+    return StudyFile(study, toml.path, toml.digest)
 
 
 def cut_of(table: CutTable) -> tuple[str, float]:
@@ -280,15 +262,7 @@ def cut_of(table: CutTable) -> tuple[str, float]:
 
 
 def _refuse_contradictions(path: Path, study: Study) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", study.name):
-        raise StudyError(
-            f"{path}, name = {study.name!r}: expected letters, digits, - and _, since reports/<name> is named so."
-        )
-    if not study.languages:
-        raise StudyError(f'{path}, languages = []: expected at least one of "en", "zh".')
-    for language in study.languages:
-        if language not in study.title:
-            raise StudyError(f'{path}, [title]: there is no title for the language "{language}".')
+    refuse_nameless(path, study.name, study.title, study.languages)
     for name in ("current", "future"):
         table = getattr(study.matrix, name)
         if sum(value is not None for value in (table.quantile, table.amount, table.share_of_value)) != 1:
@@ -363,85 +337,3 @@ def _columns_used(study: Study) -> list[tuple[str, str, tuple[str, ...]]]:
     """Family, "covariates" or "groups", and the columns named there."""
     tables = {"purchases": study.fit.purchases, "spend": study.fit.spend}
     return [(family, kind, names) for family, table in tables.items() for kind, names in table.columns.items()]
-
-
-def _explain(path: Path, content: dict[str, Any], problem: str) -> str:
-    """msgspec's message with the table, the key, the value seen and the words that would do."""
-    message, _, place = problem.partition(" - at `$")
-    keys = _named(content, re.findall(r"\w+(?:\[(?:\.\.\.|\d+)\])*", place))  # "[...]" is some key of a table
-    unknown = re.search(r"unknown field `(.+)`", message)
-    if unknown:
-        known = _fields(keys)
-        close = get_close_matches(unknown[1], known, n=1)
-        hint = f'; did you mean "{close[0]}"?' if close else ""
-        return f'{path}{_table(keys)}: unknown key "{unknown[1]}"{hint} Known keys: {", ".join(known)}.'
-    missing = re.search(r"missing required field `(.+)`", message)
-    if missing:
-        return f'{path}{_table(keys)}: the key "{missing[1]}" is missing.'
-    seen = _seen(content, keys)
-    words = _words(keys)
-    expected = f"expected one of {words}" if words else message[:1].lower() + message[1:]
-    return f"{path}{_table(keys[:-1])}{',' if len(keys) < 2 else ''} {keys[-1]} = {seen!r}: {expected}."
-
-
-def _named(content: Any, keys: list[str]) -> list[str]:
-    """The keys with the name of the rival at fault, where msgspec says only that it is one of them."""
-    if keys[:2] != ["rivals", "fit[...]"]:
-        return keys
-    tables = _seen(content, keys[:2])
-    wrong = next(name for name, table in tables.items() if not _converts(table, RivalFitTable))
-    return ["rivals", "fit", wrong, *keys[2:]]
-
-
-def _converts(table: Any, struct: Any) -> bool:
-    try:
-        msgspec.convert(table, struct)
-    except msgspec.ValidationError:
-        return False
-    return True
-
-
-def _seen(content: Any, keys: list[str]) -> Any:
-    """The value at the keys; of a list, the element that the last key names."""
-    for key in keys:
-        name = re.sub(r"\[\.\.\.\]|\[\d+\]", "", key)
-        content = content.get(name, {}) if isinstance(content, dict) else content
-        for place in re.findall(r"\[(\d+)\]", key):
-            content = content[int(place)]
-    return content
-
-
-def _table(keys: list[str]) -> str:
-    return f", [{'.'.join(keys)}]" if keys else ""
-
-
-def _struct_at(keys: list[str]) -> Any:
-    struct: Any = Study
-    for key in keys:
-        if get_origin(struct) is dict:
-            struct = get_args(struct)[1]
-            continue
-        known = {field.name: field.type for field in msgspec.structs.fields(struct)} if _is_table(struct) else {}
-        struct = known.get(key)
-        if get_origin(struct) is not dict:  # a table that may be absent
-            struct = next((table for table in get_args(struct) if _is_table(table)), struct)
-    return struct
-
-
-def _is_table(struct: Any) -> bool:
-    return isinstance(struct, type) and issubclass(struct, Table)
-
-
-def _fields(keys: list[str]) -> list[str]:
-    return [field.name for field in msgspec.structs.fields(_struct_at(keys))]
-
-
-def _words(keys: list[str]) -> str:
-    """The words that a key may have, or nothing if it is not a choice."""
-    name = re.sub(r"\[\.\.\.\]|\[\d+\]", "", keys[-1])
-    info = msgspec.inspect.type_info(_struct_at([*keys[:-1], name]) or Any)
-    if isinstance(info, msgspec.inspect.VarTupleType):
-        info = info.item_type
-    if isinstance(info, msgspec.inspect.UnionType):  # a word that may be left out
-        info = info.types[0]
-    return ", ".join(f'"{word}"' for word in info.values) if isinstance(info, msgspec.inspect.LiteralType) else ""

@@ -1,0 +1,159 @@
+"""Strict reading of a study file: an unknown key or word is refused, with its place, before any data are."""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+from clvmodels.foundation.errors import StudyError
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of a study file."""
+
+
+@dataclass(frozen=True)
+class TomlFile:
+    """A file's content as tables, its place, and the SHA-256 of its bytes."""
+
+    path: Path
+    content: dict[str, Any]
+    digest: str
+
+
+def read_toml(path: Path) -> TomlFile:
+    """The tables of a file.
+
+    Raises
+    ------
+    StudyError
+        If the file is missing or not TOML.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as problem:
+        raise StudyError(f"{path}: cannot read the study file ({problem.strerror}).") from None
+    try:
+        content = tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise StudyError(f"{path} is not TOML: {problem}.") from None
+    return TomlFile(path, content, hashlib.sha256(raw).hexdigest())
+
+
+def converted[Struct: Table](toml: TomlFile, struct: type[Struct]) -> Struct:
+    """The tables as a record.
+
+    Raises
+    ------
+    StudyError
+        If a key or a word is not known, or a key is missing; with its place.
+    """
+    try:
+        return msgspec.convert(toml.content, struct)
+    except msgspec.ValidationError as problem:
+        raise StudyError(_explain(struct, toml, str(problem))) from None
+
+
+def refuse_nameless(path: Path, name: str, title: Mapping[str, str], languages: Sequence[str]) -> None:
+    """Refuse a name that no folder can have, and a language without a title."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise StudyError(
+            f"{path}, name = {name!r}: expected letters, digits, - and _, since reports/<name> is named so."
+        )
+    if not languages:
+        raise StudyError(f'{path}, languages = []: expected at least one of "en", "zh".')
+    for language in languages:
+        if language not in title:
+            raise StudyError(f'{path}, [title]: there is no title for the language "{language}".')
+
+
+def _explain(struct: type[Table], toml: TomlFile, problem: str) -> str:
+    """msgspec's message with the table, the key, the value seen and the words that would do."""
+    path, content = toml.path, toml.content
+    message, _, place = problem.partition(" - at `$")
+    keys = _named(struct, content, re.findall(r"\w+(?:\[(?:\.\.\.|\d+)\])*", place))  # "[...]" is some key of a table
+    unknown = re.search(r"unknown field `(.+)`", message)
+    if unknown:
+        known = _fields(struct, keys)
+        close = get_close_matches(unknown[1], known, n=1)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        return f'{path}{_table(keys)}: unknown key "{unknown[1]}"{hint} Known keys: {", ".join(known)}.'
+    missing = re.search(r"missing required field `(.+)`", message)
+    if missing:
+        return f'{path}{_table(keys)}: the key "{missing[1]}" is missing.'
+    seen = _seen(content, keys)
+    words = _words(struct, keys)
+    expected = f"expected one of {words}" if words else message[:1].lower() + message[1:]
+    return f"{path}{_table(keys[:-1])}{',' if len(keys) < 2 else ''} {keys[-1]} = {seen!r}: {expected}."
+
+
+def _named(struct: type[Table], content: Any, keys: list[str]) -> list[str]:
+    """The keys with the name of the table at fault, where msgspec says only that it is one of several."""
+    for place, key in enumerate(keys):
+        tables = _seen(content, keys[: place + 1])
+        if key.endswith("[...]") and isinstance(tables, dict):
+            name = key.removesuffix("[...]")
+            kind = get_args(_struct_at(struct, [*keys[:place], name]))[1]
+            wrong = next(key for key, table in tables.items() if not _converts(table, kind))
+            return [*keys[:place], name, wrong, *keys[place + 1 :]]
+    return keys
+
+
+def _converts(table: Any, struct: Any) -> bool:
+    try:
+        msgspec.convert(table, struct)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _seen(content: Any, keys: list[str]) -> Any:
+    """The value at the keys; of a list, the element that the last key names."""
+    for key in keys:
+        name = re.sub(r"\[\.\.\.\]|\[\d+\]", "", key)
+        content = content.get(name, {}) if isinstance(content, dict) else content
+        for place in re.findall(r"\[(\d+)\]", key):
+            content = content[int(place)]
+    return content
+
+
+def _table(keys: list[str]) -> str:
+    return f", [{'.'.join(keys)}]" if keys else ""
+
+
+def _struct_at(root: type[Table], keys: list[str]) -> Any:
+    struct: Any = root
+    for key in keys:
+        if get_origin(struct) is dict:
+            struct = get_args(struct)[1]
+            continue
+        known = {field.name: field.type for field in msgspec.structs.fields(struct)} if _is_table(struct) else {}
+        struct = known.get(key)
+        if get_origin(struct) is not dict:  # a table that may be absent
+            struct = next((table for table in get_args(struct) if _is_table(table)), struct)
+    return struct
+
+
+def _is_table(struct: Any) -> bool:
+    return isinstance(struct, type) and issubclass(struct, Table)
+
+
+def _fields(root: type[Table], keys: list[str]) -> list[str]:
+    return [field.name for field in msgspec.structs.fields(_struct_at(root, keys))]
+
+
+def _words(root: type[Table], keys: list[str]) -> str:
+    """The words that a key may have, or nothing if it is not a choice."""
+    name = re.sub(r"\[\.\.\.\]|\[\d+\]", "", keys[-1])
+    info = msgspec.inspect.type_info(_struct_at(root, [*keys[:-1], name]) or Any)
+    if isinstance(info, msgspec.inspect.VarTupleType):
+        info = info.item_type
+    if isinstance(info, msgspec.inspect.UnionType):  # a word that may be left out
+        info = info.types[0]
+    return ", ".join(f'"{word}"' for word in info.values) if isinstance(info, msgspec.inspect.LiteralType) else ""
