@@ -9,7 +9,7 @@ from scipy import special
 
 import clvmodels as clv
 from tests.forecast_cases import posterior, replayed
-from tests.retention_forecast_cases import AT_RENEWALS, PARAMETERS, SURVIVORS, clock_of, fader_hardie, known, table_of
+from tests.staying_cases import AT_RENEWALS, PARAMETERS, SURVIVORS, clock_of, fader_hardie, known, table_of
 
 MODELS = tuple(PARAMETERS)
 CONTINUOUS = tuple(name for name in MODELS if name not in AT_RENEWALS)
@@ -444,6 +444,40 @@ def test_the_what_if_by_group_adds_up():
     assert frame.loc[("all", "change"), "mean"] == pytest.approx(ours.change.sum(axis=0).mean(), rel=1e-12)
     share = ours.change[1] / ours.equity[1]
     assert frame.loc[("Regular", "relative_change"), "mean"] == pytest.approx(share.mean(), rel=1e-12)
+
+
+def with_start(fit):
+    """The fit of a model whose formulas read when relations began, and do not care."""
+
+    def reading(formula):
+        return lambda parameters, age, start, *further: formula(parameters, age + 0 * start, *further)
+
+    formulas = {name: reading(formula) for name, formula in fit.model.formulas.items()}
+    model = dataclasses.replace(fit.model, history=("age", "start"), formulas=formulas)
+    return dataclasses.replace(fit, model=model)
+
+
+@pytest.mark.parametrize("model", ["sbg", "weibull_gamma"])
+def test_formulas_that_read_the_beginning_get_it_after_the_age(model):
+    start = np.array(["2001-01-01", "2003-01-01", "2001-01-01"], dtype="datetime64[D]")
+    fit, table = posterior(known(model), 30), some(model, start=start, price=np.array([1.0, 2.0, 3.0]))
+    answers = [
+        (
+            clv.predict(any_fit, table, quantity="p_active", horizon=2).q95,
+            clv.predict(any_fit, table, quantity="derl", discount_per_unit=D).mean,
+            clv.retention_curve(any_fit, ages=[0, 1, 5], table=table).survival,
+            clv.sample_retained(any_fit, table, periods=3, seed=1).totals,
+            clv.retention_value(any_fit, table, discount_per_unit=D, horizon=7).equity,
+            clv.new_retention_value(any_fit, table=table, discount_per_unit=D).value,
+            clv.retention_what_if(any_fit, table, discount_per_unit=D).changed,
+            clv.sample_retention_value(any_fit, table, discount_per_unit=D, seed=1).total_draws,
+        )
+        for any_fit in (fit, with_start(fit))
+    ]
+    for plain, read in zip(*answers, strict=True):
+        np.testing.assert_allclose(read, plain, rtol=1e-8)
+    with pytest.raises(clv.FitError, match="say which customers"):
+        clv.retention_curve(with_start(fit), ages=[1])
 
 
 # -- limits -------------------------------------------------------------------------------------------------------

@@ -75,19 +75,33 @@ def residual(
     """
     if not at_renewals:
         return _integral(fit, rows, discount, horizon, np.array(leaving))
-    ended, numbers = last_period(horizon, discount), np.array(leaving)
+    weights = np.exp(-discount * np.arange(1, last_period(horizon, discount) + 1))
+    numbers, on_calendar = np.array(leaving), len(rows.columns) > 1
 
     def added_up(some: History) -> FloatArray:
+        if on_calendar:  # each row has rates of its own, and the calendar may end right after its last period
+            return _sum_by_row(fit, some, weights, numbers)
         if math.isinf(horizon):
             return _sum_without_end(fit, some, discount, numbers)
-        return _sum_to_horizon(fit, some, np.exp(-discount * np.arange(1, ended + 1)), numbers)
+        return _sum_to_horizon(fit, some, weights, numbers)
 
-    _, place = distinct((rows.cell.astype(np.float64), *rows.columns[1:]))
-    part = place // max(1, CELLS_AT_ONCE // rows.n_draws)
+    if on_calendar:
+        part = np.arange(len(rows.cell)) // max(1, 4 * CELLS // (rows.n_draws * len(weights)))
+    else:
+        part = np.unique(rows.cell, return_inverse=True)[1] // max(1, CELLS_AT_ONCE // rows.n_draws)
     value = np.empty((len(part), rows.n_draws, len(leaving)))
-    for some in (np.flatnonzero(part == i) for i in range(int(part.max()) + 1)):
+    for i in range(int(part.max()) + 1):
+        some = np.flatnonzero(part == i)
         value[some] = added_up(rows.take(some))
     return value
+
+
+def _sum_by_row(fit: Fit, rows: History, weights: FloatArray, leaving: FloatArray) -> FloatArray:
+    """sum_t weights_t q(t), row by row."""
+    rates = rates_ahead(fit, rows, len(weights))
+    return np.stack(
+        [(np.cumprod(1 - share * (1 - rates), axis=-1) * weights).sum(axis=-1) for share in leaving], axis=-1
+    )
 
 
 def _sum_to_horizon(fit: Fit, rows: History, weights: FloatArray, leaving: FloatArray) -> FloatArray:
@@ -130,16 +144,15 @@ def _rates_by_age(fit: Fit, rows: History, ages: FloatArray) -> tuple[RatesAt, I
     """(ages -> retention rates, shape (C, ages, S)), the place of each row among the cells C, and their number.
 
     At high ages a rate hardly changes from one age to the next: beyond `EXACT` it is interpolated in the logarithm of
-    age, by cubics through four of its values, to some 1e-8 of 1 - rate. With a calendar all are worked out.
+    age, by cubics through four of its values, to some 1e-8 of 1 - rate.
     """
-    (cell, *others), place = distinct((rows.cell.astype(np.float64), *rows.columns[1:]))
+    cell, place = np.unique(rows.cell, return_inverse=True)
 
     def known(some: FloatArray) -> FloatArray:
-        columns = (np.tile(some, len(cell)), *(np.repeat(column, len(some)) for column in others))
-        shared = History.of(rows.parameters, rows.draws, np.repeat(cell, len(some)), *columns)
+        shared = History(rows.parameters, rows.draws, np.repeat(cell, len(some)), (np.tile(some, len(cell)),))
         return evaluate(fit.model.formulas["retention_rate"], fit, shared).reshape(len(cell), len(some), -1)
 
-    if others or ages[-1] <= EXACT:
+    if ages[-1] <= EXACT:
         return known, place, len(cell)
     # The same nodes whatever the rows, so that no row depends on the others.
     coarse = known(EXACT * np.exp(np.arange(-1, math.ceil(DENSITY * math.log(ages[-1] / EXACT)) + 3) / DENSITY))
@@ -181,7 +194,7 @@ def rates_ahead(fit: Fit, rows: History, periods: int) -> FloatArray:
     Rows of the same parameters share the rates at an age.
     """
     age = rows.columns[0]
-    if periods > EXACT and (age == np.floor(age)).all():
+    if periods > EXACT and len(rows.columns) == 1 and (age == np.floor(age)).all():
         return _rates_far_ahead(fit, rows, periods)
     ages = (age[:, None] + np.arange(1.0, periods + 1)).ravel()
     others = (np.repeat(column, periods) for column in (rows.cell.astype(np.float64), *rows.columns[1:]))

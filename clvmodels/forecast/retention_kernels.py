@@ -82,13 +82,15 @@ def draw_residual(
             open_stream(stream, seed, keys[k], draw, np.uint64(STAYING))
             open_stream(other, seed, keys[k], draw, np.uint64(OTHERS))
             there, lone, chance, stays = customers[k], -1.0, 1.0, True
+            discount, worth = math.exp(-discounts[k]), 1.0
             for t in range(periods[k]):
                 left, lone, chance = _after_a_period(stream, there, lone, chance, rates[place[k], s, t])
-                stays = stays and (left == there or uniform(other) * there < left)
-                there = left
-                if there == 0:
+                if left == 0:
                     break
-                worth = math.exp(-discounts[k] * (t + 1))
+                if stays and left < there:
+                    stays = uniform(other) * there < left
+                there = left
+                worth *= discount
                 residual[0, k, s] += worth * stays
                 residual[1, k, s] += worth * there
 
