@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import average_forecasts as average_forecasts
     from clvmodels.forecast import cash_flows as cash_flows
     from clvmodels.forecast import expected_clv as expected_clv
+    from clvmodels.forecast import leaving_reasons as leaving_reasons
     from clvmodels.forecast import new_customer as new_customer
     from clvmodels.forecast import predict as predict
     from clvmodels.forecast import prior_predictive as prior_predictive
@@ -75,6 +76,7 @@ HOMES = {
     "average_forecasts": "clvmodels.forecast",
     "cash_flows": "clvmodels.forecast",
     "expected_clv": "clvmodels.forecast",
+    "leaving_reasons": "clvmodels.forecast",
     "new_customer": "clvmodels.forecast",
     "predict": "clvmodels.forecast",
     "prior_predictive": "clvmodels.forecast",
