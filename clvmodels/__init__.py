@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import average_forecasts as average_forecasts
     from clvmodels.forecast import cash_flows as cash_flows
     from clvmodels.forecast import expected_clv as expected_clv
+    from clvmodels.forecast import leaving_reasons as leaving_reasons
     from clvmodels.forecast import new_customer as new_customer
     from clvmodels.forecast import new_retention_value as new_retention_value
     from clvmodels.forecast import predict as predict
@@ -92,6 +93,7 @@ HOMES = {
     "average_forecasts": "clvmodels.forecast",
     "cash_flows": "clvmodels.forecast",
     "expected_clv": "clvmodels.forecast",
+    "leaving_reasons": "clvmodels.forecast",
     "new_customer": "clvmodels.forecast",
     "new_retention_value": "clvmodels.forecast",
     "predict": "clvmodels.forecast",

@@ -8,6 +8,7 @@ import xarray as xr
 import clvmodels as clv
 from clvmodels.foundation.model import DataScale
 from clvmodels.foundation.ops import NUMPY_OPS
+from clvmodels.foundation.priors import OneOf
 from clvmodels.foundation.records import OPTIONAL_COLUMNS
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
 from tests.retention_cases import table_of
@@ -42,6 +43,20 @@ def centre_of_priors(model):
         p.name: 2.0 if isinstance(prior, clv.OneOf) else float(p.natural(np.float64(prior.normal[0]), NUMPY_OPS))
         for p, prior in priors
     }
+
+
+def around_priors(model, size, seed):
+    """Parameters spread around the centres of the default priors, for purchases some 10 units of time apart."""
+    rng = np.random.default_rng(seed)
+    priors = {p: p.default_prior(DataScale(time=10.0)) for p in model.parameters}
+
+    def near(parameter, prior):
+        if isinstance(prior, OneOf):
+            return float(rng.choice(prior.values))
+        mean, sd = prior.normal
+        return float(parameter.natural(mean + 0.8 / 1.5 * sd * rng.normal(), NUMPY_OPS))
+
+    return [{parameter.name: near(parameter, prior) for parameter, prior in priors.items()} for _ in range(size)]
 
 
 def readable_by(name, customers):

@@ -1,5 +1,8 @@
 """Tables of retention for tests: Fader and Hardie's two segments, simulated relations, a purchase log's customers."""
 
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -9,10 +12,8 @@ from clvmodels.models import MODELS
 RETENTION = {name: model for name, model in MODELS.items() if model.family == "retention"}
 AT_RENEWALS = [name for name, model in RETENTION.items() if model.clock == "opportunities"]
 AT_ANY_TIME = [name for name, model in RETENTION.items() if model.clock == "continuous"]
-SURVIVORS = {
-    "Regular": [1000, 631, 468, 382, 326, 289, 262, 241, 223, 207, 194, 183, 173],
-    "High End": [1000, 869, 743, 653, 593, 551, 517, 491, 468, 445, 427, 409, 394],
-}
+GOLDEN = tomllib.loads((Path(__file__).parent / "golden" / "retention.toml").read_text(encoding="utf-8"))
+SEGMENTS = GOLDEN["fader_hardie"]["segments"]
 TRUTH = {
     "geometric": {"theta": 0.2},
     "sbg": {"alpha": 0.9, "beta": 2.5},
@@ -24,7 +25,7 @@ TRUTH = {
 
 def segment_table(segment, *, renewals=7):
     """A segment of Fader and Hardie's (2007), seen up to so many renewals."""
-    survivors = SURVIVORS[segment][: renewals + 1]
+    survivors = SEGMENTS[segment]["survivors"][: renewals + 1]
     frame = pd.DataFrame({"age": np.arange(renewals + 1), "survivors": survivors})
     return clv.RetentionTable.from_survivors(frame, unit="year")
 
@@ -58,7 +59,7 @@ def relations(name, parameters, size, *, seed, until=12.0, joined=0.0, clock=Non
 
 
 def table_of(customers, clock):
-    """Customers of a purchase summary as relations: lost at some time if silent for 13 units; some seen from an age on."""
+    """Customers of a purchase summary as relations: the silent are lost at some time, some were seen from an age on."""
     lost = customers.T - customers.recency > 13
     silent = 13 * (1 - (0.618 * customers.T + 0.414 * customers.recency) % 1.0)
     age = np.where(lost, customers.recency + silent, customers.T)

@@ -4,6 +4,7 @@ from clvmodels.forecast.average import average_forecasts
 from clvmodels.forecast.cash_flows import CashFlows, cash_flows
 from clvmodels.forecast.clv import expected_clv, sample_clv
 from clvmodels.forecast.future import Future, purchases_by_period, sample_future, sample_spend
+from clvmodels.forecast.leaving_reasons import leaving_reasons
 from clvmodels.forecast.new_customer import NewCustomer, new_customer
 from clvmodels.forecast.predict import predict
 from clvmodels.forecast.prior_predictive import prior_predictive
@@ -36,6 +37,7 @@ __all__ = [
     "average_forecasts",
     "cash_flows",
     "expected_clv",
+    "leaving_reasons",
     "new_customer",
     "new_retention_value",
     "predict",

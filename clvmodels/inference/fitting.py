@@ -315,12 +315,15 @@ def _beside_simpler_models(problem: Problem, mode: Mode) -> tuple[Mode, tuple[Ch
     best = -np.inf
     for name, limit in limits.items():
         simpler = Target(MODELS[name], target.patterns, target.scale, {})
-        simplest = find_mode(simpler)
+        try:
+            simplest = find_mode(simpler)
+        except FitError:  # its best is where it is simpler still
+            continue
         best = max(best, simplest.log_density)
         if mode.log_density < simplest.log_density:
             there = limit(dict(zip(simpler.names, simpler.model.natural(simplest.phi), strict=True)))
             mode = _better_mode(target, mode, there)
-    return mode, (nested_check(mode.log_density - best),)
+    return mode, () if best == -np.inf else (nested_check(mode.log_density - best),)
 
 
 def _better_mode(target: Target, mode: Mode, there: Mapping[str, float]) -> Mode:

@@ -21,7 +21,7 @@ from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray
 from clvmodels.foundation.quadrature import falling_root, gauss_legendre
 
 NODES = 20  # of Gauss and Legendre on a piece of the logarithm of time
-PIECE = 2.0  # its length; what is lost on it is below 1e-11 (tests/test_models_retention.py)
+PIECE = 2.0  # its length; what is lost on it is below 1e-11 (tests/test_models_residual.py)
 SPENT = 40.0  # e^-40 is nothing
 NEW = 1e-7  # of its half life: up to there all stay
 POWER_LAW = 1e13  # (age / onset)^c from which a power law holds to the last digits
