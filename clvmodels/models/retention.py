@@ -177,12 +177,13 @@ def log_beta_survival(alpha: Any, beta: Any, t: Any, ops: Ops) -> Any:
     beta + j becomes beta + j + 1; and from x = beta + 10 on Stirling's series has it.
     """
     growth: Any = 0.0  # of the ratio, less 1
+    product, whole = alpha * t, alpha + beta + t
     for j in range(SHIFTS):
-        growth = growth + (1 + growth) * (alpha * t / ((beta + j) * (alpha + beta + t + j)))
+        growth = growth + (1 + growth) * (product / ((beta + j) * (whole + j)))
     x = beta + SHIFTS
     both = alpha + x + t
     stirling = (
-        (x - 0.5) * ops.log1p(alpha * t / (x * both))
+        (x - 0.5) * ops.log1p(product / (x * both))
         - t * ops.log1p(alpha / (x + t))
         - alpha * ops.log1p(t / (x + alpha))
     )
