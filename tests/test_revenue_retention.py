@@ -1,4 +1,4 @@
-"""Revenue retention of cohorts: the laws of its story, its calendar and sampler, and forecasts against what happened."""
+"""Revenue retention of cohorts: laws of the story, calendar and sampler, and forecasts against what happened."""
 
 from dataclasses import replace
 from functools import cache
