@@ -13,6 +13,7 @@ from clvmodels.report.sections.rivals import SETTLED
 from clvmodels.report.tables import with_interval
 from clvmodels.report.voice import LEVEL, Voice
 
+FEW = 3  # segments that a caption has room for
 Form = Callable[[float | None], str]
 
 
@@ -59,6 +60,11 @@ def plain(said: Markup) -> str:
 def listed(said: Sequence[Markup], voice: Voice) -> Markup:
     """A list in words of what is escaped already."""
     return Markup(voice.numbers.listed(said))
+
+
+def ends_of[T](items: Sequence[T], size_of: Callable[[T], float]) -> Sequence[T]:
+    """All items of a few; of many the largest and the smallest, which a caption has room for."""
+    return items if len(items) <= FEW else [max(items, key=size_of), min(items, key=size_of)]
 
 
 def sentences(said: Sequence[Markup], voice: Voice) -> Markup:
