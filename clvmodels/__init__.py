@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clvmodels.baselines import BASELINES as BASELINES
     from clvmodels.data import calendar as calendar
+    from clvmodels.data import cohort_triangle as cohort_triangle
+    from clvmodels.data import contract_triangle as contract_triangle
     from clvmodels.data import customer_summary as customer_summary
     from clvmodels.data import holdout_summary as holdout_summary
     from clvmodels.data import opportunity_holdout as opportunity_holdout
     from clvmodels.data import opportunity_summary as opportunity_summary
     from clvmodels.data import read_transactions as read_transactions
+    from clvmodels.data import retention_table as retention_table
     from clvmodels.evaluation import SCORES as SCORES
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
     from clvmodels.evaluation import run_sbc as run_sbc
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import simulate as simulate
     from clvmodels.forecast import with_purchase_rate as with_purchase_rate
     from clvmodels.foundation.calendar import Calendar as Calendar
+    from clvmodels.foundation.cohorts import CohortTriangle as CohortTriangle
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
     from clvmodels.foundation.errors import StudyError as StudyError
@@ -63,11 +67,14 @@ if TYPE_CHECKING:
 HOMES = {
     "BASELINES": "clvmodels.baselines",
     "calendar": "clvmodels.data",
+    "cohort_triangle": "clvmodels.data",
+    "contract_triangle": "clvmodels.data",
     "customer_summary": "clvmodels.data",
     "holdout_summary": "clvmodels.data",
     "opportunity_holdout": "clvmodels.data",
     "opportunity_summary": "clvmodels.data",
     "read_transactions": "clvmodels.data",
+    "retention_table": "clvmodels.data",
     "SCORES": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
@@ -85,6 +92,7 @@ HOMES = {
     "simulate": "clvmodels.forecast",
     "with_purchase_rate": "clvmodels.forecast",
     "Calendar": "clvmodels.foundation.calendar",
+    "CohortTriangle": "clvmodels.foundation.cohorts",
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",

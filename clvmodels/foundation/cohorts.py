@@ -16,15 +16,16 @@ from clvmodels.foundation.units import days_per_unit
 class CohortTriangle:
     """Customers by the calendar unit that they were won in (C cohorts) and their age in such units (A ages).
 
-    Age 0 is the unit of the first purchase (or of the contract's beginning), age 1 the next one. A cell that the
-    data do not show whole is NaN: its unit is not over on `last_date`, or had begun before the data did.
+    Age 0 is the unit of the first purchase (or of the contract's beginning), age 1 the next one. A cell whose unit is
+    not over on `last_date` is NaN. Where the data begin within the first unit, a note says so.
 
     Attributes
     ----------
     cohorts : labels in the order of time, such as "1997-01"
     start : ndarray of days, shape (C,), first day of each cohort's unit; each follows the one before
     acquired : ndarray, shape (C,), customers won; 0 in a unit in which nobody was
-    active : ndarray, shape (C, A), those with a purchase, or with a running contract, in the unit of that age
+    active : ndarray, shape (C, A), those with a purchase in the unit of that age, or with a contract that runs on its
+        last day (at age 0: all who were won)
     revenue : ndarray, shape (C, A), what they paid in it, in currency; NaN where prices are not known
     unit : "day", "week", "month" or "year", of the calendar; weeks begin on Monday
     currency : code, such as "USD"
