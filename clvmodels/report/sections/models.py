@@ -128,14 +128,11 @@ def _group(fits: Sequence[FitRow], results: StudyResults, voice: Voice) -> dict[
         model=voice.words.name("models_named", first.model),
         window=_window(first, results, voice),
     )
-    return fits_side_by_side(fits, title, voice, acts_on="models.acts_on")
+    return fits_side_by_side(fits, title, voice)
 
 
-def fits_side_by_side(fits: Sequence[FitRow], title: Markup, voice: Voice, *, acts_on: str) -> dict[str, Any]:
-    """Fits of one model to the same data: their parameters, coefficients and groups, and whether they agree.
-
-    `acts_on` is the group of texts that says what each parameter changes.
-    """
+def fits_side_by_side(fits: Sequence[FitRow], title: Markup, voice: Voice) -> dict[str, Any]:
+    """Fits of one model to the same data: their parameters, coefficients and groups, and whether they agree."""
     first = fits[0]
     return {
         "title": title,
@@ -151,7 +148,7 @@ def fits_side_by_side(fits: Sequence[FitRow], title: Markup, voice: Voice, *, ac
         ],
         "agreement": _agreement(fits, voice),
         "table": _parameters(fits, str(title), voice),
-        "coefficients": _coefficients(fits, acts_on, voice),
+        "coefficients": _coefficients(fits, voice),
         "pooled": _pooled(first, voice),
     }
 
@@ -184,14 +181,14 @@ def _is_of_base(name: str) -> bool:
     return not any(pattern.fullmatch(name) for pattern in (COEFFICIENT, OF_GROUP, BETWEEN))
 
 
-def _coefficients(fits: Sequence[FitRow], acts_on: str, voice: Voice) -> Table | None:
+def _coefficients(fits: Sequence[FitRow], voice: Voice) -> Table | None:
     """Coefficients by covariate and parameter, for each fit, and the factor of the first fit; None without any."""
     priors = _priors(fits)
     by_fit = [{row.name: row for row in fit.parameters} for fit in fits]
     body = tuple(
         (
             _covariate(found[2], fits[0].references, voice),
-            voice.words.name(acts_on, found[1]),
+            voice.words.name("models.acts_on", found[1]),
             *(_parameter(rows.get(name), voice) for rows in by_fit),
             _parameter(_factor(row), voice),
             *_prior(priors, f"gamma_{found[1]}", voice),

@@ -36,7 +36,7 @@ def donors(source: RetentionSource, voice: Voice) -> dict[str, Any] | None:
         ),
         "map": _map(section, voice) if section.rows else None,
         "alive": _alive(section, voice) if len(section.active) > 1 else None,
-        "fit": fits_side_by_side([section.fit], title, voice, acts_on="retention_models.acts_on"),
+        "fit": fits_side_by_side([section.fit], title, voice),
     }
 
 

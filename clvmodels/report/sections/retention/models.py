@@ -38,10 +38,7 @@ def _fits(results: RetentionResults, voice: Voice) -> dict[str, Any]:
         return fit_name(fit, segments[id(fit)], voice)
 
     def shown(groups: list[list[FitRow]]) -> list[dict[str, Any]]:
-        acts_on = "retention_models.acts_on"
-        return [
-            fits_side_by_side(fits, Markup("{}").format(name_of(fits[0])), voice, acts_on=acts_on) for fits in groups
-        ]
+        return [fits_side_by_side(fits, Markup("{}").format(name_of(fits[0])), voice) for fits in groups]
 
     groups = _side_by_side(results)
     return {

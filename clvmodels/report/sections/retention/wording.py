@@ -28,8 +28,8 @@ def segment_names(names: Sequence[str], voice: Voice) -> str:
 
 
 def model_name(key: str, voice: Voice) -> str:
-    """The reader's name of a model of retention."""
-    return voice.words.name("models_named", key)
+    """The reader's short name of a model of retention."""
+    return voice.words.name("methods", key)
 
 
 def age(value: float, voice: Voice) -> str:
