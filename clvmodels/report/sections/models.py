@@ -188,7 +188,7 @@ def _coefficients(fits: Sequence[FitRow], voice: Voice) -> Table | None:
     body = tuple(
         (
             _covariate(found[2], fits[0].references, voice),
-            voice.words.name("models.acts_on", found[1]),
+            _changed(fits[0].model, found[1], voice),
             *(_parameter(rows.get(name), voice) for rows in by_fit),
             _parameter(_factor(row), voice),
             *_prior(priors, f"gamma_{found[1]}", voice),
@@ -202,6 +202,13 @@ def _coefficients(fits: Sequence[FitRow], voice: Voice) -> Table | None:
     if priors:
         heads.append(voice.text("models.prior_coefficient"))
     return Table(voice.text("models.table_coefficients"), columns(*heads, words=2), body) if body else None
+
+
+def _changed(model: str, parameter: str, voice: Voice) -> str:
+    """What a coefficient of a parameter changes; models give a letter different meanings."""
+    own = f"{model}_{parameter}"
+    known = voice.words.at("models.acts_on")
+    return voice.words.name("models.acts_on", own if own in known else parameter)
 
 
 def _covariate(name: str, references: Mapping[str, str], voice: Voice) -> Markup:
@@ -345,7 +352,7 @@ def _in_words(row: SensitivityRow, fits: Sequence[FitRow], voice: Voice) -> str:
     same = (fit.references for fit in fits if (fit.model, fit.window) == (row.model, row.window))
     return voice.say(
         "models.coefficient",
-        changes=voice.words.name("models.acts_on", coefficient[1]),
+        changes=_changed(row.model, coefficient[1], voice),
         comparison=_covariate(coefficient[2], next(same, {}), voice),
     )
 
