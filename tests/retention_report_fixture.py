@@ -270,7 +270,7 @@ def _donors(rng: np.random.Generator) -> DonorSection:
         likelihood = (still + stopped).mean()
         future = p * sum((1 - theta) ** year for year in range(1, 6))
         alive, given = float(still.mean() / likelihood), float((still * future).mean() / likelihood)
-        rows.append(DonorRow(x, last, count, _around(alive, 0.01), _around(given, 0.03)))
+        rows.append(DonorRow(x, last, count, _around(alive, 0.01 if last < 6 else 0.0), _around(given, 0.03)))
         total, alive_now = total + count * given, alive_now + count * alive
     left = [alive_now * float(((1 - theta) ** year).mean()) ** 0.5 for year in range(6)]
     parameters = {"alpha": alpha, "beta": beta, "gamma": gamma, "delta": delta}

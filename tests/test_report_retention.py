@@ -221,13 +221,24 @@ def test_why_retention_rises_depends_on_what_the_model_lets_customers_do(model: 
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_caption_names_the_ends_of_many_segments_alone() -> None:
+    many = [replace(RECORD.segments[place % 2], name=f"S{place}") for place in range(6)]
+    caption = built(rates, replace(RECORD, segments=many))["figure"].caption
+    assert re.findall(r"S\d", caption) == ["S1", "S0"]
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_rate_that_does_not_rise_is_not_said_to() -> None:
     flat = [
         replace(s, curve=[replace(p, rate=None if p.rate is None else replace(p.rate, mean=0.8)) for p in s.curve])
         for s in RECORD.segments
     ]
-    (why,) = built(rates, replace(RECORD, segments=flat))["why"]
+    made = built(rates, replace(RECORD, segments=flat))
+    (why,) = made["why"]
     assert "does not rise" in why
+    assert made["heading"] == "Retention by age"
+    assert "who is left renews more often" in built(rates, RECORD)["heading"]
+    assert "as few as 183 customers" in built(rates, RECORD)["figure"].caption
 
 
 @pytest.mark.parametrize(
@@ -296,11 +307,9 @@ def test_a_lifetime_without_a_mean_is_said_to_have_none() -> None:
     assert "no finite mean" in rows[1][2]
     assert "for 100%; median" in rows[1][2]
     assert made["infinite"]
-    assert 0 not in made["figure"].table.marked  # the row of new customers has no lifetime
     finite = replace(RECORD, values=[replace(row, infinite=0.0, lifetime=row.derl) for row in RECORD.values])
     made = built(residual_value, finite)
     assert "no finite mean" not in "".join(map(str, made["figure"].table.rows))
-    assert made["figure"].table.marked == frozenset()
     assert not made["infinite"]
 
 
@@ -463,5 +472,5 @@ def test_a_name_that_is_markup_is_shown_as_it_is() -> None:
     page = render_page(RetentionSource(hostile(), None, [], ()), "en")
     assert "<script>alert(1)</script> & co: what is still" not in page
     assert "<script>alert(1)</script> & co: a new customer is worth" in words_of(page)
-    assert "<script>alert(1)</script> & co 62.7% to 94.6%" in words_of(page)
+    assert "<script>alert(1)</script> & co from 62.7% to 94.6%" in words_of(page)
     assert 'aria-label="Survival by age for &lt;script&gt;alert(1)&lt;/script&gt; &amp; co and High End' in page

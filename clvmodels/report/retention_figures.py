@@ -1,6 +1,7 @@
 """The figures of a study of retention, drawn as the others are: see `figures`."""
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -110,13 +111,20 @@ def heat_sizes(rows: int, row_height: float) -> tuple[Size, Size]:
 # Parts that figures share
 
 
-def _titled(panels: Panels, titles: Sequence[str]) -> Panels:
+def _titled(panels: Panels, titles: Sequence[str], size: Size) -> Panels:
     """The panels that are used, with their titles; those left over are blank."""
     for axes in panels[len(titles) :]:
         axes.set_axis_off()
     for axes, title in zip(panels, titles, strict=False):
-        axes.set_title(title)
+        axes.set_title(_wrapped(title, size))
     return panels[: len(titles)]
+
+
+def _wrapped(title: str, size: Size) -> str:
+    """A title on at most two lines that fit its panel."""
+    widths = [2 * LETTER if ord(letter) >= 0x3000 else LETTER for letter in title]
+    letters = size.width / size.columns / (13 * max(sum(widths), LETTER)) * len(title)
+    return "\n".join(textwrap.wrap(title, max(int(letters), 8), max_lines=2, placeholder="…"))
 
 
 def _share_axis(axes: Axes, numbers: Numbers) -> None:
@@ -164,7 +172,7 @@ def survival(panels_of: Sequence[SegmentCurves], words: Mapping[str, str], numbe
     """Share still there by age: Kaplan and Meier's steps, the model's curve and band, other models' thin lines."""
 
     def plot(panels: Panels, size: Size) -> None:
-        used = _titled(panels, [segment.title for segment in panels_of])
+        used = _titled(panels, [segment.title for segment in panels_of], size)
         for axes, segment in zip(used, panels_of, strict=True):
             _curve(axes, segment.curve, [point.survival for point in segment.curve], words)
             ages = [point.age for point in segment.curve]
@@ -197,7 +205,7 @@ def rates(panels_of: Sequence[SegmentCurves], words: Mapping[str, str], numbers:
     """Share of those still there who renew once more, by age: the model's with its band, and those observed."""
 
     def plot(panels: Panels, size: Size) -> None:
-        used = _titled(panels, [segment.title for segment in panels_of])
+        used = _titled(panels, [segment.title for segment in panels_of], size)
         lowest = 1.0
         for axes, segment in zip(used, panels_of, strict=True):
             points = [point for point in segment.curve if point.rate is not None]
@@ -231,7 +239,7 @@ def back_test(panels_of: Sequence[ForecastPanel], words: Mapping[str, str], numb
     """
 
     def plot(panels: Panels, size: Size) -> None:
-        used = _titled(panels, [panel.title for panel in panels_of])
+        used = _titled(panels, [panel.title for panel in panels_of], size)
         for axes, panel in zip(used, panels_of, strict=True):
             shown = [point for point in panel.points if point.age >= panel.learnt_to - 1]
             ages = np.array([point.age for point in shown])
@@ -255,7 +263,7 @@ def values(panels_of: Sequence[ValuePanel], words: Mapping[str, str], numbers: N
     """Value of a customer by renewals made: what is expected with its interval, one customer's range behind it."""
 
     def plot(panels: Panels, size: Size) -> None:
-        used = _titled(panels, [panel.title for panel in panels_of])
+        used = _titled(panels, [panel.title for panel in panels_of], size)
         tops = [e.q95 for panel in panels_of for e in (*panel.outcome, *panel.value, panel.new) if e is not None]
         top = max((value for value in tops if value is not None), default=1.0)
         for axes, panel in zip(used, panels_of, strict=True):
@@ -264,7 +272,7 @@ def values(panels_of: Sequence[ValuePanel], words: Mapping[str, str], numbers: N
             axes.bar(ages, high - low, 0.4, bottom=low, color=MUTED, alpha=0.18, linewidth=0, label=words["outcome"])
             _dots(axes, ages, panel.value, "o", words["value"])
             if panel.new is not None:
-                _dots(axes, ages[:1] - 1.0, [panel.new], "D", words["new"])
+                _dots(axes, np.array([_newcomer(panel)]), [panel.new], "D", words["new"])
             axes.set_ylim(0, 1.04 * top)
             axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_money(value)))
@@ -281,6 +289,11 @@ def _dots(axes: Axes, ages: np.ndarray, estimates: Sequence[Estimate], mark: str
     axes.plot(ages, mean, mark, color=MODEL, markersize=6, label=label)
 
 
+def _newcomer(panel: ValuePanel) -> float:
+    """Where a new customer stands: before the first age, with room for a word below."""
+    return panel.ages[0] - max(1.0, (panel.ages[-1] - panel.ages[0]) / 7)
+
+
 def _value_ages(axes: Axes, panel: ValuePanel, words: Mapping[str, str]) -> None:
     """Ages below the axis, thinned to what fits, and the place of a new customer."""
     room = (panel.ages[-1] - panel.ages[0]) / 12
@@ -289,7 +302,7 @@ def _value_ages(axes: Axes, panel: ValuePanel, words: Mapping[str, str]) -> None
         places += [age] if age - places[-1] >= room else []
     names = [f"{age:g}" for age in places]
     if panel.new is not None:
-        places, names = [panel.ages[0] - 1.0, *places], [words["new_tick"], *names]
+        places, names = [_newcomer(panel), *places], [words["new_tick"], *names]
     axes.set_xticks(places, names)
     axes.set_xlabel(words["age"])
 

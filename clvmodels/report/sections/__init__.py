@@ -109,9 +109,13 @@ def _made_by(results: StudyResults, voice: Voice) -> Markup:
 
 
 def _retention_facts(results: RetentionResults, voice: Voice) -> list[Markup]:
-    customers = voice.count(sum(segment.customers for segment in results.segments))
+    segments = results.segments
     return [
-        voice.say("page.customers", customers=customers, segments=voice.count(len(results.segments))),
+        voice.say(
+            "page.customers_in" if len(segments) > 1 else "page.customers",
+            customers=voice.count(sum(segment.customers for segment in segments)),
+            segments=voice.count(len(segments)),
+        ),
         voice.say("page.renewed", unit=voice.text(f"units.{results.study.unit}.each")),
         _money(results, voice),
     ]

@@ -92,7 +92,7 @@ def _map_caption(section: DonorSection, voice: Voice) -> Markup:
 
 def _past(row: DonorRow, voice: Voice) -> Markup:
     return voice.say(
-        "donors.past" if row.frequency else "donors.past_none",
+        ("donors.past_none", "donors.past_once")[row.frequency] if row.frequency < 2 else "donors.past",
         frequency=voice.count(row.frequency),
         recency=voice.count(row.recency),
         donations=voice.numbers.decimal(_expected(row), 1),

@@ -9,7 +9,17 @@ from clvmodels.foundation.retention_results import CurvePoint, RetentionResults,
 from clvmodels.report import figures, retention_figures
 from clvmodels.report.retention_figures import observed_rates
 from clvmodels.report.sections.retention.survival import curves_of
-from clvmodels.report.sections.retention.wording import age, heads, listed, model_name, plain, segment_name, share
+from clvmodels.report.sections.retention.wording import (
+    age,
+    ends_of,
+    heads,
+    listed,
+    model_name,
+    plain,
+    segment_name,
+    sentences,
+    share,
+)
 from clvmodels.report.tables import Figure, Table, columns, csv_of
 from clvmodels.report.voice import RetentionSource, Voice
 
@@ -22,7 +32,8 @@ def rates(source: RetentionSource, voice: Voice) -> dict[str, Any] | None:
     results = source.results
     if not any(_points(segment) for segment in results.segments):
         return None
-    return {"why": _why(results, voice), "figure": _figure(results, voice)}
+    heading = voice.text("rates.heading_rises" if _rises(results) else "rates.heading")
+    return {"heading": heading, "why": _why(results, voice), "figure": _figure(results, voice)}
 
 
 def _points(segment: SegmentRetention) -> list[CurvePoint]:
@@ -40,10 +51,15 @@ def _rate(point: CurvePoint) -> float:
     return 0.0 if point.rate is None else point.rate.mean or 0.0
 
 
+def _rises(results: RetentionResults) -> bool:
+    """Whether retention rises with age in every segment."""
+    ends = [found for segment in results.segments if (found := _ends(segment)) is not None]
+    return all(_rate(last) - _rate(first) > NOTICED for first, last in ends)
+
+
 def _why(results: RetentionResults, voice: Voice) -> list[Markup]:
     """What a rise of the rate means, by what the model lets customers do."""
-    ends = [found for segment in results.segments if (found := _ends(segment)) is not None]
-    if not all(_rate(last) - _rate(first) > NOTICED for first, last in ends):
+    if not _rises(results):
         return [voice.say("rates.no_rise")]
     if results.study.model not in AGEING:
         return [voice.say("rates.selection"), voice.say("rates.consequence")]
@@ -94,20 +110,22 @@ def _figure(results: RetentionResults, voice: Voice) -> Figure:
 
 
 def _caption(results: RetentionResults, voice: Voice) -> Markup:
-    said = []
-    for segment in results.segments:
-        if ends := _ends(segment):
-            first, last = ends
-            said.append(
-                voice.say(
-                    "rates.from_to",
-                    segment=segment_name(segment.name, voice),
-                    first=share(voice)(_rate(first)),
-                    last=share(voice)(_rate(last)),
-                    age=age(last.age, voice),
-                )
-            )
-    return voice.say("rates.caption", segments=listed(said, voice))
+    found = [(segment.name, *ends) for segment in results.segments if (ends := _ends(segment)) is not None]
+    said = [
+        voice.say(
+            "rates.from_to",
+            segment=segment_name(name, voice),
+            first=share(voice)(_rate(first)),
+            last=share(voice)(_rate(last)),
+            age=age(last.age, voice),
+        )
+        for name, first, last in ends_of(found, lambda row: _rate(row[2]))
+    ]
+    told = voice.say("rates.caption", segments=listed(said, voice))
+    fewest = min((segment.observed[-1].at_risk for segment in results.segments if segment.observed), default=None)
+    if fewest is None:
+        return told
+    return sentences([told, voice.say("rates.fewest", fewest=voice.count(fewest))], voice)
 
 
 def _table(results: RetentionResults, voice: Voice) -> Table:

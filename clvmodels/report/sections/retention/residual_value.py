@@ -4,12 +4,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from clvmodels.foundation.results import Estimate
 from clvmodels.foundation.retention_results import RetentionResults, SegmentWorth, ValueRow
 from clvmodels.report import figures, retention_figures
 from clvmodels.report.retention_figures import ValuePanel
 from clvmodels.report.sections.headline import middle
 from clvmodels.report.sections.retention.wording import (
     age,
+    ends_of,
     heads,
     part,
     plain,
@@ -98,7 +100,7 @@ def _figure(results: RetentionResults, voice: Voice) -> Figure:
 
 def _caption(results: RetentionResults, voice: Voice) -> Markup:
     money, worth, said = voice.numbers.money, _worth(results), []
-    for name, rows in _by_segment(results).items():
+    for name, rows in ends_of(list(_by_segment(results).items()), lambda found: middle(found[1][0].value) or 0.0):
         new = worth[name].new_value if name in worth else None
         first, last = rows[1] if rows[0].age == 0 and len(rows) > 1 else rows[0], rows[-1]
         said.append(
@@ -128,27 +130,31 @@ def _lifetime(row: ValueRow, voice: Voice) -> Markup:
 
 
 def _table(results: RetentionResults, voice: Voice) -> Table:
-    numbers, worth, body, marked = voice.numbers, _worth(results), [], set()
-    none = numbers.decimal(None)
+    worth, body = _worth(results), []
     for name, rows in _by_segment(results).items():
         new = worth[name].new_value if name in worth else None
-        if new is not None:
-            first = voice.text("residual_value.new_row")
-            body.append((segment_name(name, voice), first, none, none, told(new, numbers.cell, voice), none))
-        for row in rows:
-            marked |= {len(body)} if row.infinite > 0 else set()
-            body.append(
-                (
-                    segment_name(name, voice),
-                    age(row.age, voice),
-                    _lifetime(row, voice),
-                    told(row.derl, lambda value: numbers.decimal(value, 2), voice),
-                    told(row.value, numbers.cell, voice),
-                    numbers.interval(row.outcome, numbers.cell),
-                )
-            )
+        body += [] if new is None else [_new_row(name, new, voice)]
+        body += [_row(row, voice) for row in rows]
     texts = heads("residual_value", ("segment", "age", "lifetime", "derl", "value", "outcome"), voice)
-    return Table(voice.text("residual_value.table"), columns(*texts), tuple(body), frozenset(marked))
+    return Table(voice.text("residual_value.table"), columns(*texts), tuple(body))
+
+
+def _new_row(segment: str, new: Estimate, voice: Voice) -> tuple[str, ...]:
+    none = voice.numbers.decimal(None)
+    first = voice.text("residual_value.new_row")
+    return segment_name(segment, voice), first, none, none, told(new, voice.numbers.cell, voice), none
+
+
+def _row(row: ValueRow, voice: Voice) -> tuple[str, ...]:
+    numbers = voice.numbers
+    return (
+        segment_name(row.segment, voice),
+        age(row.age, voice),
+        _lifetime(row, voice),
+        told(row.derl, lambda value: numbers.decimal(value, 2), voice),
+        told(row.value, numbers.cell, voice),
+        numbers.interval(row.outcome, numbers.cell),
+    )
 
 
 def _csv(results: RetentionResults) -> str:

@@ -13,6 +13,7 @@ from clvmodels.report.sections.rivals import SETTLED
 from clvmodels.report.tables import with_interval
 from clvmodels.report.voice import LEVEL, Voice
 
+FEW = 3  # segments that a caption has room for
 Form = Callable[[float | None], str]
 
 
@@ -27,8 +28,8 @@ def segment_names(names: Sequence[str], voice: Voice) -> str:
 
 
 def model_name(key: str, voice: Voice) -> str:
-    """The reader's name of a model of retention."""
-    return voice.words.name("models_named", key)
+    """The reader's short name of a model of retention."""
+    return voice.words.name("methods", key)
 
 
 def age(value: float, voice: Voice) -> str:
@@ -59,6 +60,11 @@ def plain(said: Markup) -> str:
 def listed(said: Sequence[Markup], voice: Voice) -> Markup:
     """A list in words of what is escaped already."""
     return Markup(voice.numbers.listed(said))
+
+
+def ends_of[T](items: Sequence[T], size_of: Callable[[T], float]) -> Sequence[T]:
+    """All items of a few; of many the largest and the smallest, which a caption has room for."""
+    return items if len(items) <= FEW else [max(items, key=size_of), min(items, key=size_of)]
 
 
 def sentences(said: Sequence[Markup], voice: Voice) -> Markup:
