@@ -19,7 +19,7 @@ from clvmodels.inference.fitting import COEFFICIENT, GROUP_SD, data_scale
 from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
 from clvmodels.inference.optimise import find_mode, gradient
 from clvmodels.inference.parameters import customer_parameters
-from clvmodels.inference.target import Target, log_density, log_prior, total_log_likelihood, unknowns_by_cell
+from clvmodels.inference.target import Target, log_density, total_log_likelihood, unknowns_by_cell
 from clvmodels.models import MODELS
 from tests.effects_cases import customers_of, traits
 from tests.forecast_cases import readable_by
@@ -118,26 +118,38 @@ def test_coefficients_of_zero_give_the_plain_likelihood(name, cdnow_people):
     assert (np.abs(ones - ours) > 1.0).all()
 
 
+@pytest.mark.parametrize("columns", [("region",), ("region", "channel")])
 @pytest.mark.parametrize("name", SAMPLED)
-def test_the_graph_and_numpy_have_the_same_target_with_covariates_and_groups(name, few):
-    """At any standard deviation between groups: a level is that at the typical one, stretched."""
-    from clvmodels.inference.graph import pymc_model
+def test_the_graph_and_numpy_have_the_same_target_with_covariates_and_groups(name, columns, few):
+    """The graph's density of z is that of base and levels by their definition, times how these stretch with z."""
+    from clvmodels.inference.graph import BASE, levels_name, pymc_model
 
     parameter = next(p.name for p in MODELS[name].parameters if p.covariates)
-    target = target_of(name, few, covariates={parameter: ["age", "channel"]}, groups={parameter: "region"})
-    mode = find_mode(target)
-    graph = pymc_model(target, mode).compile_logp()
-    rng = np.random.default_rng(2)
-    for tau in (0.05, 1.3):
-        phi = mode.phi + mode.root @ rng.normal(size=target.size)
-        levels = target.levels[parameter]
-        stretched = phi.copy()
-        stretched[levels] *= tau / target.typical_group_sd(parameter)
-        data = total_log_likelihood(target, unknowns_by_cell(target, stretched[None]))[0]
-        prior = log_prior(target, phi[None])[0] + stats.halfnorm.logpdf(tau, scale=GROUP_SD.sd) + np.log(tau)
-        z = np.linalg.solve(mode.root, phi - mode.phi)
-        found = graph({"z": z, f"{parameter}_group_sd_log__": np.log(tau)})
-        assert float(found) == pytest.approx(data + prior, rel=1e-10)
+    target = target_of(name, few, covariates={parameter: ["age"]}, groups={parameter: columns})
+    mode, size = find_mode(target), len(target.names)
+    graph = pymc_model(target, mode)
+    sd_names = [target.effects.sd_name(parameter, column) for column in columns]
+    levels = [levels_name(parameter, column) for column in columns]
+    of_z = graph.replace_rvs_by_values([graph[key] for key in (BASE, *levels)])
+    density, places = graph.compile_logp(), graph.compile_fn(of_z, inputs=graph.value_vars)
+    z = np.random.default_rng(2).normal(size=target.size)
+    for sds in ((0.05, 0.4), (1.3, 0.2)):
+        point = {f"{sd_name}_log__": np.log(tau) for sd_name, tau in zip(sd_names, sds, strict=False)}
+
+        def unknowns(z, point=point):
+            return np.concatenate(places({"z": z, **point}))  # base, coefficients, levels
+
+        steps = 1e-5 * np.eye(target.size)
+        stretch = np.array([unknowns(z + step) - unknowns(z - step) for step in steps]) / 2e-5
+        phi = unknowns(z)
+        expected = total_log_likelihood(target, unknowns_by_cell(target, phi[None]))[0]
+        expected += np.linalg.slogdet(stretch)[1] - np.linalg.slogdet(mode.root)[1]
+        mean, sd = target.normal_priors
+        expected += stats.norm.logpdf(phi[:size], mean[:size], sd[:size]).sum()
+        for column, tau in zip(columns, sds, strict=False):
+            expected += stats.norm.logpdf(phi[target.levels[parameter, column]], 0.0, tau).sum()
+            expected += stats.halfnorm.logpdf(tau, scale=GROUP_SD.sd) + np.log(tau)
+        assert float(density({"z": z, **point})) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", TAKING)
@@ -151,7 +163,7 @@ def test_compression_with_cells_is_exact(name, cdnow_people):
     assert log_density(patterns, phi) == pytest.approx(log_density(rows, phi), rel=1e-12)
 
 
-@pytest.mark.parametrize("groups", [{}, {"alpha": "region", "b": "region"}])
+@pytest.mark.parametrize("groups", [{}, {"alpha": "region", "b": "region"}, {"alpha": ["region", "channel"]}])
 def test_derivatives_by_the_chain_rule_are_those_of_the_whole_density(people, groups):
     target = target_of(
         "bg_nbd", people.customers, covariates={"alpha": ["age", "channel"], "a": ["age"]}, groups=groups
@@ -599,3 +611,134 @@ def test_a_column_of_0_and_1_is_a_category(people):
     flag = dataclasses.replace(customers, covariates={"flag": (text == one).astype(float)})
     (column,) = learn_effects(MODELS["bg_nbd"], flag, covariates={"alpha": ["flag"]}).covariates["alpha"]
     assert column.scale == 1.0
+
+
+# Several grouping columns at once
+
+
+COHORTS = [f"2024-{month:02d}" for month in range(1, 13)]
+SEGMENTS = ["shop", "web", "app", "post", "fair"]
+SDS = {"segment": 0.5, "cohort": 0.3}
+
+
+@pytest.fixture(scope="module")
+def crossed():
+    """4,800 customers of 5 segments x 12 cohorts: log alpha is the sum of a level of each, of sd .5 and .3."""
+    rng = np.random.default_rng(11)
+    size = 4800
+    frame = pd.DataFrame({"customer_id": range(size), "segment": rng.choice(SEGMENTS, size)})
+    frame["cohort"] = rng.choice(COHORTS, size)
+    levels = {"segment": rng.normal(0.0, 0.5, len(SEGMENTS)), "cohort": rng.normal(0.0, 0.3, len(COHORTS))}
+    truth = {
+        "segment": dict(zip(SEGMENTS, levels["segment"], strict=True)),
+        "cohort": dict(zip(COHORTS, levels["cohort"], strict=True)),
+    }
+    alpha = 6.0 * np.exp(frame["segment"].map(truth["segment"]) + frame["cohort"].map(truth["cohort"]))
+    customers = customers_of(frame, seed=12, model="nbd", alpha=alpha.to_numpy())
+    return SimpleNamespace(customers=customers.with_columns(frame, groups=["segment", "cohort"]), truth=truth)
+
+
+@pytest.fixture(scope="module")
+def crossed_fit(crossed):
+    groups = {"alpha": ["segment", "cohort"], "r": "segment"}
+    return clv.fit("nbd", crossed.customers, groups=groups, method="nuts", draws=2000, seed=1)
+
+
+def test_effects_of_two_columns_are_recovered(crossed_fit, crossed):
+    """Differences of levels within a column and both standard deviations, within 4 posterior sds; the checks pass."""
+    assert crossed_fit.passed
+    for column, sd in SDS.items():
+        drawn = np.log(crossed_fit.draws[f"alpha_by_{column}"].stack(sample=("chain", "draw")))
+        true = np.array([crossed.truth[column][label] for label in drawn[f"{column}_group"].values])
+        drawn, true = drawn - drawn.mean(f"{column}_group"), true - true.mean()
+        scores = (drawn.mean("sample").values - true) / drawn.std("sample").values
+        assert np.abs(scores).max() < 4
+        assert true.std() > 4 * drawn.std("sample").values.mean()  # and there is something to recover
+        between = crossed_fit.draws[f"alpha_group_sd_{column}"].values
+        assert abs(between.mean() - sd) < 4 * between.std()
+    assert set(crossed_fit.draws) >= {"r_group_sd", "r_by_segment"}
+    assert "r_by_cohort" not in crossed_fit.draws
+    assert "alpha_group_sd" not in crossed_fit.draws
+
+
+def test_levels_of_all_columns_of_a_customer_are_summed(crossed_fit, crossed):
+    """The parameters of a customer by hand: alpha by segment x alpha by cohort / alpha, and r by segment."""
+    rows = np.array([0, 17, 4000])
+    some = crossed.customers.take(rows)
+    own = customer_parameters(crossed_fit, some)
+    theta = own.at(own.cell)
+    for row in range(3):
+        segment, cohort = (some.groups[name][row] for name in ("segment", "cohort"))
+        draws = crossed_fit.draws.sel(segment_group=segment, cohort_group=cohort).stack(sample=("chain", "draw"))
+        alpha = draws["alpha_by_segment"] * draws["alpha_by_cohort"] / draws["alpha"]
+        assert theta[row, :, 0] == pytest.approx(draws["r_by_segment"].values, rel=1e-12)
+        assert theta[row, :, 1] == pytest.approx(alpha.values, rel=1e-12)
+
+
+def test_a_fit_of_two_columns_comes_back_from_its_file(crossed_fit, crossed, tmp_path):
+    crossed_fit.save(tmp_path / "fit.nc")
+    back = clv.load_fit(tmp_path / "fit.nc")
+    assert back.effects == crossed_fit.effects
+    assert back.draws.identical(crossed_fit.draws)
+    some = crossed.customers.take(np.arange(50))
+    one, other = (clv.predict(fit, some, quantity="expected_purchases", horizon=20.0) for fit in (crossed_fit, back))
+    assert np.array_equal(one.mean, other.mean)
+
+
+def test_a_file_of_the_time_of_one_column_is_still_read(group_fit, tmp_path):
+    """Effects then named the column itself, not a list of columns."""
+    import xarray as xr
+
+    group_fit.save(tmp_path / "fit.nc")
+    with xr.open_dataset(tmp_path / "fit.nc", engine="h5netcdf") as stored:
+        draws = stored.load()
+    draws.attrs["clvmodels"] = draws.attrs["clvmodels"].replace('{"alpha": ["region"]}', '{"alpha": "region"}')
+    assert '"groups": {"alpha": "region"}' in draws.attrs["clvmodels"]
+    draws.to_netcdf(tmp_path / "old.nc", engine="h5netcdf")
+    assert clv.load_fit(tmp_path / "old.nc").effects == group_fit.effects
+
+
+def test_one_column_in_a_list_is_that_column(few, group_fit):
+    """Bit for bit, and under the names that one column has."""
+    listed = clv.fit(
+        "bg_nbd", few, groups={"alpha": ["region"]}, covariates={"alpha": ["age"]}, method="nuts", draws=400, seed=1
+    )
+    assert listed.draws.identical(group_fit.draws)
+    assert set(listed.draws) == {"r", "alpha", "a", "b", "gamma_alpha", "alpha_by_region", "alpha_group_sd"}
+
+
+@pytest.mark.usefixtures("no_search")
+@pytest.mark.parametrize(
+    ("groups", "error", "message"),
+    [
+        (["region", "region"], clv.FitError, r'groups has "region" twice'),
+        ({"alpha": ["region", "region"]}, clv.FitError, r'groups of alpha has "region" twice'),
+        (["region", "country"], clv.DataError, r'"country": the customers have no such column; there are: region'),
+        ({"alpha": 3}, clv.FitError, r"groups of alpha = 3: expected a column name or a list"),
+        (["region", 3], clv.FitError, r"groups = \['region', 3\]: expected a column name or a list"),
+        ({"k": ["region"]}, clv.FitError, r'"k": bg_nbd has .* r, alpha, a, b'),
+    ],
+)
+def test_groups_that_cannot_be_asked_for_are_refused(people, groups, error, message):
+    with pytest.raises(error, match=message):
+        clv.fit("bg_nbd", people.customers, groups=groups, method="nuts", seed=1)
+
+
+def test_a_column_that_follows_from_another_is_taken(few):
+    """Regions of a country: each has a level of its own beside that of the country."""
+    country = np.where(few.groups["region"] == "west", "W", "E").astype(object)
+    both = dataclasses.replace(few, groups={**few.groups, "country": country})
+    fit = clv.fit("nbd", both, groups={"alpha": ["region", "country"]}, method="nuts", draws=400, seed=1)
+    assert {"alpha_by_region", "alpha_by_country"} <= set(fit.draws)
+
+
+def test_levels_act_on_the_unknown_of_a_parameter_that_is_not_positive(crossed_fit, crossed):
+    """Were alpha of any sign, the levels of a customer would be added to it as it is."""
+    positive, alpha = crossed_fit.model.parameters
+    model = dataclasses.replace(crossed_fit.model, parameters=(positive, dataclasses.replace(alpha, support="real")))
+    one = crossed.customers.take(np.array([0]))
+    theta = customer_parameters(dataclasses.replace(crossed_fit, model=model), one).at(np.array([0]))[0, :, 1]
+    groups = {f"{name}_group": one.groups[name][0] for name in ("segment", "cohort")}
+    draws = crossed_fit.draws.sel(groups).stack(sample=("chain", "draw"))
+    expected = draws["alpha_by_segment"] + draws["alpha_by_cohort"] - draws["alpha"]
+    assert theta == pytest.approx(expected.values, rel=1e-9)

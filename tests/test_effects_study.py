@@ -131,7 +131,7 @@ def test_new_customers_are_as_the_base_is_mixed(cdnow):
         {**{name: values.values for name, values in known.draws.items()}, "alpha_by_acquisition_month": own},
         {"alpha_by_acquisition_month": ("acquisition_month_group", months)},
     )
-    effects = Effects(groups={"alpha": "acquisition_month"}, labels={"acquisition_month": months})
+    effects = Effects(groups={"alpha": ("acquisition_month",)}, labels={"acquisition_month": months})
     grouped = replace(known, draws=draws, effects=effects)
     new = newcomers((grouped, spend), cdnow)
     assert new.n_customers.sum() == len(cdnow)

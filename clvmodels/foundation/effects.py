@@ -1,10 +1,13 @@
 """What makes the parameters of one customer differ from another's: covariates, and groups with pooling.
 
-A parameter theta of customer i is, by the standard proportional form of [1]_ and with a group's own level,
+A positive parameter theta of customer i is, by the standard proportional form of [1]_ and with the levels of the
+customer's groups,
 
-    log theta_i = log theta + sign gamma' z_i + u_g(i)
+    log theta_i = log theta + sign gamma' z_i + sum_c u_c,g(c, i)
 
-with covariates z, coefficients gamma, and u_g normal with mean 0 over groups g.
+with covariates z and coefficients gamma, and for each grouping column c the group g(c, i) of the customer in it;
+u_c,g is normal with mean 0 over the groups of the column, with a standard deviation of its own a column: crossed
+effects, such as of a segment and of a cohort. Of another parameter the unknown (`Parameter`) stands for the logarithm.
 
 References
 ----------
@@ -38,6 +41,7 @@ ACQUISITION = {
     "acquisition_year": "%Y",
 }
 ByParameter = Mapping[str, Sequence[str]] | Sequence[str]
+Grouping = Mapping[str, Sequence[str] | str] | Sequence[str] | str
 
 
 @dataclass(frozen=True)
@@ -72,18 +76,32 @@ class Effects:
     Attributes
     ----------
     covariates : parameter -> columns of its design
-    groups : parameter -> grouping column
+    groups : parameter -> grouping columns
     labels : grouping column -> its groups, sorted
     """
 
     covariates: Mapping[str, tuple[Covariate, ...]] = field(default_factory=dict)
-    groups: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def none(self) -> bool:
         """Whether all customers share their parameters."""
         return not self.covariates and not self.groups
+
+    @property
+    def pooled(self) -> tuple[tuple[str, str], ...]:
+        """Each parameter with each of its grouping columns."""
+        return tuple((parameter, column) for parameter, columns in self.groups.items() for column in columns)
+
+    def by_name(self, parameter: str, column: str) -> str:
+        """The variable with the parameter of each group: "alpha_by_segment"."""
+        return f"{parameter}_by_{column}"
+
+    def sd_name(self, parameter: str, column: str) -> str:
+        """The variable with the standard deviation between groups: "alpha_group_sd"; of several "..._segment"."""
+        name = f"{parameter}_group_sd"
+        return name if len(self.groups[parameter]) == 1 else f"{name}_{column}"
 
 
 @dataclass(frozen=True)
@@ -94,7 +112,7 @@ class Cells:
     ----------
     cell : ndarray, shape (N,), the cell of each customer
     covariates : parameter -> ndarray, shape (C, Q), its covariates as they are
-    groups : parameter -> ndarray, shape (C,), the place of its group among the labels
+    groups : grouping column -> ndarray, shape (C,), the place of the cell's group among the labels
     size : number of cells C
     """
 
@@ -105,7 +123,7 @@ class Cells:
 
 
 def learn_effects(
-    model: Model, customers: Customers, *, covariates: ByParameter = (), groups: Mapping[str, str] | str = ""
+    model: Model, customers: Customers, *, covariates: ByParameter = (), groups: Grouping = ()
 ) -> Effects:
     """The effects that a fit is to learn, with categories and groups as these customers have them.
 
@@ -113,12 +131,12 @@ def learn_effects(
     ----------
     covariates : by parameter, or a list for all parameters that the model lets depend on covariates. Text
         becomes categories, of which the most frequent is the reference
-    groups : grouping column by parameter, or one for all parameters
+    groups : grouping columns by parameter, or those of all parameters; one alone or a list
 
     Raises
     ------
     FitError
-        If a parameter is unknown or takes no covariates.
+        If a parameter is unknown or takes no covariates, or a grouping column is named twice.
     DataError
         If a column is missing, has missing values, is constant, or follows from the others.
     """
@@ -127,7 +145,8 @@ def learn_effects(
     for parameter, columns in coded.items():
         _refuse_collinear(parameter, _matrix(customers, columns), columns)
     by_group = groups_by_parameter(model, groups)
-    labels = {name: tuple(sorted(set(group_labels(customers, name)))) for name in dict.fromkeys(by_group.values())}
+    used = dict.fromkeys(name for names in by_group.values() for name in names)
+    labels = {name: tuple(sorted(set(group_labels(customers, name)))) for name in used}
     for name, found in labels.items():
         if len(found) < 2:
             raise DataError(f'groups "{name}": all customers are of one group, so there is nothing to pool.')
@@ -145,7 +164,7 @@ def cells_of(effects: Effects, customers: Customers) -> Cells:
     for parameter, columns in effects.covariates.items():
         _refuse_unseen(customers, columns, parameter)
     matrices = {parameter: _matrix(customers, columns) for parameter, columns in effects.covariates.items()}
-    places = {parameter: _places(effects, customers, name) for parameter, name in effects.groups.items()}
+    places = {name: _places(effects, customers, name) for name in effects.labels}
     if effects.none:
         return Cells(np.zeros(len(customers), dtype=np.int64), {}, {}, 1)
     known = [column for matrix in matrices.values() for column in matrix.T] + list(places.values())
@@ -157,7 +176,7 @@ def cells_of(effects: Effects, customers: Customers) -> Cells:
     return Cells(
         cell,
         {parameter: matrix[first] for parameter, matrix in matrices.items()},
-        {parameter: place[first] for parameter, place in places.items()},
+        {name: place[first] for name, place in places.items()},
         len(first),
     )
 
@@ -212,29 +231,38 @@ def _names(columns: object, what: str) -> tuple[str, ...]:
     raise FitError(f'{what} = {columns!r}: expected a list of column names, such as ["age"].')
 
 
-def groups_by_parameter(model: Model, groups: Mapping[str, str] | str) -> dict[str, str]:
-    """The grouping column of each parameter that is pooled; one column alone is of every parameter.
+def groups_by_parameter(model: Model, groups: Grouping) -> dict[str, tuple[str, ...]]:
+    """The grouping columns of each parameter that is pooled; columns alone are of every parameter.
 
     Raises
     ------
     FitError
-        If a parameter is unknown, or counted: that is the same for all.
+        If a parameter is unknown, or counted: that is the same for all; or a column is named twice.
     """
     pooled = [parameter.name for parameter in model.parameters if parameter.support != "whole"]
-    if isinstance(groups, str):
-        return dict.fromkeys(pooled, groups) if groups else {}
-    by_parameter = _mapping_of_names(groups)
-    for parameter in by_parameter:
+    if not isinstance(groups, Mapping):
+        names = _grouping_columns(groups, "groups") if groups else ()
+        return dict.fromkeys(pooled, names) if names else {}
+    for parameter in groups:
         if parameter not in pooled:
             known = ", ".join(pooled)
             raise FitError(f'groups of "{parameter}": {model.name} has the parameters {known} to pool.')
-    return by_parameter
+    by_parameter = {name: _grouping_columns(columns, f"groups of {name}") for name, columns in groups.items()}
+    return {name: columns for name, columns in by_parameter.items() if columns}
 
 
-def _mapping_of_names(groups: object) -> dict[str, str]:
-    if isinstance(groups, Mapping) and all(isinstance(name, str) for name in groups.values()):
-        return dict(groups)
-    raise FitError(f'groups = {groups!r}: expected a column name, or one by parameter: {{"alpha": "channel"}}.')
+def _grouping_columns(columns: object, what: str) -> tuple[str, ...]:
+    """One column or several, checked."""
+    names = (columns,) if isinstance(columns, str) else columns
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise FitError(
+            f'{what} = {columns!r}: expected a column name or a list of them, or these by parameter: {{"alpha": '
+            '["segment", "cohort"]}.'
+        )
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise FitError(f'{what} has "{twice[0]}" twice: its groups have one level each.')
+    return tuple(names)
 
 
 def _acquired(customers: Customers, pattern: str) -> IdArray:

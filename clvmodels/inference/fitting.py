@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from clvmodels.foundation.calendar import Calendar
-from clvmodels.foundation.effects import ByParameter, Effects, cells_of, learn_effects
+from clvmodels.foundation.effects import ByParameter, Effects, Grouping, cells_of, learn_effects
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
 from clvmodels.foundation.patterns import Patterns, PurchasePatterns, RetentionPatterns
@@ -51,7 +51,7 @@ def fit(
     seed: int | None = None,
     priors: Mapping[str, Prior] | None = None,
     covariates: ByParameter = (),
-    groups: Mapping[str, str] | str = "",
+    groups: Grouping = (),
 ) -> Fit:
     """The parameters of a model, learnt from a customer summary.
 
@@ -67,19 +67,24 @@ def fit(
     seed : of the random numbers; needed by "laplace" and "nuts"
     priors : replaces default priors, by parameter; "gamma_alpha" is a Normal for each coefficient of alpha's
         covariates, each divided by its standard deviation (categories and columns of 0 and 1 as they are);
-        "alpha_group_sd" a HalfNormal for the standard deviation of log alpha between groups
+        "alpha_group_sd" a HalfNormal for the standard deviation of log alpha between groups, that of each grouping
+        column alike
     covariates : columns of `customers.covariates`, as a list for every parameter that the model lets depend on
         them, or by parameter: {"alpha": ["age", "channel"]}. With a positive coefficient of alpha customers buy
         faster, of a or beta they leave earlier, of b later, of v or m they spend more. For a model on a calendar they
         are names of its terms, {"alpha": ["christmas"]}; by default all terms act on alpha
-    groups : column of `customers.groups` (or "acquisition_week", "_month", "_year") over which parameters are
-        partially pooled, for all parameters or by parameter; needs method "nuts"
+    groups : columns of `customers.groups` (or "acquisition_week", "_month", "_year") over which parameters are
+        partially pooled, one or a list, for all parameters or by parameter: {"alpha": ["segment", "cohort"], "beta":
+        "cohort"}; needs method "nuts". Levels of several columns add up, in log alpha. The draws have
+        "alpha_by_segment", alpha of each segment in the middle of the other columns, and "alpha_group_sd", the
+        standard deviation of log alpha between segments; with several columns of alpha one of each:
+        "alpha_group_sd_segment", "alpha_group_sd_cohort"
 
     Raises
     ------
     FitError
         If the model, the method, a parameter or a prior is unknown, the model does not take the method, the seed
-        is missing, groups are asked for without "nuts", or no mode is found.
+        is missing, groups are asked for without "nuts" or have a column twice, or no mode is found.
     DataError
         If there are too few customers or no repeat purchase at all, a covariate cannot be used, or a model that
         counts opportunities is given times that are not whole.

@@ -17,6 +17,7 @@ from clvmodels.foundation.ops import DOUBLINGS, Step
 from clvmodels.foundation.patterns import Levels, Pairs, Patterns, PurchasePatterns, Varying
 from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal
 from clvmodels.inference.optimise import Mode
+from clvmodels.inference.pooling import axes_of, base_on_levels
 from clvmodels.inference.target import Target
 
 
@@ -63,6 +64,7 @@ class TensorOps:
 
 
 TENSOR_OPS = TensorOps()
+BASE = "base"  # the unknowns of a graph with groups
 PAIRED = ("recency", "T")  # columns whose distinct pairs with frequency a likelihood may read
 
 
@@ -90,27 +92,32 @@ def pymc_model(target: Target, mode: Mode) -> pm.Model:
     Near the mode z is standard normal, so that the sampler needs no long tuning. The density of z is that of
     phi up to a constant.
 
-    Groups add, for each parameter that is pooled, the standard deviation tau between groups. The levels in phi
-    are those at a typical tau_0, and a group's level is that times tau / tau_0: the non-centred form, with the
-    curvature of base and groups together taken out by L.
+    Groups add, for each parameter that is pooled and each of its columns, the standard deviation tau between
+    groups. The levels in phi are those at a typical tau_0, which `pooling` makes those at tau; the base follows
+    them, so that z stays near standard normal at any tau.
     """
     data = graph_data(target, mode)
     with pm.Model() as graph:
         given = {name: pm.Data(name, value) for name, value in data.items()} if target.design is None else data
         z = pm.Flat("z", shape=target.size, initval=np.zeros(target.size))
         phi = given["centre"] + pt.sum(given["root"] * z, axis=1)  # L z; as pt.dot its first compilation takes 30 s
-        between = {name: _between(target, name) for name in target.levels}
-        levels = {name: _levels(target, name, phi, tau) for name, tau in between.items()}
+        levels = {pooled: _levels(target, mode, pooled, phi) for pooled in target.levels}
+        if levels:
+            phi = _base(target, mode, phi, levels)
         parameters = _parameters(target, phi, levels)
         patterns = _symbolic(target.patterns, given) if target.design is None else target.patterns
         rows = target.model.log_likelihood(parameters, patterns, TENSOR_OPS)
         pm.Potential("log_likelihood", pt.sum(rows * given["n_customers"]))
-        standard = (phi - given["prior_mean"]) / given["prior_sd"]
-        pm.Potential("log_prior", -pt.sum(standard**2 / 2 + pt.log(given["prior_sd"]) + HALF_LOG_TWO_PI))
+        mean, sd = given["prior_mean"], given["prior_sd"]
+        pm.Potential("log_prior", _log_normal(phi, mean[: len(target.names)], sd[: len(target.names)]))
     return graph
 
 
-def _parameters(target: Target, phi: Any, levels: dict[str, Any]) -> dict[str, Any]:
+def _log_normal(values: Any, mean: Any, sd: Any) -> Any:
+    return -pt.sum(((values - mean) / sd) ** 2 / 2 + pt.log(sd) + HALF_LOG_TWO_PI)
+
+
+def _parameters(target: Target, phi: Any, levels: dict[tuple[str, str], Any]) -> dict[str, Any]:
     """Parameters of the graph: scalars, or values by cell with the cells of the patterns."""
     design = target.design
     if design is None:
@@ -121,23 +128,40 @@ def _parameters(target: Target, phi: Any, levels: dict[str, Any]) -> dict[str, A
         eta = phi[place] + pt.zeros(design.size)
         if name in target.coefficients:
             eta += pt.sum(design.columns[name] * phi[target.coefficients[name]], axis=1)
-        if name in levels:
-            eta += levels[name][design.groups[name]]
+        for column in target.effects.groups.get(name, ()):
+            eta += levels[name, column][design.groups[column]]
         parameters[name] = Varying(parameter.natural(eta, TENSOR_OPS), design.cell)
     return parameters
 
 
-def _between(target: Target, name: str) -> Any:
-    """The standard deviation of a parameter's logarithm between groups."""
-    prior = target.priors[f"{name}_group_sd"]
+def _levels(target: Target, mode: Mode, pooled: tuple[str, str], phi: Any) -> Any:
+    """Level of each group against the base, in unknowns of the parameter, kept under a name of its own."""
+    prior = target.priors[f"{pooled[0]}_group_sd"]
     assert isinstance(prior, HalfNormal)
-    return pm.HalfNormal(f"{name}_group_sd", prior.sd)
+    tau = pm.HalfNormal(target.effects.sd_name(*pooled), prior.sd)
+    axes, typical = axes_of(target, mode, pooled), target.typical_group_sd(pooled[0])
+    along = pt.sum(axes.turn.T * phi[target.levels[pooled]], axis=1) - axes.middle
+    narrower = (axes.known + typical**-2) / (axes.known + tau**-2)  # variance at tau against that at tau_0
+    levels = pt.sum(axes.turn * (axes.middle * narrower + along * pt.sqrt(narrower)), axis=1)
+    name = levels_name(*pooled)
+    jacobian = pt.sum(pt.log(narrower)) / 2
+    pm.Potential(f"log_prior_{name}", _log_normal(levels, 0.0, tau + pt.zeros(len(axes.known))) + jacobian)
+    return pm.Deterministic(name, levels)
 
 
-def _levels(target: Target, name: str, phi: Any, tau: Any) -> Any:
-    """Log level of each group against the base, kept under a name of its own."""
-    stretch = tau / target.typical_group_sd(name)
-    return pm.Deterministic(f"{name}_levels", phi[target.levels[name]] * stretch)
+def _base(target: Target, mode: Mode, phi: Any, levels: dict[tuple[str, str], Any]) -> Any:
+    """The unknowns without the levels, as they follow the levels that tau has moved; kept under the name BASE."""
+    slopes, first = base_on_levels(target, mode), len(target.names)
+    base = phi[:first]
+    for pooled, places in target.levels.items():
+        here = slice(places.start - first, places.stop - first)
+        base += pt.sum(slopes[:, here] * (levels[pooled] - phi[places]), axis=1)
+    return pm.Deterministic(BASE, base)
+
+
+def levels_name(parameter: str, column: str) -> str:
+    """The graph's variable with the level of each group."""
+    return f"{parameter}_levels_{column}"
 
 
 def _symbolic(patterns: Patterns, given: dict[str, Any]) -> Patterns:

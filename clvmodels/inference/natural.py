@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from clvmodels.foundation.effects import Cells
+from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.retention import Customers
 from clvmodels.inference.optimise import Mode
@@ -24,14 +25,18 @@ class Problem:
 
 
 def with_draws(
-    problem: Problem, phi: FloatArray, levels: Mapping[str, FloatArray], sds: Mapping[str, FloatArray]
+    problem: Problem,
+    phi: FloatArray,
+    levels: Mapping[tuple[str, str], FloatArray],
+    sds: Mapping[tuple[str, str], FloatArray],
 ) -> Fit:
     """The record with draws on the natural scale, their mean as point, and the log likelihood there.
 
     Parameters
     ----------
     phi : ndarray, shape (chain, draw, U)
-    levels, sds : by parameter with groups: log level of each group (chain, draw, G), and their sd (chain, draw)
+    levels, sds : by parameter and grouping column: level of each group (chain, draw, G), in unknowns of the
+        parameter, and their sd (chain, draw)
     """
     target = problem.target
     names, effects = target.model.parameter_names, target.effects
@@ -41,13 +46,14 @@ def with_draws(
     for name, columns in target.coefficients.items():
         draws[f"gamma_{name}"] = natural[:, :, columns]
         labels[f"gamma_{name}"] = (f"{name}_covariate", tuple(c.name for c in effects.covariates[name]))
-    for name, group in effects.groups.items():
-        variable = f"{name}_by_{group}"
-        draws[f"{name}_group_sd"] = sds[name]
-        draws[variable] = draws[name][:, :, None] * np.exp(levels[name])
-        labels[variable] = (f"{group}_group", effects.labels[group])
+    for name, column in effects.pooled:
+        variable, place = effects.by_name(name, column), names.index(name)
+        draws[effects.sd_name(name, column)] = sds[name, column]
+        unknown = natural[:, :, [place]] + levels[name, column]
+        draws[variable] = target.model.parameters[place].natural(unknown, NUMPY_OPS)
+        labels[variable] = (f"{column}_group", effects.labels[column])
     fit = replace(_record(problem), draws=dataset_of(draws, labels))
-    by_group = tuple(f"{name}_by_{group}[" for name, group in effects.groups.items())
+    by_group = tuple(f"{effects.by_name(*pooled)}[" for pooled in effects.pooled)
     flat = flat_draws(fit.draws)
     point = {name: float(values.mean()) for name, values in flat.items() if not name.startswith(by_group)}
     if not effects.none:  # at covariates of 0, or in a group apart, a parameter's mean may lie far in its tail

@@ -177,7 +177,7 @@ def _precision(target: Target, phi: FloatArray) -> FloatArray:
 
 
 def _bases(target: Target) -> list[tuple[IntArray, FloatArray]]:
-    """For each parameter the unknowns that its logarithm is linear in, and their columns (C, 1 + Q)."""
+    """For each parameter the unknowns that its own is linear in, and their columns (C, 1 + Q + groups)."""
     design, bases = target.design, []
     for place, name in enumerate(target.model.parameter_names):
         unknowns, columns = [place], [np.ones((1 if design is None else design.size, 1))]
@@ -185,10 +185,11 @@ def _bases(target: Target) -> list[tuple[IntArray, FloatArray]]:
             coefficients = target.coefficients[name]
             unknowns += range(coefficients.start, coefficients.stop)
             columns.append(design.columns[name])
-        if design is not None and name in target.levels:
-            levels = target.levels[name]
+        for column in target.effects.groups.get(name, ()):
+            assert design is not None
+            levels = target.levels[name, column]
             unknowns += range(levels.start, levels.stop)
-            columns.append(np.equal.outer(design.groups[name], np.arange(levels.stop - levels.start)))
+            columns.append(np.equal.outer(design.groups[column], np.arange(levels.stop - levels.start)))
         bases.append((np.array(unknowns), np.hstack(columns)))
     return bases
 

@@ -15,25 +15,25 @@ from clvmodels.inference.result import Fit
 
 @dataclass(frozen=True)
 class CustomerParameters:
-    """Parameters of cells of customers at draws: their unknowns linear in covariates, with a level a group.
+    """Parameters of cells of customers at draws: their unknowns linear in covariates, with levels of their groups.
 
     Attributes
     ----------
     model : whose parameters they are
     base : ndarray, shape (S, P), unknowns of the base, in the paper's order
     coefficients : place of the parameter -> ndarray, shape (S, Q), sign x gamma
-    levels : place of the parameter -> ndarray, shape (S, G), log level of each group against the base
+    levels : (place of the parameter, grouping column) -> ndarray, shape (S, G), level of each group against the base
     covariates : place of the parameter -> ndarray, shape (C, Q)
-    groups : place of the parameter -> ndarray, shape (C,), place of the group
+    groups : grouping column -> ndarray, shape (C,), place of the group
     cell : ndarray, shape (N,), the cell of each customer
     """
 
     model: Model
     base: FloatArray
     coefficients: Mapping[int, FloatArray]
-    levels: Mapping[int, FloatArray]
+    levels: Mapping[tuple[int, str], FloatArray]
     covariates: Mapping[int, FloatArray]
-    groups: Mapping[int, IntArray]
+    groups: Mapping[str, IntArray]
     cell: IntArray
 
     @property
@@ -52,7 +52,7 @@ class CustomerParameters:
             self,
             base=self.base[draws],
             coefficients={place: values[draws] for place, values in self.coefficients.items()},
-            levels={place: values[draws] for place, values in self.levels.items()},
+            levels={pooled: values[draws] for pooled, values in self.levels.items()},
         )
 
     def unknowns_at(self, cells: IntArray, draws: slice = slice(None)) -> FloatArray:
@@ -62,8 +62,8 @@ class CustomerParameters:
         for place, matrix in self.covariates.items():
             for column, coefficient in zip(matrix[cells].T, self.coefficients[place][draws].T, strict=True):
                 eta[:, :, place] += np.multiply.outer(column, coefficient)  # `@` would round by the slice's shape
-        for place, group in self.groups.items():
-            eta[:, :, place] += self.levels[place][draws].T[group[cells]]
+        for (place, column), levels in self.levels.items():
+            eta[:, :, place] += levels[draws].T[self.groups[column][cells]]
         return eta
 
     def at(self, cells: IntArray, draws: slice = slice(None)) -> FloatArray:
@@ -91,7 +91,7 @@ def parameters_at_point(fit: Fit, cells: Cells) -> CustomerParameters:
         drawn,
         base=fit.model.unknowns(np.array([[fit.point[name] for name in fit.model.parameter_names]])),
         coefficients={place: values.mean(axis=0, keepdims=True) for place, values in drawn.coefficients.items()},
-        levels={place: values.mean(axis=0, keepdims=True) for place, values in drawn.levels.items()},
+        levels={pooled: values.mean(axis=0, keepdims=True) for pooled, values in drawn.levels.items()},
     )
 
 
@@ -104,16 +104,17 @@ def _parameters(fit: Fit, draws: xr.Dataset, cells: Cells) -> CustomerParameters
     def stacked(variable: str) -> FloatArray:
         return np.asarray(draws[variable].values.reshape(size, -1))
 
-    groups = fit.effects.groups
+    def levels(parameter: str, column: str) -> FloatArray:
+        by_group = stacked(fit.effects.by_name(parameter, column))
+        place = place_of[parameter]
+        return fit.model.parameters[place].unknown(by_group) - base[:, [place]]
+
     return CustomerParameters(
         model=fit.model,
         base=base,
         coefficients={place_of[name]: sign[name] * stacked(f"gamma_{name}") for name in fit.effects.covariates},
-        levels={
-            place_of[name]: np.log(stacked(f"{name}_by_{group}")) - base[:, [place_of[name]]]
-            for name, group in groups.items()
-        },
+        levels={(place_of[name], column): levels(name, column) for name, column in fit.effects.pooled},
         covariates={place_of[name]: matrix for name, matrix in cells.covariates.items()},
-        groups={place_of[name]: place for name, place in cells.groups.items()},
+        groups=cells.groups,
         cell=cells.cell,
     )

@@ -32,7 +32,9 @@ class Fit:
     draws : xarray.Dataset, dims (chain, draw), one variable a parameter, natural scale; one draw for
         "mle" and "known". With covariates the parameter is that of a customer whose covariates are all 0,
         and "gamma_alpha" has alpha's coefficients; with groups it is that of the middle group, and
-        "alpha_by_channel" and "alpha_group_sd" have the groups' own and the standard deviation of their logs
+        "alpha_by_channel" and "alpha_group_sd" have the groups' own and the standard deviation of their logs. With
+        several grouping columns of alpha there is an "alpha_by_..." of each, at the middle of the others, and an
+        "alpha_group_sd_channel"
     point : parameter values (and coefficients): the mode of the likelihood for "mle", else the mean of the
         draws; with covariates or groups the mean of the logarithms, since at covariates of 0 a parameter can
         have a very long tail. A counted parameter has its most probable value, the others their mean at that

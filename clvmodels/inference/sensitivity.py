@@ -123,10 +123,10 @@ def _log_prior(fit: Fit) -> FloatArray:
             eta = eta + parameter.covariates * gamma @ centre
             total += _normal(gamma * scale, of_gamma.mean, of_gamma.sd).sum(axis=-1)
         total += _normal(eta, *prior.normal)
-    for name in fit.effects.groups:
+    for name, column in fit.effects.pooled:
         between = fit.priors[f"{name}_group_sd"]
         assert isinstance(between, HalfNormal)
-        total += _normal(draws[f"{name}_group_sd"].values, 0.0, between.sd)
+        total += _normal(draws[fit.effects.sd_name(name, column)].values, 0.0, between.sd)
     return total
 
 

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -64,6 +65,12 @@ def _model(name: str, timetable: object) -> Model:
     return model.on_calendar(msgspec.convert(timetable, Timetable))
 
 
+def _effects(stored: dict[str, Any]) -> Effects:
+    """The effects of a fit; before there could be several grouping columns a file had one as it is."""
+    groups = {name: [columns] if isinstance(columns, str) else columns for name, columns in stored["groups"].items()}
+    return msgspec.convert({**stored, "groups": groups}, Effects)
+
+
 def load_fit(path: str | Path) -> Fit:
     """The fit that `Fit.save` wrote.
 
@@ -91,7 +98,7 @@ def load_fit(path: str | Path) -> Fit:
             "draws": draws,
             "covariance": np.array(description["covariance"]),
             "priors": {name: prior_from(**prior) for name, prior in description["priors"].items()},
-            "effects": msgspec.convert(description["effects"], Effects),
+            "effects": _effects(description["effects"]),
             "checks": tuple(Check(**check) for check in description["checks"]),
             "allowed": tuple(description["allowed"]),
             "notes": tuple(description["notes"]),

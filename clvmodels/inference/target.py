@@ -4,8 +4,8 @@ Every parameter works as an unknown on the whole line: a positive one as its log
 unknowns phi, shape (S, U), are
 
     those of the parameters of an average customer, in the paper's order; for each parameter with covariates
-    the coefficients of its standardised columns; for each parameter with groups the level of each group
-    against the base, at a typical standard deviation between groups (`graph` learns it).
+    the coefficients of its standardised columns; for each parameter and each of its grouping columns the level
+    of each group against the base, at a typical standard deviation between groups (`graph` learns it).
 
 Since a customer's likelihood reads nothing but that customer's own parameters, derivatives by any number
 of coefficients follow from those by the parameters' unknowns (`optimise`).
@@ -38,7 +38,7 @@ class Design:
     ----------
     cell : ndarray, shape (K,), the cell of each pattern
     columns : parameter -> ndarray, shape (C, Q), sign x (z - centre) / scale
-    groups : parameter -> ndarray, shape (C,), the place of its group among the labels
+    groups : grouping column -> ndarray, shape (C,), the place of the cell's group among the labels
     size : number of cells C
     """
 
@@ -56,7 +56,7 @@ class Target:
     ----------
     scale : typical time and money of the data, for starts and default priors
     priors : by parameter; "gamma_alpha" is of the standardised coefficients of alpha, "alpha_group_sd" of
-        the standard deviation between groups
+        the standard deviation between groups, of each grouping column alike
     effects, design : how parameters differ over customers; no design, if they do not
     """
 
@@ -84,12 +84,12 @@ class Target:
         return places
 
     @property
-    def levels(self) -> dict[str, slice]:
-        """Where the levels of the groups of each parameter stand among the unknowns."""
+    def levels(self) -> dict[tuple[str, str], slice]:
+        """Where the levels of each parameter's groups in each of its columns stand among the unknowns."""
         places, first = {}, len(self.names)
-        for name, group in self.effects.groups.items():
-            places[name] = slice(first, first + len(self.effects.labels[group]))
-            first += len(self.effects.labels[group])
+        for name, column in self.effects.pooled:
+            places[name, column] = slice(first, first + len(self.effects.labels[column]))
+            first += len(self.effects.labels[column])
         return places
 
     @property
@@ -115,7 +115,7 @@ class Target:
         priors = [prior for prior in chosen if not isinstance(prior, HalfNormal | OneOf)]
         mean, sd = np.zeros(self.size), np.empty(self.size)
         mean[: len(names)], sd[: len(names)] = np.array([prior.normal for prior in priors]).T
-        for name, places in self.levels.items():
+        for (name, _), places in self.levels.items():
             sd[places] = self.typical_group_sd(name)
         return mean, sd
 
@@ -167,9 +167,9 @@ def unknowns_by_cell(target: Target, phi: FloatArray) -> FloatArray:
     for name, places in target.coefficients.items():
         assert target.design is not None
         eta[:, :, target.model.parameter_names.index(name)] += phi[:, places] @ target.design.columns[name].T
-    for name, places in target.levels.items():
+    for (name, column), places in target.levels.items():
         assert target.design is not None
-        eta[:, :, target.model.parameter_names.index(name)] += phi[:, places][:, target.design.groups[name]]
+        eta[:, :, target.model.parameter_names.index(name)] += phi[:, places][:, target.design.groups[column]]
     return eta
 
 

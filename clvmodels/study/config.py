@@ -78,21 +78,22 @@ class EffectsTable(Table, frozen=True):
     """[fit.purchases] or [fit.spend]: what a model's parameters depend on, and what they are pooled over.
 
     covariates : a list for every parameter that takes covariates, or by parameter: { alpha = ["age"] }
-    groups : a column of [customers] groups, or acquisition_week, _month or _year, for every parameter, or by
-        parameter: { alpha = "acquisition_month" }
+    groups : a column of [customers] groups, or acquisition_week, _month or _year, or a list of these, for every
+        parameter, or by parameter: { alpha = ["acquisition_month", "channel"], a = "channel" }
     """
 
     covariates: dict[str, tuple[str, ...]] | tuple[str, ...] = ()
-    groups: dict[str, str] | str = ""
+    groups: dict[str, tuple[str, ...] | str] | tuple[str, ...] | str = ()
 
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:
         """Every column named, once: those of the covariates and those of the groups."""
         covariates = self.covariates.values() if isinstance(self.covariates, dict) else [self.covariates]
         groups = self.groups.values() if isinstance(self.groups, dict) else [self.groups]
+        listed = [(names,) if isinstance(names, str) else names for names in groups]
         return {
             "covariates": tuple(dict.fromkeys(name for names in covariates for name in names)),
-            "groups": tuple(name for name in dict.fromkeys(groups) if name),
+            "groups": tuple(dict.fromkeys(name for names in listed for name in names if name)),
         }
 
 

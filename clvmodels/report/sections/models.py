@@ -26,7 +26,7 @@ CORRELATION_LIMIT = 0.1  # beyond it, spend and frequency are not independent en
 COEFFICIENT = re.compile(r"gamma_(\w+)\[(.+)\]")  # gamma_alpha[age], gamma_alpha[channel[web]]
 CATEGORY = re.compile(r"(.+?)\[(.+)\]")
 OF_GROUP = re.compile(r"(\w+?)_by_(.+?)\[(.+)\]")  # alpha_by_country[Italy]
-BETWEEN = re.compile(r"(\w+)_group_sd")
+BETWEEN = re.compile(r"(\w+?)_group_sd(?:_(.+))?")  # alpha_group_sd, of several columns alpha_group_sd_country
 Priors = Mapping[str, PriorRow | tuple[float, float]]
 
 
@@ -224,10 +224,11 @@ def _groups_of(column: str, values: dict[tuple[str, str], ParameterRow], fit: Fi
     body = [
         (label, *(_parameter(values.get((parameter, label)), voice) for parameter in parameters)) for label in labels
     ]
-    between = [f"{parameter}_group_sd" for parameter in parameters]
-    last = [(voice.text("models.between_groups"), *(_parameter(rows.get(name), voice) for name in between))]
+    spreads = [f"{parameter}_group_sd" for parameter in parameters]
+    between = (rows.get(name, rows.get(f"{name}_{column}")) for name in spreads)
+    last = [(voice.text("models.between_groups"), *(_parameter(row, voice) for row in between))]
     if fit.priors:
-        prior = (said for name in between for said in _prior(fit.priors, name, voice))
+        prior = (said for name in spreads for said in _prior(fit.priors, name, voice))
         last.append((voice.text("models.between_groups_prior"), *prior))
     heads = (voice.words.name("models.grouped_by", column), *parameters)
     label = voice.say("models.table_groups", column=heads[0])
@@ -325,6 +326,9 @@ def _sensitivity(section: ModelSection, voice: Voice) -> dict[str, Any]:
 def _in_words(row: SensitivityRow, fits: Sequence[FitRow], voice: Voice) -> str:
     """A parameter as the tables of the fits name it."""
     if between := BETWEEN.fullmatch(row.parameter):
+        if between[2]:
+            column = voice.words.name("models.grouped_by", between[2])
+            return voice.say("models.spread_of_column", parameter=between[1], column=column)
         return voice.say("models.spread_of", parameter=between[1])
     coefficient = COEFFICIENT.fullmatch(row.parameter)
     if not coefficient:
