@@ -215,3 +215,19 @@ def test_a_parquet_file_serves_as_a_csv(tmp_path):
     frames = [read_traits(read_study(write(tmp_path, people, ending=ending))) for ending in ("csv", "parquet")]
     assert frames[0].index.tolist() == frames[1].index.tolist() == people["client"].tolist()
     assert frames[0]["tier"].tolist() == frames[1]["tier"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("line", "columns"),
+    [
+        ('groups = "acquisition_week"', ("acquisition_week",)),
+        ('groups = ["acquisition_week", "tier"]', ("acquisition_week", "tier")),
+        ('groups = {{ alpha = ["tier", "acquisition_week"], a = "tier" }}', ("tier", "acquisition_week")),
+    ],
+)
+def test_a_study_names_one_grouping_column_or_several(tmp_path, line, columns):
+    tail = '[customers]\nsource = "{source}"\nid = "client"\ngroups = ["tier"]\n' if "tier" in line else ""
+    file = write(tmp_path, shop_customers(), tail + "[fit.purchases]\n" + line)
+    text = file.read_text(encoding="utf-8").replace("[fit]", '[fit]\nmethod = "nuts"').replace('compare = ["mle"]', "")
+    file.write_text(text, encoding="utf-8")
+    assert read_study(file).study.fit.purchases.columns["groups"] == columns
