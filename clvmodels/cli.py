@@ -134,8 +134,9 @@ def _add_sbc(commands: Any) -> None:
     sbc.add_argument("--method", default="laplace", choices=("laplace", "nuts"))
     sbc.add_argument("--simulations", type=int, default=1000, help="data sets to simulate and fit (1000)")
     sbc.add_argument("--customers", type=int, default=500, help="in each data set (500)")
-    sbc.add_argument("--ages", type=_weeks, nargs="+", metavar="T", help="of the customers, in weeks (12 22 32 42 52)")
-    sbc.add_argument("--horizon", type=_weeks, default=39.0, help="of expected purchases, in weeks (39)")
+    sbc.add_argument("--ages", type=_weeks, nargs="+", metavar="T", help="in weeks (12 to 52; for retention 2 to 12)")
+    sbc.add_argument("--horizon", type=_weeks, help="of forecasts, in weeks (39; for retention 10)")
+    sbc.add_argument("--clock", choices=("renewals", "continuous"), help="of tables of retention (the model's own)")
     sbc.add_argument("--draws", type=int, default=999, help="that a true value is ranked among (999)")
     sbc.add_argument("--seed", type=int, required=True, help="of the random numbers")
     sbc.add_argument("--workers", type=int, help="processes (one a processor)")
@@ -265,19 +266,21 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _sbc(arguments: argparse.Namespace) -> int:
-    from clvmodels.evaluation.sbc import AGES, default_priors, run_sbc
+    from clvmodels.evaluation.sbc import default_ages, default_horizon, default_priors, run_sbc
     from clvmodels.study.progress import to_stderr
 
-    ages = AGES if arguments.ages is None else arguments.ages
+    model = arguments.model
+    ages = default_ages(model) if arguments.ages is None else arguments.ages
     calibration = run_sbc(
-        arguments.model,
+        model,
         simulations=arguments.simulations,
         customers=arguments.customers,
         T=ages,
-        priors=default_priors(arguments.model, T=ages),
+        priors=default_priors(model, T=ages),
         method=arguments.method,
         seed=arguments.seed,
-        horizon=arguments.horizon,
+        horizon=default_horizon(model) if arguments.horizon is None else arguments.horizon,
+        clock=arguments.clock,
         draws=arguments.draws,
         output=arguments.output,
         workers=arguments.workers,

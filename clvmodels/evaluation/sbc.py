@@ -21,7 +21,6 @@ import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -31,33 +30,38 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 
+from clvmodels.evaluation.experiment import (
+    AGES,
+    MONEY,
+    Experiment,
+    log_likelihood_of,
+    quantities,
+    quantity_names,
+    simulated_customers,
+)
 from clvmodels.evaluation.ranks import chi_square_p, ecdf_p, rank_of_first
-from clvmodels.forecast import predict, simulate
 from clvmodels.foundation.effects import Effects
 from clvmodels.foundation.errors import DataError, FitError, StudyError
-from clvmodels.foundation.events import spend_columns
 from clvmodels.foundation.model import DataScale, Model
-from clvmodels.foundation.patterns import FloatArray, IntArray
+from clvmodels.foundation.patterns import IntArray
 from clvmodels.foundation.priors import OneOf, ParameterPrior, prior_from, prior_to_dict
-from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.retention import Customers, RetentionClock
 from clvmodels.foundation.whole import is_whole, require_count, require_seed
 from clvmodels.inference import fit
 from clvmodels.inference.diagnostics import ess
 from clvmodels.inference.fitting import priors_for
-from clvmodels.inference.likelihood import fitted_patterns
 from clvmodels.inference.result import Fit, dataset_of
 from clvmodels.models import model_named
 
 if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
 
-AGES = (12.0, 22.0, 32.0, 42.0, 52.0)  # weeks
-HORIZON = 39.0
-MONEY = 30.0  # typical spend of a purchase
+RENEWALS = (2.0, 4.0, 6.0, 9.0, 12.0)  # ages of relations: weekly renewals
+HORIZON, HORIZON_RENEWALS = 39.0, 10.0
 PRIOR_SD = 0.4  # of the log: wide enough for very different bases, without one that nobody could fit
 LEVEL = 0.05  # shared out over the quantities
 SPARE = 4  # NUTS draws for each one that is ranked
@@ -69,32 +73,6 @@ COLUMNS = ("simulation", "method", "pareto_k", "failed")  # of ranks.csv, before
 
 FitModel = Callable[..., Fit]
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """What is simulated, how it is fitted, and what is ranked among how many draws.
-
-    Attributes
-    ----------
-    model : registry name
-    customers : in each simulated base
-    T : ages, in weeks, given to the customers in turn
-    horizon : of expected purchases, in weeks
-    priors : the true parameters are drawn from these, and the fit has the same
-    method : "laplace" or "nuts"
-    draws : posterior draws that a true value is ranked among
-    seed : of everything, with the simulation's number
-    """
-
-    model: str
-    customers: int
-    T: tuple[float, ...]
-    horizon: float
-    priors: Mapping[str, ParameterPrior]
-    method: str
-    draws: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -194,18 +172,45 @@ def silent(_: str) -> None:
     """Tell nobody."""
 
 
-def default_priors(model: str, *, T: Sequence[float] = AGES) -> dict[str, ParameterPrior]:
+def default_ages(model: str) -> tuple[float, ...]:
+    """Ages for a calibration, in weeks; fewer for retention, where a renewal is due every week.
+
+    Raises
+    ------
+    FitError
+        If the model is unknown.
+    """
+    return RENEWALS if model_named(model).family == "retention" else AGES
+
+
+def default_horizon(model: str) -> float:
+    """Horizon of forecasts for a calibration, in weeks.
+
+    Raises
+    ------
+    FitError
+        If the model is unknown.
+    """
+    return HORIZON_RENEWALS if model_named(model).family == "retention" else HORIZON
+
+
+def default_priors(model: str, *, T: Sequence[float] | None = None) -> dict[str, ParameterPrior]:
     """Priors for a calibration: the medians of the model's own at a fixed scale, and narrower.
 
     The scale is a third of the mean age and 30 units of money: it is not taken from data, as the default priors
     of a fit are. With 100 customers or more, every data set from these can be fitted.
+
+    Parameters
+    ----------
+    T : ages of the customers; `default_ages` if not given
 
     Raises
     ------
     FitError
         If the model is unknown or an age is not above 0.
     """
-    scale = DataScale(time=float(np.mean(_ages(T))) / 3, money=MONEY)
+    ages = default_ages(model) if T is None else _ages(T)
+    scale = DataScale(time=float(np.mean(ages)) / 3, money=MONEY)
     priors = {p.name: p.default_prior(scale) for p in model_named(model).parameters}
     return {name: prior if isinstance(prior, OneOf) else replace(prior, sd=PRIOR_SD) for name, prior in priors.items()}
 
@@ -220,6 +225,7 @@ def run_sbc(
     method: str,
     seed: int,
     horizon: float = HORIZON,
+    clock: RetentionClock | None = None,
     draws: int = 999,
     output: str | Path | None = None,
     workers: int | None = None,
@@ -229,14 +235,16 @@ def run_sbc(
 
     Parameters
     ----------
-    model : registry name of a purchase or spend model
+    model : registry name
     simulations : number of data sets; 1,000 find a posterior sd that is 20 % wrong, 100 a gross fault only
     customers : in each data set
-    T : ages of the customers, in weeks, given to them in turn; a spend model does not read them
+    T : ages of the customers, in weeks, given to them in turn; a spend model does not read them. For a model of
+        retention relations are seen up to them, one in three only from a third of them on
     priors : of every parameter; drawn from and fitted with
     method : "laplace" or "nuts"
     seed : of the random numbers; simulation i has the same ones whichever others are run
-    horizon : of expected purchases, in weeks
+    horizon : of forecasts, in weeks
+    clock : of the tables of a model of retention, "renewals" (one a week) or "continuous"; the model's own if not given
     draws : posterior draws that a true value is ranked among; with 999 the 20 bins are equal
     output : folder that gets setting.json and ranks.csv, one line a simulation as it is finished; what is there
         of the same setting is not run again
@@ -262,12 +270,13 @@ def run_sbc(
     experiment = Experiment(
         model=model,
         customers=_count("customers", customers),
-        T=_ages(T),
+        T=_ages(T, whole=_clock(record, clock) == "renewals"),
         horizon=_length("horizon", horizon),
         priors=_priors(record, priors),
         method=method,
         draws=_count("draws", draws),
         seed=require_seed(seed),
+        clock=_clock(record, clock),
     )
     if output is None:
         with closing(_simulations(experiment, range(simulations), workers)) as made:
@@ -315,7 +324,7 @@ def simulate_and_rank(experiment: Experiment, number: int, *, fit_model: FitMode
     try:
         customers = simulated_customers(experiment, truth, rng)
         fitted = _fit_to_rank(experiment, customers, int(rng.integers(2**32)), fit_model)
-        values = _quantities(experiment, _with_truth(fitted, truth, experiment.draws), customers)
+        values = quantities(experiment, _with_truth(fitted, truth, experiment.draws), customers)
     except (DataError, FitError) as problem:
         at = ", ".join(f"{name} = {value:.3g}" for name, value in truth.items())
         raise FitError(
@@ -331,39 +340,7 @@ def simulate_and_rank(experiment: Experiment, number: int, *, fit_model: FitMode
     )
 
 
-def simulated_customers(
-    experiment: Experiment, truth: Mapping[str, float], rng: np.random.Generator
-) -> CustomerSummary:
-    """A base of customers from the model's story: in continuous time, each seen up to its age."""
-    model, size = model_named(experiment.model), experiment.customers
-    if model.family == "purchases":
-        T = np.resize(experiment.T, size)
-        seed = int(rng.integers(2**32))
-        return simulate(model.name, truth, T=T, size=size, seed=seed, horizon=experiment.horizon)[0]
-    assert model.simulate is not None
-    frequency = rng.geometric(0.4, size).astype(np.float64)
-    return _spenders(frequency, model.simulate(rng, truth, frequency))
-
-
-def _spenders(frequency: FloatArray, amounts: FloatArray) -> CustomerSummary:
-    """Customers of whom repeat purchases and their amounts matter, and nothing else."""
-    size = len(frequency)
-    buyer = np.repeat(np.arange(size), frequency.astype(np.int64))
-    age, unknown = np.full(size, max(AGES)), np.full(size, np.nan)
-    return CustomerSummary(
-        customer_id=np.array([str(i) for i in range(size)], dtype=object),
-        frequency=frequency,
-        recency=np.where(frequency > 0, age, 0.0),
-        T=age,
-        **spend_columns(buyer, amounts, size),
-        first_amount=unknown,
-        current_value=unknown,
-        unit="week",
-        currency="USD",
-    )
-
-
-def _fit_to_rank(experiment: Experiment, customers: CustomerSummary, seed: int, fit_model: FitModel) -> Fit:
+def _fit_to_rank(experiment: Experiment, customers: Customers, seed: int, fit_model: FitModel) -> Fit:
     """A fit with as many independent draws as are to be ranked; a chain is made longer until it has them."""
 
     def fitted_by(method: str, draws: int) -> Fit:
@@ -382,10 +359,10 @@ def _fit_to_rank(experiment: Experiment, customers: CustomerSummary, seed: int, 
     raise FitError(f"{draws} draws of NUTS are worth fewer than {experiment.draws} independent ones.")
 
 
-def effective_size(fitted: Fit, customers: CustomerSummary) -> float:
+def effective_size(fitted: Fit, customers: Customers) -> float:
     """Independent draws that a chain is worth, the least over parameters and the log likelihood of the data."""
     shape = (fitted.draws.sizes["chain"], fitted.draws.sizes["draw"])
-    likelihood = _log_likelihood(fitted, customers).reshape(shape)
+    likelihood = log_likelihood_of(fitted, customers).reshape(shape)
     chains = [*(column.reshape(shape) for column in fitted.columns().values()), likelihood]
     return min(ess(values, kind) for values in chains for kind in ("bulk", "tail"))
 
@@ -400,46 +377,6 @@ def _with_truth(fitted: Fit, truth: Mapping[str, float], draws: int) -> Fit:
         name: np.concatenate([[truth[name]], values[chosen, 0]])[None] for name, values in fitted.columns().items()
     }
     return replace(fitted, draws=dataset_of(columns), checks=())
-
-
-def _quantities(experiment: Experiment, ranked: Fit, customers: CustomerSummary) -> dict[str, FloatArray]:
-    """Values at the truth and at each draw, shape (1 + L,), of every quantity that the model has."""
-    values = {name: column[:, 0] for name, column in ranked.columns().items()}
-    values["log_likelihood"] = _log_likelihood(ranked, customers)
-    fixed = _fixed_customer(ranked.model, experiment)
-    for name, quantity in _forecasts(ranked.model).items():
-        values[name] = _totals(experiment, ranked, quantity, fixed if name.endswith("_of_one") else customers)
-    return values
-
-
-def _forecasts(model: Model) -> dict[str, str]:
-    """Forecasts that are ranked, each with its quantity: of the customers, and of one who is always the same."""
-    worth = "expected_purchases" if model.family == "purchases" else "expected_spend"
-    named = {"p_alive": "p_alive", worth: worth, f"{worth}_of_one": worth}
-    return {name: quantity for name, quantity in named.items() if quantity in model.quantities}
-
-
-def _totals(experiment: Experiment, ranked: Fit, quantity: str, customers: CustomerSummary) -> FloatArray:
-    """Sum of a forecast over customers, at the truth and at each draw, shape (1 + L,)."""
-    horizon = experiment.horizon if quantity == "expected_purchases" else None
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", f"{quantity} is infinite")  # such values have their rank, too
-        return predict(ranked, customers, quantity=quantity, horizon=horizon).total_draws
-
-
-def _log_likelihood(fitted: Fit, customers: CustomerSummary) -> FloatArray:
-    """Log likelihood of the data at each draw, shape (S,)."""
-    return fitted_patterns(fitted, customers).totals()
-
-
-def _fixed_customer(model: Model, experiment: Experiment) -> CustomerSummary:
-    """A customer who is the same in all simulations: three repeats, the last at .6 of the greatest age."""
-    one = _spenders(np.array([3.0]), np.full(3, MONEY))
-    if model.family == "spend":
-        return one
-    age = np.array([max(experiment.T)])
-    recency = 0.6 * age
-    return replace(one, T=age, recency=recency if model.clock == "continuous" else np.floor(recency))
 
 
 def _simulations(experiment: Experiment, numbers: Iterable[int], workers: int) -> Generator[Simulation]:
@@ -493,9 +430,21 @@ def _model_with_story(name: str, method: str) -> Model:
     model = model_named(name)
     if method not in METHODS:
         raise FitError(f'method = "{method}": a calibration needs a posterior, "laplace" or "nuts".')
-    if model.simulate is None or model.family not in ("purchases", "spend"):
-        raise FitError(f"{model.name} has no story to simulate purchases or spend from.")
+    if model.simulate is None:
+        raise FitError(f"{model.name} has no story to simulate from.")
     return model
+
+
+def _clock(model: Model, given: RetentionClock | None) -> RetentionClock | Literal[""]:
+    """The clock of the tables of a model of retention, "" for other models."""
+    if model.family != "retention":
+        if given is not None:
+            raise FitError(f'clock = "{given}": it is of tables of retention, and {model.name} reads none.')
+        return ""
+    own: RetentionClock = "continuous" if model.clock == "continuous" else "renewals"
+    if given not in (None, "renewals", own):
+        raise FitError(f'clock = "{given}": {model.name} counts renewals, expected "renewals".')
+    return given or own
 
 
 def _count(name: str, value: int) -> int:
@@ -509,14 +458,17 @@ def _length(name: str, value: float) -> float:
     return float(value)
 
 
-def _ages(T: Sequence[float]) -> tuple[float, ...]:
+def _ages(T: Sequence[float], *, whole: bool = False) -> tuple[float, ...]:
     try:
         ages = tuple(T)
     except TypeError:  # one number, or none
         ages = ()
     if not ages:
         raise FitError(f"T = {T!r}: expected ages of customers in weeks, such as (12.0, 52.0).")
-    return tuple(_length("T", age) for age in ages)
+    lengths = tuple(_length("T", age) for age in ages)
+    if whole and any(age % 1 for age in lengths):
+        raise FitError(f"T = {T!r}: expected whole numbers of renewals.")
+    return lengths
 
 
 def _priors(model: Model, given: Mapping[str, ParameterPrior]) -> dict[str, ParameterPrior]:
@@ -553,7 +505,7 @@ def _ranks_file(experiment: Experiment, folder: Path) -> IO[bytes]:
 
 
 def _hold_setting(experiment: Experiment, path: Path, *, is_new: bool) -> None:
-    """Write the setting if there is none, else see that it is the same."""
+    """Write the setting if there is none, else see that it is the same; an older one has fewer keys."""
     priors = {name: prior_to_dict(prior) for name, prior in experiment.priors.items()}
     setting = (json.dumps({**asdict(experiment), "priors": priors}, indent=1) + "\n").encode()
     if not path.exists():
@@ -562,8 +514,7 @@ def _hold_setting(experiment: Experiment, path: Path, *, is_new: bool) -> None:
         partial = path.with_name("setting.json.partial")  # so that a kill leaves no half of a setting
         partial.write_bytes(setting)
         partial.replace(path)
-    if path.read_bytes() != setting:
-        _read_setting(path)
+    if _read_setting(path) != experiment:
         raise StudyError(f"{path.parent} holds ranks of another setting (see {path}): choose another folder.")
 
 
@@ -609,7 +560,7 @@ def _read(file: IO[bytes], experiment: Experiment) -> list[Simulation]:
     file.seek(0)
     header, *lines = file.read().decode(errors="replace").split("\n")[:-1] or [""]
     model = model_named(experiment.model)
-    names = [*COLUMNS, *model.parameter_names, "log_likelihood", *_forecasts(model)]
+    names = [*COLUMNS, *quantity_names(model)]
     if header and header.split(",") != names:
         raise StudyError(f"{file.name}, line 1: expected the columns {', '.join(names)}.")
     held = []
