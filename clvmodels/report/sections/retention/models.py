@@ -37,14 +37,17 @@ def _fits(results: RetentionResults, voice: Voice) -> dict[str, Any]:
     def name_of(fit: FitRow) -> str:
         return fit_name(fit, segments[id(fit)], voice)
 
-    def shown(groups: list[list[FitRow]]) -> list[dict[str, Any]]:
-        return [fits_side_by_side(fits, Markup("{}").format(name_of(fits[0])), voice) for fits in groups]
+    def shown(fits: Sequence[FitRow]) -> dict[str, Any]:
+        title = Markup("{}").format(name_of(fits[0]))
+        customers, patterns = voice.count(fits[0].customers), voice.count(fits[0].patterns)
+        text = voice.say("retention_models.counted", customers=customers, patterns=patterns)
+        return {**fits_side_by_side(fits, title, voice), "text": text}
 
     groups = _side_by_side(results)
     return {
         **checks_of(results.fits, name_of, voice),
-        "own": shown([fits for fits in groups if fits[0].model == results.study.model]),
-        "others": shown([fits for fits in groups if fits[0].model != results.study.model]),
+        "own": [shown(fits) for fits in groups if fits[0].model == results.study.model],
+        "others": [shown(fits) for fits in groups if fits[0].model != results.study.model],
     }
 
 
