@@ -393,12 +393,12 @@ def table_with(table, *terms):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("groups", [{}, {"alpha": "segment"}])
-def test_nuts_samples_it(groups, seasonal):
+def test_nuts_samples_it(groups):
     """Coefficients are common to all groups, and what they are hardly depends on two groups that do not differ."""
-    table = with_segments(seasonal)
+    table = with_segments(table_with(contracts("sbg", seed=1, cohorts=14), "winter"))
     nuts = clv.fit("sbg", table, method="nuts", seed=2, draws=1200, groups=groups)
     laplace = clv.fit("sbg", table, seed=1).summary()
-    for letter in GAMMAS:
+    for letter in ["gamma_churn[winter]"]:
         assert nuts.summary().loc[letter, "mean"] == pytest.approx(laplace.loc[letter, "mean"], abs=0.1)
         assert nuts.summary().loc[letter, "sd"] == pytest.approx(laplace.loc[letter, "sd"], rel=0.15)
     pooled = {f"{letter}_by_segment" for letter in groups}
