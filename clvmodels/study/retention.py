@@ -60,10 +60,10 @@ def run_retention(
     tests: list[BackTest] = []
     left_out: list[LeftOutFit] = []
     for name, table in contracts.tables.items():
-        with steps.step(f"fit_{name}", f"fit {1 + len(study.models.rivals)} models to {name}"):
+        with steps.step("segment", f"fit {1 + len(study.models.rivals)} models to {name}"):
             segments.append(fit_segment(study, name, table))
             left_out += segments[-1].left_out
-        with steps.step(f"back_test_{name}", f"hold forecasts for {name} against what came after"):
+        with steps.step("back_test", f"hold forecasts for {name} against what came after"):
             of_segment, failed = back_tests(study, name, table)
             tests += of_segment
             left_out += failed

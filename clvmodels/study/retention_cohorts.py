@@ -57,9 +57,16 @@ def forecast_cohorts(table: CohortsTable, seed: int) -> Cohorts:
         held=held,
         cells=cells,
         errors=_errors(whole, learnt, forecast, later),
-        notes=list(fitted.notes),
+        notes=_notes(fitted),
     )
     return Cohorts(section, fitted, log.digest)
+
+
+def _notes(fitted: RevenueRetentionFit) -> list[str]:
+    """Keys of what a reader must know of the fit."""
+    unpaid = (fitted.triangle.active > 0) & (fitted.triangle.revenue <= 0)
+    said = {"season_left_out": fitted.season == "none", "unpaid_cells": bool(unpaid.any())}
+    return [key for key, so in said.items() if so]
 
 
 def _rows(values: FloatArray) -> list[list[float | None]]:
