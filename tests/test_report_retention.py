@@ -270,7 +270,7 @@ def test_bad_news_comes_first(language: str) -> None:
     assert "Regular" in more[0]
     assert more[1:4] == whole
     assert "30" in more[4]
-    assert more[5] == "&lt;em&gt;seen&lt;/em&gt;"
+    assert "&lt;em&gt;seen&lt;/em&gt;" in more[5]
 
 
 @pytest.mark.usefixtures("undrawn")
