@@ -16,13 +16,17 @@ import clvmodels as clv
 from clvmodels import cli
 from clvmodels.evaluation import ranks as uniformity
 from clvmodels.evaluation import sbc
+from clvmodels.evaluation.experiment import simulated_customers
 from clvmodels.foundation.patterns import Levels, PurchasePatterns
+from clvmodels.foundation.priors import LogitNormal
 from clvmodels.inference.result import dataset_of
 from clvmodels.models import MODELS
 
 DRAWS = 999
 AN_EIGHTH = 0.05 / 8
-STORIES = [m.name for m in MODELS.values() if m.family in ("purchases", "spend") and m.simulate is not None]
+STORIES = [m.name for m in MODELS.values() if m.simulate is not None]
+NOT_RANKED = {"purchases", "dert", "spend", "retention_rate", "residual_lifetime", "derl"}
+RETENTION = [m.name for m in MODELS.values() if m.family == "retention"]
 CALIBRATED = ("bg_nbd", "gamma_gamma", "gamma_gamma_transactions", "lognormal_spend")
 RUN = {"T": sbc.AGES, "method": "laplace", "seed": 1, "workers": 1}
 
@@ -41,11 +45,14 @@ def rejected(defect, *, simulations, replicates, rng):
 
 
 def experiment_of(model, *, customers, draws, method="laplace"):
-    return sbc.Experiment(model, customers, sbc.AGES, 39.0, sbc.default_priors(model), method, draws, seed=1)
+    priors, clock = sbc.default_priors(model), sbc._clock(MODELS[model], None)
+    ages, horizon = sbc.default_ages(model), sbc.default_horizon(model)
+    return sbc.Experiment(model, customers, ages, horizon, priors, method, draws, seed=1, clock=clock)
 
 
 def calibration(model="gamma_gamma", simulations=40, customers=100, **changes):
-    arguments = {"priors": sbc.default_priors(model), **RUN, **changes}
+    ages, horizon = sbc.default_ages(model), sbc.default_horizon(model)
+    arguments = {"priors": sbc.default_priors(model), **RUN, "T": ages, "horizon": horizon, **changes}
     return sbc.run_sbc(model, simulations=simulations, customers=customers, **arguments)
 
 
@@ -123,8 +130,37 @@ def test_every_parameter_the_likelihood_and_every_forecast_is_ranked(model):
     record = MODELS[model]
     ranks = sbc.simulate_and_rank(experiment_of(model, customers=300, draws=99), 0).ranks
     assert tuple(ranks)[: len(record.parameters) + 1] == (*record.parameter_names, "log_likelihood")
-    assert set(record.quantities) - {"purchases", "dert", "spend"} < set(ranks)
+    assert set(record.quantities) - NOT_RANKED < set(ranks)
     assert all(0 <= rank <= 99 for rank in ranks.values())
+
+
+@pytest.mark.parametrize("clock", ["renewals", "continuous"])
+def test_simulated_relations_last_beyond_the_age_at_which_they_are_first_seen(clock):
+    experiment = dataclasses.replace(experiment_of("weibull_gamma", customers=600, draws=99), clock=clock)
+    truth = {"r": 1.0, "alpha": 3.0, "c": 1.2}
+    table = simulated_customers(experiment, truth, np.random.default_rng(1))
+    assert sorted(set(table.age[~table.lost])) == list(sbc.RENEWALS)
+    assert (table.age > table.entry).all()
+    assert np.mean(table.entry > 0) == pytest.approx(1 / 3 if clock == "continuous" else 4 / 15, abs=0.01)
+    assert (table.age == np.ceil(table.age)).all() == (clock == "renewals")
+
+
+def test_simulated_relations_are_lost_as_often_as_the_survival_function_says():
+    """Between entry and the last look: 1 - S(T) / S(entry), within 4 standard errors."""
+    experiment = experiment_of("exponential_gamma", customers=20_000, draws=99)
+    table = simulated_customers(experiment, {"r": 1.0, "alpha": 3.0}, np.random.default_rng(2))
+    end = np.resize(experiment.T, len(table))
+    for late in (False, True):
+        rows = (table.entry > 0) == late
+        chance = 1 - (3 + table.entry[rows]) / (3 + end[rows])
+        error = np.sqrt(np.sum(chance * (1 - chance)))
+        assert abs(table.lost[rows].sum() - chance.sum()) < 4 * error
+
+
+def test_relations_that_hardly_ever_last_stop_the_run_by_its_number():
+    never = {"theta": LogitNormal(0.9999999, 0.1)}
+    with pytest.raises(clv.FitError, match=r"simulation 0 of seed 1 \(geometric at theta = .*hardly anybody stays"):
+        calibration("geometric", priors=never)
 
 
 def test_forty_simulations_of_right_code_pass():
@@ -341,6 +377,7 @@ def test_the_time_that_is_left_does_not_count_the_start_of_the_workers(finished,
         ({"T": 20.0}, "T = 20.0: expected ages"),
         ({"T": ()}, r"T = \(\): expected ages"),
         ({"horizon": 0.0}, "horizon = 0.0: expected a length of time"),
+        ({"clock": "renewals"}, 'clock = "renewals": it is of tables of retention'),
         ({"horizon": "x"}, "horizon = 'x'"),
         ({"priors": None}, "priors = None"),
         ({"priors": {"p": clv.LogNormal(1.0, 1.0)}}, "each from its prior"),
@@ -352,6 +389,20 @@ def test_arguments_that_cannot_be_are_refused_before_any_work(changes, message, 
     monkeypatch.setattr(sbc, "_simulations", None)
     with pytest.raises((clv.FitError, clv.DataError), match=message):
         calibration(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clock": "continuous"}, 'sbg counts renewals, expected "renewals"'),
+        ({"clock": "weekly"}, 'clock = "weekly"'),
+        ({"T": (2.5, 4.0)}, "T = .*whole numbers of renewals"),
+    ],
+)
+def test_a_table_that_the_model_cannot_read_is_refused_before_any_work(changes, message, monkeypatch):
+    monkeypatch.setattr(sbc, "_simulations", None)
+    with pytest.raises(clv.FitError, match=message):
+        calibration("sbg", **changes)
 
 
 @pytest.mark.parametrize("T", [20.0, (), (0.0,)])
@@ -441,7 +492,25 @@ def without_alpha(parameters, patterns, ops, *, right=MODELS["bg_nbd"].log_likel
     return right(parameters, patterns, ops) - parameters["r"] * ops.log(parameters["alpha"])
 
 
+def entry_ignored(parameters, patterns, ops, *, right=MODELS["sbg"].log_likelihood):
+    from_the_beginning = Levels.of(np.zeros(len(patterns)))
+    return right(parameters, dataclasses.replace(patterns, entry=from_the_beginning), ops)
+
+
+def one_renewal_late(parameters, patterns, ops, *, right=MODELS["sbg"].log_likelihood):
+    lost = patterns.lost > 0
+    before, age = (Levels.of(column.rows + lost) for column in (patterns.before, patterns.age))
+    return right(parameters, dataclasses.replace(patterns, before=before, age=age), ops)
+
+
+def without_c(parameters, patterns, ops, *, right=MODELS["weibull_gamma"].log_likelihood):
+    return right(parameters, patterns, ops) - patterns.lost * ops.log(parameters["c"])
+
+
 FAULTS = {
+    "entry is ignored": ("sbg", {"log_likelihood": entry_ignored}),
+    "S(n) - S(n + 1) in place of S(n - 1) - S(n)": ("sbg", {"log_likelihood": one_renewal_late}),
+    "c is missing from the hazard": ("weibull_gamma", {"log_likelihood": without_c}),
     "a and b change places in the simulator": ("bg_nbd", {"simulate": swapped}),
     "x - 1 in place of x": ("bg_nbd", {"log_likelihood": one_purchase_short}),
     "T in place of t_x": ("bg_nbd", {"log_likelihood": age_for_recency}),
@@ -498,14 +567,21 @@ def test_a_prior_that_is_a_fifth_too_wide_is_found_where_data_are_few():
 
 
 @pytest.mark.sbc
-@pytest.mark.parametrize("model", [*CALIBRATED, "bg_bb", "ggom_nbd"])
+@pytest.mark.parametrize("model", [*CALIBRATED, *RETENTION, "bg_bb", "ggom_nbd"])
 def test_posteriors_by_laplace_are_calibrated_over_a_thousand_simulations(model):
     made = calibration(model, simulations=1000, customers=500, workers=None)
     assert made.uniform, made.table()
 
 
 @pytest.mark.sbc
-@pytest.mark.parametrize("model", CALIBRATED)
+@pytest.mark.parametrize("model", ["exponential_gamma", "weibull_gamma"])
+def test_posteriors_from_losses_between_renewals_are_calibrated_in_continuous_time_too(model):
+    made = calibration(model, simulations=1000, customers=500, workers=None, clock="renewals")
+    assert made.uniform, made.table()
+
+
+@pytest.mark.sbc
+@pytest.mark.parametrize("model", [*CALIBRATED, "sbg"])
 def test_posteriors_by_nuts_are_calibrated_over_a_hundred_simulations(model):
     made = calibration(model, simulations=100, customers=500, workers=None, method="nuts")
     assert made.uniform, made.table()

@@ -22,7 +22,7 @@ from clvmodels.models import model_named
 AGES = (12.0, 22.0, 32.0, 42.0, 52.0)  # weeks
 MONEY = 30.0  # typical spend of a purchase
 LATE = 3  # one relation in three comes under observation late, after a third of its age
-MOST_TRIES = 1000  # at relations that last to the age at which they come under observation
+MOST_TRIES = 100_000  # at relations that last to the age at which they come under observation
 
 
 @dataclass(frozen=True)

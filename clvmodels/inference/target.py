@@ -22,7 +22,7 @@ import numpy as np
 from clvmodels.foundation.effects import Effects
 from clvmodels.foundation.model import DataScale, Draws, Model
 from clvmodels.foundation.ops import NUMPY_OPS
-from clvmodels.foundation.patterns import FloatArray, IntArray, Patterns, Varying
+from clvmodels.foundation.patterns import FloatArray, IntArray, Patterns, RetentionPatterns, Varying
 from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal, OneOf, Prior
 
 CHUNK_ROWS = 2**13  # patterns that a thread reads at a time
@@ -132,8 +132,9 @@ class Target:
 
     @property
     def one_graph(self) -> bool:
-        """Whether a graph of this target serves all data: it has no cells, and its model no calendar to look up in."""
-        return self.design is None and self.model.timetable is None
+        """Whether a graph of this target serves other data: without cells or of retention, and without a calendar."""
+        one_form = self.design is None or isinstance(self.patterns, RetentionPatterns)
+        return one_form and self.model.timetable is None
 
     @cached_property
     def chunks(self) -> tuple["Chunk", ...]:
