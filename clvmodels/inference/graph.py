@@ -236,4 +236,5 @@ def _symbolic(patterns: Patterns, given: dict[str, Any]) -> Patterns:
 def _remember(symbolic: Patterns, names: Sequence[str], cells: Any, given: dict[str, Any]) -> None:
     """Give columns their pairs with other whole numbers, such as cells: a graph cannot look for them."""
     for name in names:
-        getattr(symbolic, name).remember(Pairs(*(given[f"{name}_pairs_{part}"] for part in PARTS), cells))
+        value, cell, index = (given[f"{name}_pairs_{part}"] for part in PARTS)
+        getattr(symbolic, name).remember(Pairs(value, cell, index, cells))
