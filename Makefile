@@ -1,6 +1,6 @@
 # make help lists what there is. A machine needs git, make and either uv or some Python with pip.
 #
-#   STUDY=FILE   the study for "study" and "report" (studies/cdnow.toml)
+#   STUDY=FILE   the study, or several, for "study" and "report" (studies/cdnow.toml studies/retention.toml)
 #   DATA=FILE    data for that study in place of those it names
 #   PYTHON=PATH  the interpreter for .venv, CPython 3.12 to 3.14 (found by itself)
 #   ARGS="..."   more arguments for the command behind the target, e.g. make test ARGS="-k bg_nbd -x"
@@ -10,8 +10,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
 
-STUDY = studies/cdnow.toml
 DATA =
+STUDY = studies/cdnow.toml $(if $(DATA),,studies/retention.toml)
 ARGS =
 UPGRADE = --upgrade
 
@@ -35,13 +35,13 @@ setup: ## the environment in .venv, from requirements.lock (the others call it)
 	@sh scripts/setup.sh
 
 study: setup ## run STUDY: data, fits, forecasts, contest, reports, into reports/<study>
-	@$(CLV) study "$(STUDY)" $(if $(DATA),--data "$(DATA)") $(ARGS)
+	@$(CLV) study $(STUDY) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 studies: setup ## run every study that needs no file from outside
 	@files=$$(grep -lE '^ *source *= *"(dataset|simulated):' studies/*.toml) && $(CLV) study $$files $(ARGS)
 
 report: setup ## make the pages of STUDY anew from its results
-	@$(CLV) report "$(STUDY)" $(ARGS)
+	@for study in $(STUDY); do $(CLV) report "$$study" $(ARGS) || exit; done
 
 test: setup ## the fast tests
 	@$(PY) -m pytest $(ARGS)

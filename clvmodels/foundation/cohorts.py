@@ -69,6 +69,19 @@ class CohortTriangle:
         step = calendar_units(self.start, self.unit)[:, None] + np.arange(self.active.shape[1])
         return first_days(step, self.unit)
 
+    @property
+    def to_last_won(self) -> "CohortTriangle":
+        """The triangle up to the last cohort in which somebody was won."""
+        rows = int(np.flatnonzero(self.acquired)[-1]) + 1
+        return replace(
+            self,
+            cohorts=self.cohorts[:rows],
+            start=self.start[:rows],
+            acquired=self.acquired[:rows],
+            active=self.active[:rows],
+            revenue=self.revenue[:rows],
+        )
+
     def before(self, day: dt.date) -> "CohortTriangle":
         """The triangle as it was before a day: cohorts won by then, and cells of calendar units that were over.
 

@@ -36,8 +36,8 @@ def forecast_cohorts(table: CohortsTable, seed: int) -> Cohorts:
         If no unit is left to forecast.
     """
     log = read_transactions(table.source, currency=table.currency)
-    whole = cohort_triangle(log, unit=table.unit)
-    learnt = whole.before(table.learn_to)
+    whole = cohort_triangle(log, unit=table.unit).to_last_won
+    learnt = whole.before(table.learn_to).to_last_won
     later = np.unique(whole.units[whole.seen & (whole.units > learnt.units[learnt.seen].max())])
     if not len(later):
         raise StudyError(f"[cohorts] learn_to = {table.learn_to}: the log has no whole {table.unit} from then on.")
