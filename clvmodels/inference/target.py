@@ -22,7 +22,7 @@ import numpy as np
 from clvmodels.foundation.effects import Effects
 from clvmodels.foundation.model import DataScale, Draws, Model
 from clvmodels.foundation.ops import NUMPY_OPS
-from clvmodels.foundation.patterns import FloatArray, IntArray, Patterns, RetentionPatterns, Varying
+from clvmodels.foundation.patterns import FloatArray, IntArray, Patterns, Varying
 from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal, OneOf, Prior
 
 CHUNK_ROWS = 2**13  # patterns that a thread reads at a time
@@ -129,11 +129,6 @@ class Target:
     def without_effects(self) -> "Target":
         """The same data and priors with one set of parameters for all."""
         return Target(self.model, self.patterns, self.scale, self.priors)
-
-    @property
-    def one_graph(self) -> bool:
-        """Whether a graph of this target serves other data as well: it has no cells, or is of retention."""
-        return self.design is None or isinstance(self.patterns, RetentionPatterns)
 
     @cached_property
     def chunks(self) -> tuple["Chunk", ...]:
