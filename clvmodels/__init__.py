@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clvmodels.baselines import BASELINES as BASELINES
     from clvmodels.data import calendar as calendar
+    from clvmodels.data import cohort_triangle as cohort_triangle
+    from clvmodels.data import contract_triangle as contract_triangle
     from clvmodels.data import customer_summary as customer_summary
+    from clvmodels.data import donor_summary as donor_summary
     from clvmodels.data import holdout_summary as holdout_summary
     from clvmodels.data import opportunity_holdout as opportunity_holdout
     from clvmodels.data import opportunity_summary as opportunity_summary
     from clvmodels.data import read_transactions as read_transactions
+    from clvmodels.data import retention_table as retention_table
     from clvmodels.evaluation import SCORES as SCORES
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
     from clvmodels.evaluation import run_sbc as run_sbc
@@ -21,16 +25,25 @@ if TYPE_CHECKING:
     from clvmodels.forecast import average_forecasts as average_forecasts
     from clvmodels.forecast import cash_flows as cash_flows
     from clvmodels.forecast import expected_clv as expected_clv
+    from clvmodels.forecast import leaving_reasons as leaving_reasons
     from clvmodels.forecast import new_customer as new_customer
+    from clvmodels.forecast import new_retention_value as new_retention_value
     from clvmodels.forecast import predict as predict
     from clvmodels.forecast import prior_predictive as prior_predictive
     from clvmodels.forecast import purchase_probabilities as purchase_probabilities
+    from clvmodels.forecast import retention_curve as retention_curve
+    from clvmodels.forecast import retention_value as retention_value
+    from clvmodels.forecast import retention_what_if as retention_what_if
+    from clvmodels.forecast import revenue_retention as revenue_retention
     from clvmodels.forecast import sample_clv as sample_clv
     from clvmodels.forecast import sample_future as sample_future
+    from clvmodels.forecast import sample_retained as sample_retained
+    from clvmodels.forecast import sample_retention_value as sample_retention_value
     from clvmodels.forecast import sample_spend as sample_spend
     from clvmodels.forecast import simulate as simulate
     from clvmodels.forecast import with_purchase_rate as with_purchase_rate
     from clvmodels.foundation.calendar import Calendar as Calendar
+    from clvmodels.foundation.cohorts import CohortTriangle as CohortTriangle
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
     from clvmodels.foundation.errors import StudyError as StudyError
@@ -50,6 +63,7 @@ if TYPE_CHECKING:
     from clvmodels.inference import fit_at as fit_at
     from clvmodels.inference import fit_joint as fit_joint
     from clvmodels.inference import fit_joint_at as fit_joint_at
+    from clvmodels.inference import fit_revenue_retention as fit_revenue_retention
     from clvmodels.inference import load_fit as load_fit
     from clvmodels.inference import log_likelihood as log_likelihood
     from clvmodels.inference import loo as loo
@@ -63,11 +77,15 @@ if TYPE_CHECKING:
 HOMES = {
     "BASELINES": "clvmodels.baselines",
     "calendar": "clvmodels.data",
+    "cohort_triangle": "clvmodels.data",
+    "contract_triangle": "clvmodels.data",
     "customer_summary": "clvmodels.data",
+    "donor_summary": "clvmodels.data",
     "holdout_summary": "clvmodels.data",
     "opportunity_holdout": "clvmodels.data",
     "opportunity_summary": "clvmodels.data",
     "read_transactions": "clvmodels.data",
+    "retention_table": "clvmodels.data",
     "SCORES": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
@@ -75,16 +93,25 @@ HOMES = {
     "average_forecasts": "clvmodels.forecast",
     "cash_flows": "clvmodels.forecast",
     "expected_clv": "clvmodels.forecast",
+    "leaving_reasons": "clvmodels.forecast",
     "new_customer": "clvmodels.forecast",
+    "new_retention_value": "clvmodels.forecast",
     "predict": "clvmodels.forecast",
     "prior_predictive": "clvmodels.forecast",
     "purchase_probabilities": "clvmodels.forecast",
+    "retention_curve": "clvmodels.forecast",
+    "retention_value": "clvmodels.forecast",
+    "retention_what_if": "clvmodels.forecast",
+    "revenue_retention": "clvmodels.forecast",
     "sample_clv": "clvmodels.forecast",
     "sample_future": "clvmodels.forecast",
+    "sample_retained": "clvmodels.forecast",
+    "sample_retention_value": "clvmodels.forecast",
     "sample_spend": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
     "with_purchase_rate": "clvmodels.forecast",
     "Calendar": "clvmodels.foundation.calendar",
+    "CohortTriangle": "clvmodels.foundation.cohorts",
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",
@@ -104,6 +131,7 @@ HOMES = {
     "fit_at": "clvmodels.inference",
     "fit_joint": "clvmodels.inference",
     "fit_joint_at": "clvmodels.inference",
+    "fit_revenue_retention": "clvmodels.inference",
     "load_fit": "clvmodels.inference",
     "log_likelihood": "clvmodels.inference",
     "loo": "clvmodels.inference",

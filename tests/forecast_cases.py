@@ -8,8 +8,10 @@ import xarray as xr
 import clvmodels as clv
 from clvmodels.foundation.model import DataScale
 from clvmodels.foundation.ops import NUMPY_OPS
+from clvmodels.foundation.priors import OneOf
 from clvmodels.foundation.records import OPTIONAL_COLUMNS
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
+from tests.retention_cases import table_of
 
 PURCHASES = clv.fit_at("bg_nbd", BG_NBD_PAPER, unit="week")
 SPEND = clv.fit_at("gamma_gamma", GAMMA_GAMMA_PAPER, unit="week", currency="USD")
@@ -43,9 +45,26 @@ def centre_of_priors(model):
     }
 
 
+def around_priors(model, size, seed):
+    """Parameters spread around the centres of the default priors, for purchases some 10 units of time apart."""
+    rng = np.random.default_rng(seed)
+    priors = {p: p.default_prior(DataScale(time=10.0)) for p in model.parameters}
+
+    def near(parameter, prior):
+        if isinstance(prior, OneOf):
+            return float(rng.choice(prior.values))
+        mean, sd = prior.normal
+        return float(parameter.natural(mean + 0.8 / 1.5 * sd * rng.normal(), NUMPY_OPS))
+
+    return [{parameter.name: near(parameter, prior) for parameter, prior in priors.items()} for _ in range(size)]
+
+
 def readable_by(name, customers):
-    """The customers as they are; or with times rounded up to opportunities, for a model that counts them."""
-    if clv.MODELS[name].clock == "continuous":
+    """The customers as they are; with times rounded up to opportunities, for a model that counts them; as relations."""
+    model = clv.MODELS[name]
+    if model.family == "retention":
+        return table_of(customers, "continuous" if model.clock == "continuous" else "renewals")
+    if model.clock == "continuous":
         return customers
     recency, T = np.ceil(customers.recency), np.ceil(customers.T)
     frequency, unknown = np.minimum(customers.frequency, recency), dict.fromkeys(OPTIONAL_COLUMNS[1:])

@@ -365,7 +365,7 @@ def test_kinds_that_are_no_amounts_are_refused():
 def test_the_engine_works_in_utc_and_fetches_nothing():
     settings = ("TimeZone", "autoinstall_known_extensions", "memory_limit")
     timezone, fetch, limit = (
-        engines.duckdb().raw_sql(f"SELECT current_setting('{name}')").fetchone()[0] for name in settings
+        engines.duckdb().raw_sql(f"SELECT current_setting('{name}')").fetchall()[0][0] for name in settings
     )
     assert (timezone, fetch) == ("UTC", False)
     assert limit.endswith(("GiB", "MiB"))
@@ -373,7 +373,7 @@ def test_the_engine_works_in_utc_and_fetches_nothing():
 
 def test_a_log_leaves_the_engine_when_nothing_refers_to_it():
     def tables():
-        return engines.duckdb().raw_sql("SELECT count(*) FROM duckdb_tables()").fetchone()[0]
+        return engines.duckdb().raw_sql("SELECT count(*) FROM duckdb_tables()").fetchall()[0][0]
 
     before = tables()
     log = read_transactions(frame())

@@ -13,7 +13,7 @@ from scipy import stats
 import clvmodels as clv
 from clvmodels.data import repeat_spend
 from clvmodels.foundation.effects import cells_of, group_labels, learn_effects
-from clvmodels.foundation.patterns import Levels, PurchasePatterns, SpendPatterns
+from clvmodels.foundation.patterns import Levels, PurchasePatterns, RetentionPatterns, SpendPatterns
 from clvmodels.foundation.priors import HalfNormal
 from clvmodels.inference.fitting import COEFFICIENT, GROUP_SD, data_scale
 from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
@@ -52,6 +52,12 @@ def row_by_row(model, customers):
     if model.family == "purchases":
         rows = PurchasePatterns.of(customers.frequency, customers.recency, customers.T, customers.unit)
         return dataclasses.replace(rows, **{name: np.nan_to_num(customers.column(name)) for name in model.reads})
+    if model.family == "retention":
+        exact = customers.clock == "continuous"
+        before = np.where(customers.lost & (not exact), customers.age - 1, customers.age)
+        entry, before, age, start = map(Levels.of, (customers.entry, before, customers.age, np.zeros(len(customers))))
+        ones, lost = np.ones(len(customers)), customers.lost.astype(float)
+        return RetentionPatterns(entry, before, age, lost, ones, customers.unit, exact, start)
     purchases, mean = repeat_spend(customers, model.reads)
     further = {name: getattr(customers, name) for name in model.reads}
     return SpendPatterns(Levels.of(purchases), mean, np.ones(len(mean)), customers.currency, **further)

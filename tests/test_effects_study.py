@@ -14,7 +14,7 @@ from clvmodels.forecast.new_customer import newcomers
 from clvmodels.foundation.effects import Effects
 from clvmodels.inference.result import dataset_of
 from clvmodels.models import bg_nbd
-from clvmodels.study.config import read_study
+from clvmodels.study import read_study
 from clvmodels.study.evidence import _expected_by
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
 from tests.effects_cases import customers_of, traits

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import clvmodels as clv
-from clvmodels.data import compress, compress_spend
+from clvmodels.data import compress, compress_retention, compress_spend
 from clvmodels.foundation.model import DataScale
 from clvmodels.foundation.patterns import PurchasePatterns
 from clvmodels.inference.fitting import data_scale
@@ -21,7 +21,7 @@ from tests.forecast_cases import readable_by
 def target_of(name, customers, *, count=2):
     model, customers = MODELS[name], readable_by(name, customers)
     model = model if model.counted is None else model.at_counts[count]
-    compressed = compress if model.family == "purchases" else compress_spend
+    compressed = {"purchases": compress, "spend": compress_spend, "retention": compress_retention}[model.family]
     patterns = compressed(customers, reads=model.reads)[0]
     scale = data_scale(patterns)
     return Target(model, patterns, scale, {p.name: p.default_prior(scale) for p in model.parameters})

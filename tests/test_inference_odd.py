@@ -1,5 +1,6 @@
 """Odd and bad data: a clear error, or a flagged, finite, sensible fit."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -105,6 +106,8 @@ def test_a_base_without_repeats_is_refused(name):
 
 
 def scaled(summary, time, money):
+    if isinstance(summary, clv.RetentionTable):
+        return dataclasses.replace(summary, entry=summary.entry * time, age=summary.age * time)
     frame = summary.to_pandas()
     frame[["recency", "T"]] *= time
     frame["log_interval"] += np.log(time)
@@ -120,8 +123,9 @@ def scaled(summary, time, money):
 )
 def test_the_scale_of_time_and_money_does_not_change_the_inference(name, scale, cdnow):
     """Parameters of time or money scale with the data, all others stay; so does every draw."""
-    plain = clv.fit(name, cdnow, draws=200, seed=1)
-    fit = clv.fit(name, scaled(cdnow, scale, scale), draws=200, seed=1)
+    customers = readable_by(name, cdnow)
+    plain = clv.fit(name, customers, draws=200, seed=1)
+    fit = clv.fit(name, scaled(customers, scale, scale), draws=200, seed=1)
     assert fit.passed
     for parameter in fit.model.parameters:
         factor = {"number": 1.0, "rate": 1 / scale}.get(parameter.dimension, scale)

@@ -7,31 +7,15 @@ import pytest
 from scipy import integrate, special
 
 import clvmodels as clv
-from clvmodels.foundation.model import DataScale
 from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.foundation.patterns import PurchasePatterns, Varying
-from clvmodels.foundation.priors import OneOf
 from clvmodels.foundation.quadrature import gauss_legendre
 from clvmodels.models import MODELS
-from tests.forecast_cases import customers_of, replayed
+from tests.forecast_cases import around_priors, customers_of, replayed
 
 PURCHASES = {name: model for name, model in MODELS.items() if model.family == "purchases"}
 MONTE_CARLO_ERRORS = 4
 CUSTOMERS = [(0, 0.0, 0.0), (0, 0.0, 38.9), (1, 3.0, 38.9), (2, 30.43, 38.86), (29, 37.0, 38.0), (200, 99.0, 100.0)]
-
-
-def around_priors(model, size, seed):
-    """Parameters spread around the centres of the default priors, for purchases some 10 units of time apart."""
-    rng = np.random.default_rng(seed)
-    priors = {p: p.default_prior(DataScale(time=10.0)) for p in model.parameters}
-
-    def near(parameter, prior):
-        if isinstance(prior, OneOf):
-            return float(rng.choice(prior.values))
-        mean, sd = prior.normal
-        return float(parameter.natural(mean + 0.8 / 1.5 * sd * rng.normal(), NUMPY_OPS))
-
-    return [{parameter.name: near(parameter, prior) for parameter, prior in priors.items()} for _ in range(size)]
 
 
 CASES = [(name, case) for name, model in PURCHASES.items() for case in around_priors(model, 3, seed=len(name))]

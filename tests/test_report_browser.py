@@ -11,6 +11,7 @@ import pytest
 
 from clvmodels.report import render_report
 from tests.report_fixture import HOSTILE_ID, fixture_results, write_fixture_customers
+from tests.retention_report_fixture import fixture_retention
 
 pytestmark = pytest.mark.browser
 
@@ -26,6 +27,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for language in PAGES:
         render_report(folder, language=language)
     return folder
+
+
+@pytest.fixture(scope="module")
+def retention(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study of retention."""
+    folder = tmp_path_factory.mktemp("retention")
+    (folder / "results.json").write_bytes(msgspec.json.encode(fixture_retention()))
+    for language in PAGES:
+        render_report(folder, language=language)
+    return folder
+
+
+@pytest.fixture(params=["folder", "retention"])
+def study(request: pytest.FixtureRequest) -> Path:
+    """The folder of each kind of study."""
+    return Path(request.getfixturevalue(request.param))
 
 
 @pytest.fixture(scope="module")
@@ -53,23 +70,23 @@ def opened(browser: Any, folder: Path, language: str, width: int = 1280, scheme:
 
 @pytest.mark.parametrize("language", PAGES)
 @pytest.mark.parametrize("width", [360, 390, 820, 1280, 1440])
-def test_nothing_scrolls_sideways_and_nothing_is_fetched(browser: Any, folder: Path, language: str, width: int) -> None:
-    page = opened(browser, folder, language, width)
+def test_nothing_scrolls_sideways_and_nothing_is_fetched(browser: Any, study: Path, language: str, width: int) -> None:
+    page = opened(browser, study, language, width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     fetched = [url for url in page.asked if not url.startswith("data:")]
-    assert fetched == [(folder / PAGES[language]).as_uri()]
+    assert fetched == [(study / PAGES[language]).as_uri()]
     assert page.said == []
     page.close()
 
 
 @pytest.mark.parametrize("language", PAGES)
 def test_one_drawing_of_each_figure_is_seen_and_its_letters_are_legible(
-    browser: Any, folder: Path, language: str
+    browser: Any, study: Path, language: str
 ) -> None:
     smallest = """() => Math.min(...[...document.querySelectorAll("figure svg text")]
         .filter((text) => text.checkVisibility()).map((text) => text.getBoundingClientRect().height))"""
     for width, kind in ((360, "narrow"), (1280, "wide")):
-        page = opened(browser, folder, language, width)
+        page = opened(browser, study, language, width)
         seen = page.locator("figure svg:visible").evaluate_all("found => found.map(s => s.parentElement.className)")
         figures = page.locator("figure").filter(has=page.locator("svg")).count()
         assert figures >= 9

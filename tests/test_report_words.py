@@ -96,6 +96,18 @@ def test_every_score_baseline_and_model_of_the_registries_has_a_name(language: s
     assert set(MODELS) <= set(words.at("models_named"))
 
 
+def test_what_a_coefficient_changes_has_a_name_for_every_parameter_that_takes_covariates(language: str) -> None:
+    """A letter means one thing in all models of purchases and spend; a model of retention has texts of its own."""
+    known = read_words(language).at("models.acts_on")
+    taking = [
+        (model, parameter.name) for model in MODELS.values() for parameter in model.parameters if parameter.covariates
+    ]
+    keys = {f"{model.name}_{letter}" if model.family == "retention" else letter for model, letter in taking}
+    keys |= {name for model in MODELS.values() for name in model.terms_act_on}
+    assert len(keys) >= 10
+    assert keys - set(known) == set()
+
+
 def test_every_check_of_a_fit_is_explained(language: str) -> None:
     keys = set(re.findall(r'Check\(\s*"(\w+)"', code("inference")))
     assert len(keys) >= 5

@@ -28,6 +28,13 @@ def _uniforms(stream, seed, customer, draw, purpose, out):
         out[i] = streams.uniform(stream)
 
 
+@numba.njit
+def _binomials(stream, n, p, out):
+    streams.open_stream(stream, np.uint64(1), np.uint64(7), np.uint64(0), np.uint64(0))
+    for i in range(len(out)):
+        out[i] = streams.binomial(stream, n, p)
+
+
 def uniforms(seed=1, customer=7, draw=0, purpose=0, size=SIZE):
     memory, out = streams.stream_memory(), np.empty(size)
     _uniforms(memory[0], seed, customer, draw, purpose, out)
@@ -114,3 +121,23 @@ def test_customer_keys_are_blake2b_of_the_id_as_text():
 def test_a_seed_that_cannot_be_used_is_refused(seed):
     with pytest.raises(clv.DataError, match="seed"):
         require_seed(seed)
+
+
+@pytest.mark.parametrize(("n", "p"), [(1, 0.3), (16, 0.5), (17, 0.9), (40, 0.02), (1000, 0.63), (10**6, 0.999)])
+def test_binomial_numbers_have_their_distribution(n, p):
+    out, law = np.empty(20_000), stats.binom(n, p)
+    _binomials(streams.stream_memory()[0], n, p, out)
+    cuts = np.unique(law.ppf(np.linspace(0.05, 0.95, 19)))
+    shares = np.diff(np.concatenate([[0.0], law.cdf(cuts), [1.0]]))
+    kept = shares > 1e-9
+    counts = np.bincount(np.searchsorted(cuts, out), minlength=len(shares))
+    assert counts[~kept].sum() == 0
+    assert stats.chisquare(counts[kept], 20_000 * shares[kept] / shares[kept].sum()).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("n", [0, 5, 1000])
+def test_nobody_is_below_0_and_all_are_below_1(n):
+    out = np.empty(100)
+    for p in (0.0, 1.0):
+        _binomials(streams.stream_memory()[0], n, p, out)
+        assert (out == n * p).all()

@@ -12,7 +12,8 @@ import pytest
 import clvmodels as clv
 from clvmodels.cli import main
 from clvmodels.inference.diagnostics import ADVICE
-from clvmodels.study.config import CheckName, read_study
+from clvmodels.study import read_study
+from clvmodels.study.config import CheckName
 
 STUDIES = Path(__file__).parents[1] / "studies"
 QUICK = {"draws = 2000": "draws = 400", '"mle", "nuts"': '"mle"', "replicates = 400": "replicates = 100"}

@@ -9,7 +9,7 @@ import pytest
 
 from clvmodels.cli import main
 from clvmodels.models import bg_nbd
-from clvmodels.study.config import read_study
+from clvmodels.study import read_study
 
 STUDY = """
 name = "odd"

@@ -14,12 +14,11 @@ from clvmodels.cli import main
 from clvmodels.data import read_transactions
 from clvmodels.foundation.errors import FitError, StudyError
 from clvmodels.models import MODELS
-from clvmodels.study.config import read_study
+from clvmodels.study import read_study, run_study
 from clvmodels.study.customers import by_day
 from clvmodels.study.evidence import _expected_by, _told_by, gather_evidence
 from clvmodels.study.progress import Steps, silent
 from clvmodels.study.rivals import scores_of, weigh_rivals
-from clvmodels.study.runner import run_study
 from tests.test_study_odd import STUDY, purchases
 
 RIVALS = '[rivals]\nmodels = ["nbd", "mbg_nbd"]\n[rivals.fit.nbd]\ndraws = 300\n'

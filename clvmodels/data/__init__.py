@@ -1,4 +1,4 @@
-"""Floor 1: purchase logs and summaries of customers, worked out inside a data engine.
+"""Floor 1: purchase logs, contracts and summaries of customers, worked out inside a data engine.
 
 Names are imported on first use, since the engine's library takes most of a second to import.
 """
@@ -7,10 +7,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clvmodels.data.cohorts import cohort_triangle, contract_triangle
     from clvmodels.data.compression import compress, compress_retention, compress_spend, repeat_spend
     from clvmodels.data.datasets import DATASETS
+    from clvmodels.data.donations import donor_summary
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
+    from clvmodels.data.retention import retention_table
     from clvmodels.data.seasons import calendar
     from clvmodels.data.summary import compress_log, customer_summary, holdout_summary
     from clvmodels.data.transactions import read_transactions
@@ -19,11 +22,14 @@ __all__ = [
     "DATASETS",
     "calendar",
     "calendar_history",
+    "cohort_triangle",
     "compress",
     "compress_log",
     "compress_retention",
     "compress_spend",
+    "contract_triangle",
     "customer_summary",
+    "donor_summary",
     "first_purchase_days",
     "holdout_summary",
     "opportunity_holdout",
@@ -32,6 +38,7 @@ __all__ = [
     "purchases_by_period",
     "read_transactions",
     "repeat_spend",
+    "retention_table",
 ]
 
 _HOME = {
@@ -42,7 +49,10 @@ _HOME = {
     "compress_log": "summary",
     "compress_retention": "compression",
     "compress_spend": "compression",
+    "cohort_triangle": "cohorts",
+    "contract_triangle": "cohorts",
     "customer_summary": "summary",
+    "donor_summary": "donations",
     "first_purchase_days": "history",
     "holdout_summary": "summary",
     "opportunity_holdout": "opportunities",
@@ -51,6 +61,7 @@ _HOME = {
     "purchases_by_period": "history",
     "read_transactions": "transactions",
     "repeat_spend": "compression",
+    "retention_table": "retention",
 }
 
 

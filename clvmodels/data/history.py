@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from clvmodels.data.anniversaries import first_of_unit, units_of_calendar
 from clvmodels.data.engines import day, total
 from clvmodels.data.summary import holdout_end
 from clvmodels.foundation.errors import DataError
@@ -14,8 +15,6 @@ from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import TransactionLog, Window
 from clvmodels.foundation.results import Period
 from clvmodels.foundation.units import days_per_unit
-
-CALENDAR = {"day": "D", "week": "W", "month": "M", "year": "Y"}  # Ibis's letters; weeks begin on Monday
 
 
 def calendar_history(log: TransactionLog, *, unit: str = "month") -> list[Period]:
@@ -32,7 +31,7 @@ def calendar_history(log: TransactionLog, *, unit: str = "month") -> list[Period
     days_per_unit(unit)
     table = _with_first(log)
     new = table.date == table["first"]
-    by_period = table.group_by(start=table.date.truncate(CALENDAR[unit]).cast("date")).aggregate(
+    by_period = table.group_by(start=first_of_unit(table.date, unit)).aggregate(
         new_customers=new.sum(),
         first_amount=total(table.amount, where=new),
         repeat_purchases=(~new).sum(),
@@ -42,7 +41,8 @@ def calendar_history(log: TransactionLog, *, unit: str = "month") -> list[Period
     found = {row.pop("start"): row for row in by_period.order_by("start").to_pyarrow().to_pylist()}
     none = dict.fromkeys(next(iter(found.values())), 0)
     return [
-        Period(start=start.isoformat(), **found.get(start, none)) for start in _starts(min(found), max(found), unit)
+        Period(start=start.isoformat(), **found.get(start, none))
+        for start in units_of_calendar(min(found), max(found), unit)[:-1]
     ]
 
 
@@ -100,14 +100,3 @@ def first_purchase_days(log: TransactionLog, window: Window) -> tuple[IntArray, 
 def _with_first(log: TransactionLog) -> Any:
     """The log's table with the day of each customer's first purchase."""
     return log.table.group_by("customer_id").mutate(first=lambda table: table.date.min())
-
-
-def _starts(first: dt.date, last: dt.date, unit: str) -> list[dt.date]:
-    """First days of the calendar periods from one to another, both included; all are such first days."""
-    if unit in ("day", "week"):
-        days = int(days_per_unit(unit))
-        return [first + dt.timedelta(days=step) for step in range(0, (last - first).days + 1, days)]
-    months = {"month": 1, "year": 12}[unit]
-    count = (last.year - first.year) * 12 + last.month - first.month
-    numbers = range(first.year * 12 + first.month - 1, first.year * 12 + first.month + count, months)
-    return [dt.date(number // 12, number % 12 + 1, 1) for number in numbers]

@@ -26,7 +26,7 @@ Days = list[dt.date]
 
 
 def calendar(
-    log: TransactionLog,
+    log: TransactionLog | str | dt.date,
     window: Window,
     *,
     horizon: float = 0.0,
@@ -34,11 +34,12 @@ def calendar(
     seasons: Sequence[str] = (),
     campaigns: Mapping[str, Sequence[tuple[str | dt.date, str | dt.date]]] | None = None,
 ) -> Calendar:
-    """Season and campaign terms from the log's first day to the end of the window or of a forecast.
+    """Season and campaign terms from the first day of a log to the end of the window or of a forecast.
 
     Parameters
     ----------
-    log, window : purchase log, and the window whose ends the calendar is to reach
+    log : purchase log; or the first day of the calendar, for contracts
+    window : whose ends the calendar is to reach
     horizon : length of a forecast after `calibration_end` that it is to reach too, in the window's unit
     waves : smooth season of the year: sines and cosines of 1, 2, ... waves a year, constant over a week
         ("wave_1_sin", "wave_1_cos", "wave_2_sin", ...)
@@ -49,14 +50,18 @@ def calendar(
     Returns
     -------
     Calendar
-        For `customer_summary(log, window, calendar=...)`. Alike neighbouring days are one period.
+        For `customer_summary(log, window, calendar=...)` and tables of retention; models of retention read the
+        whole weeks, months or years that it covers. Alike neighbouring days are one period.
 
     Raises
     ------
     DataError
         If a word or a date is wrong, a name is used twice, or a campaign never runs in the calendar.
     """
-    first, last = log.first_date, _last_day(window, horizon)
+    first = log.first_date if isinstance(log, TransactionLog) else as_date(log, "the first day of the calendar")
+    last = _last_day(window, horizon)
+    if last < first:
+        raise DataError(f"the calendar is to begin on {first}, after its end on {last}.")
     days = [first + dt.timedelta(days=step) for step in range((last - first).days + 1)]
     terms = _waves(days, waves)
     for word in seasons:

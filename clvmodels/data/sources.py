@@ -1,4 +1,4 @@
-"""Sources: files, frames and engine tables, each as three raw columns: customer_id, date, amount."""
+"""Sources: files, frames and engine tables, each as the raw columns that are wanted, named by their roles."""
 
 import csv
 import difflib
@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import itertools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -31,7 +31,7 @@ class Source:
     Attributes
     ----------
     name : for a reader
-    rows : Ibis table with columns customer_id, date, amount in the source's own types and order
+    rows : Ibis table with a column a role (customer_id, date, ...) in the source's own types and order
     files : the files in name order; none for a frame
     locate : position of a row (from 0) to its place as a reader counts it
     mixed_ids : rows whose id is a number in a column of texts and reads as one of these texts
@@ -45,7 +45,7 @@ class Source:
 
 
 def open_source(source: Any, layout: Layout) -> Source:
-    """The three columns of a path, a glob, a frame or an Ibis table.
+    """The wanted columns of a path, a glob, a frame or an Ibis table.
 
     Raises
     ------
@@ -55,8 +55,9 @@ def open_source(source: Any, layout: Layout) -> Source:
     if isinstance(source, (str, Path)):
         return _open_files(source, layout)
     if isinstance(source, ibis.Table):
-        wanted = _positions(list(source.columns), layout, "the table")
-        return _open_frame(source.select(*wanted).to_pyarrow(), layout, "Ibis table")
+        _positions(list(source.columns), layout, "the table")
+        names = dict.fromkeys(column.name for column in layout.wanted)
+        return _open_frame(source.select(*names).to_pyarrow(), layout, "Ibis table")
     if isinstance(source, pa.Table) or any(kind.__name__ == "DataFrame" for kind in type(source).__mro__):
         return _open_frame(source, layout, f"{type(source).__module__.split('.')[0]} frame")
     raise DataError(
@@ -76,17 +77,18 @@ def digest_of_files(files: Sequence[Path]) -> str:
 
 
 def _positions(names: list[str], layout: Layout, where: str) -> dict[str, int]:
-    """The place of each of the three columns among a source's columns."""
+    """The place of each role's column among a source's columns."""
     found = {}
-    for role in ("customer", "date", "amount"):
-        name = getattr(layout, role)
+    for column in layout.wanted:
+        name = column.name
         if names.count(name) > 1:
             raise DataError(f'{where}: {names.count(name)} columns have the name "{name}". Rename all but one.')
         if name not in names:
             close = difflib.get_close_matches(name.lower(), [known.lower() for known in names], 1, 0.5)
-            hint = next((f' Did you mean {role}="{known}"?' for known in names if known.lower() in close), "")
-            raise DataError(f'{where}: no column "{name}" ({role}=); it has: {", ".join(names)}.{hint}')
-        found[name] = names.index(name)
+            meant = (f' Did you mean {column.option}="{known}"?' for known in names if known.lower() in close)
+            has = ", ".join(names)
+            raise DataError(f'{where}: no column "{name}" ({column.option}=); it has: {has}.{next(meant, "")}')
+        found[column.role] = names.index(name)
     return found
 
 
@@ -132,7 +134,7 @@ def _files(source: str | Path) -> tuple[Path, ...]:
 def _parquet(files: Sequence[Path], layout: Layout) -> Any:
     table = duckdb().read_parquet([str(path) for path in files])
     _positions(list(table.columns), layout, str(files[0]))
-    return table.select(customer_id=table[layout.customer], date=table[layout.date], amount=table[layout.amount])
+    return table.select(**{column.role: table[column.name] for column in layout.wanted})
 
 
 def _row_numbers(path: Path, layout: Layout) -> Iterator[str]:
@@ -165,9 +167,10 @@ def _text(files: Sequence[Path], layout: Layout) -> Any:
         names = header.split()
     else:
         names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
-    place = _positions(names, layout, str(files[0]))
-    field = _blank_separated(files, layout) if delimiter == " " else _delimited(files, layout, delimiter, len(names))
-    return field(place[layout.customer], place[layout.date], place[layout.amount])
+    places = _positions(names, layout, str(files[0]))
+    if delimiter == " ":
+        return _blank_separated(files, layout, places)
+    return _delimited(files, layout, places, delimiter=delimiter, width=len(names))
 
 
 def _delimiter(header: str, layout: Layout) -> str:
@@ -189,7 +192,7 @@ def _first_line(path: Path, layout: Layout) -> str:
         raise DataError(f'{path}: is not text in encoding="{layout.encoding}" ({error}).') from None
 
 
-def _delimited(files: Sequence[Path], layout: Layout, delimiter: str, width: int) -> Callable[..., Any]:
+def _delimited(files: Sequence[Path], layout: Layout, places: Mapping[str, int], *, delimiter: str, width: int) -> Any:
     table = duckdb().read_csv(
         [str(path) for path in files],
         columns={f"column_{place}": "string" for place in range(width)},
@@ -200,18 +203,10 @@ def _delimited(files: Sequence[Path], layout: Layout, delimiter: str, width: int
         encoding=layout.encoding,
         auto_detect=False,
     )
-
-    def field(customer: int, date: int, amount: int) -> Any:
-        return table.select(
-            customer_id=table[f"column_{customer}"],
-            date=table[f"column_{date}"],
-            amount=table[f"column_{amount}"],
-        )
-
-    return field
+    return table.select(**{role: table[f"column_{place}"] for role, place in places.items()})
 
 
-def _blank_separated(files: Sequence[Path], layout: Layout) -> Callable[..., Any]:
+def _blank_separated(files: Sequence[Path], layout: Layout, places: Mapping[str, int]) -> Any:
     """Columns set apart by runs of blanks: the engine reads whole lines, which are split here."""
     table = duckdb().read_csv(
         [str(path) for path in files],
@@ -227,11 +222,7 @@ def _blank_separated(files: Sequence[Path], layout: Layout) -> Callable[..., Any
     table = table.mutate(line=table.line.strip())
     table = table.filter(table.line != "")
     parts = table.line.re_split(r"\s+")
-
-    def field(customer: int, date: int, amount: int) -> Any:
-        return table.select(customer_id=parts[customer], date=parts[date], amount=parts[amount])
-
-    return field
+    return table.select(**{role: parts[place] for role, place in places.items()})
 
 
 # --- frames ---
@@ -240,11 +231,10 @@ def _blank_separated(files: Sequence[Path], layout: Layout) -> Callable[..., Any
 def _open_frame(frame: Any, layout: Layout, name: str) -> Source:
     names = [str(column) for column in (frame.column_names if isinstance(frame, pa.Table) else frame.columns)]
     _positions(names, layout, f"the {name}")
-    ids, mixed = _one_kind_of_id(frame[layout.customer], layout.customer)
+    customer = layout.column("customer_id").name
+    ids, mixed = _one_kind_of_id(frame[customer], customer)
     columns = {
-        "customer_id": _arrow(ids, layout.customer),
-        "date": _arrow(frame[layout.date], layout.date),
-        "amount": _arrow(frame[layout.amount], layout.amount),
+        column.role: _arrow(ids if column.kind == "id" else frame[column.name], column.name) for column in layout.wanted
     }
     return Source(name, ibis.memtable(pa.table(columns)), (), lambda position: f"row {position}", mixed)
 
@@ -262,7 +252,7 @@ def _arrow(column: Any, name: str) -> Any:
         column = column.cast(column.type.value_type)
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
         column = pc.local_timestamp(column)
-    return column.cast(pa.string()) if pa.types.is_null(column.type) else column
+    return column.cast(pa.string()) if column.null_count == len(column) else column  # nothing tells its kind
 
 
 def _one_kind_of_id(ids: Any, name: str) -> tuple[Any, int]:

@@ -1,21 +1,28 @@
 """Reading a purchase log: every row checked, settled and accounted for, one occasion a customer and day."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clvmodels.data.datasets import PREFIX, Layout, named_dataset
+from clvmodels.data.datasets import PREFIX, Layout, named_dataset, purchase_columns
 from clvmodels.data.engines import first_row, materialise, refusals, total
 from clvmodels.data.ledger import ledger, notes
 from clvmodels.data.refunds import COUNTED, REFUNDS, with_fates
 from clvmodels.data.sources import Source, digest_of_files, open_source
-from clvmodels.data.values import check_values, parsed
+from clvmodels.data.values import MISSING_ID, Fault, check_date_format, check_values, check_word, out_of_range, parsed
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.records import TransactionLog
+
+FAULTS = (
+    MISSING_ID,
+    Fault("date", lambda rows: rows.date.isnull(), "Fill them in, or leave these rows out."),
+    Fault("amount", lambda rows: rows.amount.isnull(), "Amounts are plain numbers with a decimal point: 1234.50."),
+    Fault("amount", lambda rows: out_of_range(rows.amount), "Amounts are finite numbers below 1e15."),
+)
 
 
 def read_transactions(
@@ -68,31 +75,26 @@ def read_transactions(
     Ids are text; blanks around them are left out, leading zeros are kept. Amounts are summed
     exactly, in ten decimals, so that threads and the order of rows change no digit.
     """
-    _check_word("refunds", refunds, REFUNDS)
-    _check_word("zero_amounts", zero_amounts, ("keep", "drop"))
-    _check_word("missing_ids", missing_ids, ("refuse", "drop"))
-    if date_format is not None and "%" not in date_format:
-        raise DataError(f'date_format = "{date_format}": expected codes such as "%Y-%m-%d" or "%d/%m/%Y".')
+    check_word("refunds", refunds, REFUNDS)
+    check_word("zero_amounts", zero_amounts, ("keep", "drop"))
+    check_word("missing_ids", missing_ids, ("refuse", "drop"))
+    check_date_format(date_format)
     names = None if columns is None else tuple(columns)
-    layout = Layout(customer, date, amount, date_format, delimiter, names, encoding)
+    layout = Layout(purchase_columns(customer, date, amount), date_format, delimiter, names, encoding)
     opened, layout = _open(source, layout)
     with refusals(opened.name):
         lines = materialise(parsed(opened.rows, layout))
-        rows_read = check_values(lines, opened, layout, missing_ids=missing_ids)
+        faults = [fault for fault in FAULTS if fault is not MISSING_ID or missing_ids == "refuse"]
+        rows_read = check_values(lines, opened, layout, faults=faults)
         fates = materialise(with_fates(lines, refunds=refunds, zero_amounts=zero_amounts))
         return _log(fates, opened, rows_read=rows_read, currency=currency)
-
-
-def _check_word(option: str, word: str, words: Iterable[str]) -> None:
-    if word not in words:
-        raise DataError(f'{option} = "{word}": expected one of {", ".join(f'"{known}"' for known in words)}.')
 
 
 def _open(source: Any, layout: Layout) -> tuple[Source, Layout]:
     if not (isinstance(source, str) and source.startswith(PREFIX)):
         return open_source(source, layout), layout
     dataset = named_dataset(source)
-    if layout not in (Layout(), dataset.layout):
+    if layout not in (Layout(purchase_columns()), dataset.layout):
         raise DataError(f'source = "{source}": a named data set brings its own columns and formats; leave them out.')
     return replace(open_source(dataset.path, dataset.layout), name=source), dataset.layout
 

@@ -1,13 +1,13 @@
-"""Values of a purchase log: ids, days and amounts parsed in the engine, refused where they cannot be used."""
+"""Values of a source: ids, days and numbers parsed in the engine, refused where they cannot be used."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import ibis
 
-from clvmodels.data.datasets import Layout
+from clvmodels.data.datasets import Column, Layout
 from clvmodels.data.engines import first_row, try_strptime
 from clvmodels.data.sources import Source
 from clvmodels.foundation.errors import DataError
@@ -31,43 +31,35 @@ CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
 
 @dataclass(frozen=True)
 class Fault:
-    """What can be wrong with a column: which of its parsed values are bad, and how to fix them."""
+    """What can be wrong with a column: the parsed rows in which it is bad, and how to fix them."""
 
-    role: Literal["customer_id", "date", "amount"]
+    role: str
     bad: Callable[[Any], Any]
     fix: str
 
 
-FAULTS = (
-    Fault(
-        "customer_id",
-        lambda value: value.isnull(),
-        'Fill them in, or leave these rows out by missing_ids="drop".',
-    ),
-    Fault("date", lambda value: value.isnull(), "Fill them in, or leave these rows out."),
-    Fault("amount", lambda value: value.isnull(), "Amounts are plain numbers with a decimal point: 1234.50."),
-    Fault(
-        "amount",
-        lambda value: value.isnan() | value.isinf() | (value.abs() > LARGEST_AMOUNT),
-        "Amounts are finite numbers below 1e15.",
-    ),
+MISSING_ID = Fault(
+    "customer_id",
+    lambda rows: rows.customer_id.isnull(),
+    'Fill them in, or leave these rows out by missing_ids="drop".',
 )
 
 
 def parsed(rows: Any, layout: Layout) -> Any:
-    """Ids as text, days, and amounts as floats; null where a value is missing or does not parse.
+    """Ids and labels as text, days, and floats; null where a value is missing or does not parse.
 
     Raises
     ------
     DataError
         If a column's type leaves open how to read it.
     """
-    return rows.mutate(
-        customer_id=_id(rows.customer_id), date=_day(rows.date, layout), amount=_amount(rows.amount, layout)
-    )
+    read = {column.role: _read(rows[column.role], column, layout) for column in layout.wanted}
+    optional = [column.role for column in layout.wanted if column.optional]
+    unread = {f"{role}_unread": _written(rows[role]) & read[role].isnull() for role in optional}
+    return rows.mutate(**read, **unread)
 
 
-def check_values(lines: Any, source: Source, layout: Layout, *, missing_ids: str) -> int:
+def check_values(lines: Any, source: Source, layout: Layout, *, faults: Sequence[Fault]) -> int:
     """The number of rows; refuses the table where a value of it cannot be used.
 
     Raises
@@ -75,8 +67,7 @@ def check_values(lines: Any, source: Source, layout: Layout, *, missing_ids: str
     DataError
         With the number of bad values, the place of the first, and what it holds.
     """
-    faults = [fault for fault in FAULTS if fault.role != "customer_id" or missing_ids == "refuse"]
-    counts = {f"fault_{place}": fault.bad(lines[fault.role]).sum() for place, fault in enumerate(faults)}
+    counts = {f"fault_{place}": fault.bad(lines).sum() for place, fault in enumerate(faults)}
     seen = first_row(lines.aggregate(rows=lines.count(), **counts))
     if seen["rows"] == 0:
         raise DataError(f"{source.name}: there are no rows.")
@@ -90,13 +81,31 @@ def _refusal(source: Source, layout: Layout, fault: Fault, rows: str) -> DataErr
     """Says which row is the first that cannot be used, and what it holds."""
     numbered = source.rows.mutate(position=ibis.row_number(), written=source.rows[fault.role])
     read = parsed(numbered, layout)
-    bad = first_row(read.filter(fault.bad(read[fault.role])).order_by("position").limit(1))
+    bad = first_row(read.filter(fault.bad(read)).order_by("position").limit(1))
     written = "" if bad["written"] is None else str(bad["written"]).strip()
     what = f"cannot be used in {rows}" if written else f"is missing in {rows}"
     place = source.locate(bad["position"]) + (f': "{written}"' if written else "")
-    column = {"customer_id": layout.customer, "date": layout.date, "amount": layout.amount}[fault.role]
-    fix = _date_hint(written, layout) if fault.role == "date" and written else fault.fix
-    return DataError(f'{source.name}: column "{column}" {what} (first: {place}). {fix}')
+    column = layout.column(fault.role)
+    unread_day = column.kind == "day" and written and bad[fault.role] is None
+    fix = _date_hint(written, layout) if unread_day else fault.fix
+    return DataError(f'{source.name}: column "{column.name}" {what} (first: {place}). {fix}')
+
+
+def _read(value: Any, column: Column, layout: Layout) -> Any:
+    if column.kind == "day":
+        return _day(value, column.name, layout.date_format)
+    if column.kind == "number":
+        return _number(value, column)
+    if column.kind == "trait" and (value.type().is_numeric() or value.type().is_boolean()):
+        return value.cast("float64").nullif(float("nan"))
+    return _id(value)
+
+
+def _written(value: Any) -> Any:
+    """Whether there is something to read."""
+    if value.type().is_floating():
+        return value.notnull() & ~value.isnan()
+    return (value.strip().nullif("") if value.type().is_string() else value).notnull()
 
 
 def _id(column: Any) -> Any:
@@ -110,30 +119,30 @@ def _id(column: Any) -> Any:
     return column.cast("string")
 
 
-def _day(column: Any, layout: Layout) -> Any:
+def _day(column: Any, name: str, date_format: str | None) -> Any:
     """The calendar day as it is written, whatever its time zone."""
     kind = column.type()
     if kind.is_date():
         return column
     if kind.is_timestamp():
         return column.date()
-    if layout.date_format is not None:
+    if date_format is not None:
         text = _id(column)
-        return ibis.ifelse(text.re_search(r"\d"), try_strptime(text, layout.date_format).date(), ibis.null("date"))
+        return ibis.ifelse(text.re_search(r"\d"), try_strptime(text, date_format).date(), ibis.null("date"))
     if not kind.is_string():
         raise DataError(
-            f'column "{layout.date}" holds {kind}, which can be read as dates in several ways: '
+            f'column "{name}" holds {kind}, which can be read as dates in several ways: '
             'give date_format (such as "%Y%m%d" for 19970131), or convert the column to dates.'
         )
     return ibis.ifelse(column.re_search(ISO_DATE), column.strip().left(10).try_cast("date"), ibis.null("date"))
 
 
-def _amount(column: Any, layout: Layout) -> Any:
-    if column.type().is_string():
-        return column.strip().try_cast("float64")
-    if column.type().is_numeric() and not column.type().is_boolean():
-        return column.cast("float64")
-    raise DataError(f'column "{layout.amount}" holds {column.type()}, not amounts.')
+def _number(value: Any, column: Column) -> Any:
+    if value.type().is_string():
+        return value.strip().try_cast("float64")
+    if value.type().is_numeric() and not value.type().is_boolean():
+        return value.cast("float64")
+    raise DataError(f'column "{column.name}" holds {value.type()}, not {column.option}s.')
 
 
 def _date_hint(written: str, layout: Layout) -> str:
@@ -156,3 +165,32 @@ def _fits(written: str, form: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def out_of_range(amount: Any) -> Any:
+    """Whether an amount is not finite, or too large for exact sums."""
+    return amount.isnan() | amount.isinf() | (amount.abs() > LARGEST_AMOUNT)
+
+
+def check_date_format(date_format: str | None) -> None:
+    """Refuse a date format without codes.
+
+    Raises
+    ------
+    DataError
+        If it has none.
+    """
+    if date_format is not None and "%" not in date_format:
+        raise DataError(f'date_format = "{date_format}": expected codes such as "%Y-%m-%d" or "%d/%m/%Y".')
+
+
+def check_word(option: str, word: str, words: Iterable[str]) -> None:
+    """Refuse a word that is none of an option's.
+
+    Raises
+    ------
+    DataError
+        With the words that are.
+    """
+    if word not in words:
+        raise DataError(f'{option} = "{word}": expected one of {", ".join(f'"{known}"' for known in words)}.')

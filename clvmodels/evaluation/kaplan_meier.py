@@ -30,14 +30,18 @@ def kaplan_meier(table: RetentionTable) -> list[ObservedSurvival]:
     Raises
     ------
     DataError
-        If nobody is at risk at some age before the last, so that no survival is known beyond it.
+        If all who are at risk at some age are lost at it while others come under observation later, so that no
+        survival is known beyond it.
     """
     from lifelines import KaplanMeierFitter  # slow to import
 
     ages, at_risk, lost = _risk_sets(table)
-    if (at_risk[:-1] == 0).any():
-        empty = ages[int(np.argmax(at_risk == 0))]
-        raise DataError(f"nobody is at risk at the age {empty:g}: survival beyond it is not known.")
+    emptied = (at_risk == lost) & (ages < ages[-1])
+    if emptied.any():
+        raise DataError(
+            f"all who were seen at the age {ages[int(np.argmax(emptied))]:g} were lost at it, and others came under "
+            "observation later: survival beyond that age is not known. Begin with a later age of entry."
+        )
     fitted = KaplanMeierFitter(alpha=1 - LEVEL).fit(
         table.age, event_observed=table.lost, weights=table.n_customers, entry=_entry(table), timeline=ages
     )

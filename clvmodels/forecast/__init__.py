@@ -4,28 +4,54 @@ from clvmodels.forecast.average import average_forecasts
 from clvmodels.forecast.cash_flows import CashFlows, cash_flows
 from clvmodels.forecast.clv import expected_clv, sample_clv
 from clvmodels.forecast.future import Future, purchases_by_period, sample_future, sample_spend
+from clvmodels.forecast.leaving_reasons import leaving_reasons
 from clvmodels.forecast.new_customer import NewCustomer, new_customer
 from clvmodels.forecast.predict import predict
 from clvmodels.forecast.prior_predictive import prior_predictive
 from clvmodels.forecast.probabilities import PurchaseProbabilities, purchase_probabilities
 from clvmodels.forecast.purchase_rate import with_purchase_rate
+from clvmodels.forecast.retained import Retained, sample_retained
+from clvmodels.forecast.retention_curve import RetentionCurve, retention_curve
+from clvmodels.forecast.retention_value import (
+    NewRetentionValue,
+    RetentionValue,
+    new_retention_value,
+    retention_value,
+)
+from clvmodels.forecast.retention_what_if import RetentionWhatIf, retention_what_if
+from clvmodels.forecast.revenue_retention import RevenueRetention, revenue_retention
+from clvmodels.forecast.sampled_retention_value import sample_retention_value
 from clvmodels.forecast.simulate import simulate
 
 __all__ = [
     "CashFlows",
     "Future",
     "NewCustomer",
+    "NewRetentionValue",
     "PurchaseProbabilities",
+    "Retained",
+    "RetentionCurve",
+    "RetentionValue",
+    "RetentionWhatIf",
+    "RevenueRetention",
     "average_forecasts",
     "cash_flows",
     "expected_clv",
+    "leaving_reasons",
     "new_customer",
+    "new_retention_value",
     "predict",
     "prior_predictive",
     "purchase_probabilities",
     "purchases_by_period",
+    "retention_curve",
+    "retention_value",
+    "retention_what_if",
+    "revenue_retention",
     "sample_clv",
     "sample_future",
+    "sample_retained",
+    "sample_retention_value",
     "sample_spend",
     "simulate",
     "with_purchase_rate",

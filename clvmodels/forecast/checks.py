@@ -12,6 +12,7 @@ from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary
+from clvmodels.foundation.retention import Customers
 from clvmodels.foundation.units import discount_per_unit as rate_per_unit
 from clvmodels.foundation.whole import require_count
 from clvmodels.inference.diagnostics import require_passed
@@ -63,8 +64,8 @@ def require_span(horizon: Any, quantity: str, model: Model) -> tuple[float, floa
 
 
 def _require_reach(model: Model, horizon: float) -> None:
-    """Refuse a forecast beyond the end of the calendar that a model reads."""
-    if model.timetable is not None:
+    """Refuse a forecast beyond the end of the calendar that a model reads; those of retention refuse it themselves."""
+    if model.timetable is not None and model.family != "retention":
         model.timetable.require_ahead(horizon)
 
 
@@ -107,7 +108,7 @@ def _is_number(value: Any) -> bool:
 
 
 def by_customer(
-    name: str, value: Any, customers: CustomerSummary, holds: Callable[[FloatArray], NDArray[np.bool_]], expected: str
+    name: str, value: Any, customers: Customers, holds: Callable[[FloatArray], NDArray[np.bool_]], expected: str
 ) -> FloatArray:
     """One number for all, or one for each customer, shape (N,).
 
@@ -138,7 +139,7 @@ def by_customer(
     return values
 
 
-def _in_order(name: str, value: Any, customers: CustomerSummary) -> FloatArray:
+def _in_order(name: str, value: Any, customers: Customers) -> FloatArray:
     """A column of numbers in the customers' order."""
     import pandas as pd
 
@@ -156,7 +157,7 @@ def _in_order(name: str, value: Any, customers: CustomerSummary) -> FloatArray:
     return values
 
 
-def _by_id(name: str, values: "pd.Series[Any]", customers: CustomerSummary) -> FloatArray:
+def _by_id(name: str, values: "pd.Series[Any]", customers: Customers) -> FloatArray:
     """The values of a Series by customer_id, shape (N,)."""
     keyed = values.set_axis([str(key) for key in values.index])
     if keyed.index.has_duplicates:
@@ -168,7 +169,7 @@ def _by_id(name: str, values: "pd.Series[Any]", customers: CustomerSummary) -> F
     return np.asarray(keyed.loc[customers.customer_id.tolist()].to_numpy())
 
 
-def margins(value: Any, customers: CustomerSummary) -> FloatArray:
+def margins(value: Any, customers: Customers) -> FloatArray:
     """The share of spend that is profit of each customer, shape (N,).
 
     Raises
@@ -180,7 +181,7 @@ def margins(value: Any, customers: CustomerSummary) -> FloatArray:
     return by_customer("margin", value, customers, lambda v: np.isfinite(v) & (v >= 0), share)
 
 
-def discount_rates(annual_discount_rate: Any, discount_per_unit: Any, customers: CustomerSummary) -> FloatArray:
+def discount_rates(annual_discount_rate: Any, discount_per_unit: Any, customers: Customers) -> FloatArray:
     """Continuous discount rate per unit of time of each customer, shape (N,), from the one of the two that is given.
 
     Raises
@@ -234,7 +235,7 @@ def require_single_customers(customers: CustomerSummary) -> None:
 
 
 def joint_draws(
-    fits: tuple[Fit, ...], customers: CustomerSummary, draws: int | None, *, outcomes: bool
+    fits: tuple[Fit, ...], customers: Customers, draws: int | None, *, outcomes: bool
 ) -> tuple[list[CustomerParameters], tuple[int, int]]:
     """The customers' parameters of each fit at the same draws; and the numbers of chains and draws.
 
@@ -271,7 +272,7 @@ def parameter_draws(fits: tuple[Fit, ...]) -> int:
     return min({fit.n_draws for fit in fits} - {1}, default=1)
 
 
-def history_of(customers: CustomerSummary, model: Model) -> tuple[FloatArray, ...]:
+def history_of(customers: Customers, model: Model) -> tuple[FloatArray, ...]:
     """The columns that a model's formulas and kernel read, each shape (N,); what is not known stands as 0."""
     return tuple(np.nan_to_num(customers.column(name)) for name in model.history)
 

@@ -12,12 +12,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clvmodels.foundation.patterns import FloatArray, IntArray
-from clvmodels.foundation.records import CustomerSummary, DrawBlock, Forecast, Replay
+from clvmodels.foundation.records import DrawBlock, Forecast, Replay
+from clvmodels.foundation.retention import Customers
 
 BLOCK = 128  # rows: with 2,000 draws of three quantities 6 MB; the totals' rounding depends on it
 BLOCK_CELLS = 2**18  # values that a thread makes at a time in a replay
@@ -57,7 +59,7 @@ class DrawTable:
 
 def forecasts_of(
     table: DrawTable,
-    customers: CustomerSummary,
+    customers: Customers,
     *,
     quantities: Sequence[str],
     method: str,
@@ -97,6 +99,27 @@ def over_blocks[Result](n_rows: int, work: Callable[[IntArray], Result], *, size
         return
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         yield from threads.map(work, blocks)
+
+
+def group_totals(
+    n_rows: int, group: IntArray, make: Callable[[IntArray], NDArray[Any]], *, size: int = BLOCK
+) -> FloatArray:
+    """Sums over the rows of each group, shape (G, ...), of what `make` gives for some rows, shape (rows, ...).
+
+    Parameters
+    ----------
+    group : ndarray, shape (R,), the group of each row, 0 to G - 1; rows of a group stand together
+    """
+    groups: dict[int, NDArray[Any]] = {}
+
+    def work(rows: IntArray) -> tuple[IntArray, NDArray[Any]]:
+        present, first = np.unique(group[rows], return_index=True)
+        return present, np.add.reduceat(make(rows), first, axis=0)
+
+    for present, sums in over_blocks(n_rows, work, size=size):
+        for place, total in zip(present.tolist(), sums, strict=True):
+            groups[place] = groups[place] + total if place in groups else total
+    return np.stack([groups[place] for place in sorted(groups)]).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,11 @@ from clvmodels.forecast.expectations import (
     warn_if_infinite,
 )
 from clvmodels.forecast.future import sample_purchases
+from clvmodels.forecast.retention_quantities import predict_retention
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
+from clvmodels.foundation.retention import Customers, RetentionTable
 from clvmodels.foundation.whole import require_seed
 from clvmodels.inference.likelihood import require_same_units
 from clvmodels.inference.result import Fit
@@ -33,12 +35,14 @@ Value = Callable[[History, FloatArray], FloatArray]  # (rows, their discount rat
 
 def predict(
     fit: Fit,
-    customers: CustomerSummary,
+    customers: Customers,
     *,
     quantity: str,
     horizon: Horizon | None = None,
     annual_discount_rate: ByCustomer | None = None,
     discount_per_unit: ByCustomer | None = None,
+    age: ByCustomer | None = None,
+    due: ByCustomer | None = None,
     seed: int | None = None,
     draws: int | None = None,
 ) -> Forecast:
@@ -46,22 +50,31 @@ def predict(
 
     Parameters
     ----------
-    fit : fit of a purchase model, or of a spend model for "expected_spend" and "spend"
-    customers : a row a customer; counted rows (n_customers) for expectations only
+    fit : fit of a purchase model, of a spend model for "expected_spend" and "spend", or of a model of retention
+    customers : a row a customer; counted rows (n_customers) for expectations only. Of a RetentionTable the rows of
+        those still there, `customers.active`: the lost are left out, since they have no future
     quantity : posterior of the expectation: "p_alive" (at T, or at T + horizon without being seen meanwhile),
         "expected_purchases", "dert" (discounted expected residual transactions: purchases after T without end,
         each worth exp(-d t) at its time t after T), "expected_spend" (a purchase); "purchases", "spend" (the value
-        of the next purchase): predictive, with customer and outcome uncertainty
+        of the next purchase): predictive, with customer and outcome uncertainty.
+        Of a model of retention, given that a customer is still there at age T: "p_active" (at T + horizon; 1 at
+        horizon 0), "residual_lifetime" (renewals still to be made, or time), "derl" (discounted expected residual
+        lifetime: each renewal worth exp(-d t) at its time t after T; of models in continuous time an integral);
+        "survival" (of a new customer, to an age) and "retention_rate" (of those there a unit of time before an age,
+        the share there at it), at each row's own age or the one given
     horizon : length of time, in the customers' unit; for "expected_purchases" and "purchases" those in
         (T, T + horizon], or of a pair (t1, t2) those in (T + t1, T + t2]
     annual_discount_rate : effective rate a year, .10 for 10 %; one number or one a customer; for "dert"
     discount_per_unit : continuous rate per unit of time, in place of the annual one
+    age : for "survival" and "retention_rate", in place of each row's own
+    due : for "derl", time to the next renewal as a part of a unit, 0 to 1; by default the table's own, else 1
     seed : of the random numbers; for "purchases" and "spend"
     draws : number of draws S; by default those of the fit
 
     Returns
     -------
-    Forecast : a row a customer; totals are sums over customers in each draw
+    Forecast : a row a customer; totals are sums over customers in each draw. "residual_lifetime" and "derl" have
+        `p_infinite`, the share of draws in which they are infinite: then so is the mean, and quantiles are right
 
     Raises
     ------
@@ -79,18 +92,37 @@ def predict(
     if quantity not in offered:
         raise FitError(f'{fit.model.name} has no quantity "{quantity}": expected one of {", ".join(offered)}.')
     require_same_units(fit, customers)
+    if isinstance(customers, RetentionTable):
+        _refuse_seed(quantity, seed)
+        return predict_retention(
+            fit,
+            customers,
+            quantity=quantity,
+            horizon=horizon,
+            annual_discount_rate=annual_discount_rate,
+            discount_per_unit=discount_per_unit,
+            age=age,
+            due=due,
+            draws=draws,
+        )
+    if age is not None or due is not None:
+        raise DataError("age and due are for models of retention: leave them out.")
     rate = _require_rate(quantity, annual_discount_rate, discount_per_unit, customers)
     if quantity == "purchases":
         span = checks.require_span(horizon, quantity, fit.model)
         return sample_purchases(fit, customers, horizon=span, seed=require_seed(seed), draws=draws)
     if quantity == "spend":
         return sample_amounts(fit, customers, horizon=horizon, seed=require_seed(seed), draws=draws)
-    if seed is not None:
-        raise DataError(f"{quantity} is an expectation, without random numbers: leave out seed.")
+    _refuse_seed(quantity, seed)
     value, (start, end) = _value_of(fit, quantity, horizon)
     forecast = _expect(fit, customers, value, rate, draws, quantity=quantity, start=start, horizon=end)
     warn_if_infinite(forecast, NO_MEAN if quantity == "expected_spend" else NO_END)
     return forecast
+
+
+def _refuse_seed(quantity: str, seed: int | None) -> None:
+    if seed is not None:
+        raise DataError(f"{quantity} is an expectation, without random numbers: leave out seed.")
 
 
 def _require_rate(

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.patterns import BoolArray, FloatArray
-from clvmodels.foundation.units import days_per_unit
+from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray
+from clvmodels.foundation.units import calendar_units, days_per_unit, first_days
 from clvmodels.foundation.whole import is_whole
 
 ROUNDING = 1e-6  # days by which a time may seem to be outside the calendar
@@ -83,6 +83,18 @@ class Calendar:
             self.require(dt.date.fromordinal(int(days.min())), dt.date.fromordinal(int(np.ceil(days.max()))))
         return np.asarray(self.values[np.searchsorted(self.edges[1:], days)])
 
+    def by_unit(self, unit: str) -> "UnitTerms":
+        """Means of the terms over each whole day, week, month or year of the calendar."""
+        day = np.timedelta64(1, "D")
+        outside = np.array([np.datetime64(self.start) - day, np.datetime64(self.end) + day])
+        first, end = calendar_units(outside, unit).astype(np.int64) + np.array([1, 0])
+        bounds = first_days(np.arange(first, max(first, end) + 1.0), unit)
+        lengths = np.diff(bounds) / day
+        days = bounds[0].astype("datetime64[D]").item().toordinal() + np.arange(lengths.sum())
+        begins = np.cumsum(lengths).astype(np.int64) - lengths.astype(np.int64)
+        sums = np.add.reduceat(self.at(days), begins) if len(days) else np.empty((0, len(self.terms)))
+        return UnitTerms(unit, first, sums / lengths[:, None])
+
     def scale(self, name: str) -> float:
         """The standard deviation of a term over all days; 1 for a term of 0 and 1, and for a constant one."""
         values = np.array(self.terms[name])
@@ -142,6 +154,51 @@ def joined(calendar: Calendar) -> Calendar:
 
 
 @dataclass(frozen=True)
+class UnitTerms:
+    """Means of a calendar's terms over the days of its whole weeks, months or years.
+
+    Attributes
+    ----------
+    unit : "day", "week", "month" or "year"
+    first : number of the first of them, as `calendar_units` has it
+    values : ndarray, shape (U, Q)
+    """
+
+    unit: str
+    first: int
+    values: FloatArray
+
+    def places(self, units: FloatArray) -> IntArray:
+        """The row of each calendar unit, any shape; of one outside the nearest row."""
+        return np.clip(np.asarray(units).astype(np.int64) - self.first, 0, len(self.values) - 1)
+
+    def require(self, units: FloatArray, what: str) -> None:
+        """Refuse calendar units that are not wholly within the calendar.
+
+        Parameters
+        ----------
+        what : that is asked of the calendar, such as "renewals are seen"
+
+        Raises
+        ------
+        DataError
+            If one of them is not.
+        """
+        if np.size(units) == 0:
+            return
+        end = self.first + len(self.values)
+        asked = np.array([np.min(units), np.max(units), self.first, end])
+        if asked[0] < self.first or asked[1] >= end:
+            first, last, begin, beyond = first_days(asked, self.unit)
+            covers = f"from {begin} on, up to {beyond - np.timedelta64(1, 'D')}" if len(self.values) else "none"
+            raise DataError(
+                f"{what} from the {self.unit} of {first} to that of {last}, but the whole {self.unit}s that the "
+                f"calendar covers are: {covers}. Make a longer calendar, to the end of the last {self.unit} that is "
+                "asked for, and fit on it."
+            )
+
+
+@dataclass(frozen=True)
 class Timetable:
     """A calendar as a model reads it.
 
@@ -181,6 +238,10 @@ class Timetable:
         """Values of the terms that act on a parameter, on days given as ordinals; shape (N,) to (N, Q)."""
         places = [self.calendar.names.index(name) for name in self.acting.get(parameter, ())]
         return self.calendar.at(days)[:, places]
+
+    def by_unit(self, parameter: str) -> UnitTerms:
+        """Means of the terms that act on a parameter over each whole unit of the calendar."""
+        return self.calendar.some(self.acting.get(parameter, ())).by_unit(self.unit)
 
     def coefficients(self, parameter: str) -> tuple[str, ...]:
         """Names of the coefficients of a parameter's terms: "gamma_alpha[christmas]"."""

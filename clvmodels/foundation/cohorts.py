@@ -1,7 +1,7 @@
 """Cohorts by age: how many customers won in one calendar unit are there in a later one, and what they pay."""
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,22 +9,23 @@ from numpy.typing import NDArray
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import BoolArray, FloatArray
 from clvmodels.foundation.records import LedgerLine
-from clvmodels.foundation.units import days_per_unit
+from clvmodels.foundation.units import calendar_units, days_per_unit, first_days
 
 
 @dataclass(frozen=True)
 class CohortTriangle:
     """Customers by the calendar unit that they were won in (C cohorts) and their age in such units (A ages).
 
-    Age 0 is the unit of the first purchase (or of the contract's beginning), age 1 the next one. A cell that the
-    data do not show whole is NaN: its unit is not over on `last_date`, or had begun before the data did.
+    Age 0 is the unit of the first purchase (or of the contract's beginning), age 1 the next one. A cell whose unit is
+    not over on `last_date` is NaN. Where the data begin within the first unit, a note says so.
 
     Attributes
     ----------
     cohorts : labels in the order of time, such as "1997-01"
     start : ndarray of days, shape (C,), first day of each cohort's unit; each follows the one before
     acquired : ndarray, shape (C,), customers won; 0 in a unit in which nobody was
-    active : ndarray, shape (C, A), those with a purchase, or with a running contract, in the unit of that age
+    active : ndarray, shape (C, A), those with a purchase in the unit of that age, or with a contract that runs on its
+        last day (at age 0: all who were won)
     revenue : ndarray, shape (C, A), what they paid in it, in currency; NaN where prices are not known
     unit : "day", "week", "month" or "year", of the calendar; weeks begin on Monday
     currency : code, such as "USD"
@@ -61,6 +62,35 @@ class CohortTriangle:
     def seen(self) -> BoolArray:
         """Cells that the data show whole, shape (C, A)."""
         return ~np.isnan(self.active)
+
+    @property
+    def units(self) -> NDArray[np.datetime64]:
+        """First day of the calendar unit of each cell, shape (C, A)."""
+        step = calendar_units(self.start, self.unit)[:, None] + np.arange(self.active.shape[1])
+        return first_days(step, self.unit)
+
+    def before(self, day: dt.date) -> "CohortTriangle":
+        """The triangle as it was before a day: cohorts won by then, and cells of calendar units that were over.
+
+        Raises
+        ------
+        DataError
+            If no unit was.
+        """
+        over = first_days(calendar_units(self.start, self.unit) + 1, self.unit) <= np.datetime64(day)
+        if not over.any():
+            raise DataError(f"no {self.unit} of the triangle was over before {day}: it begins on {self.start[0]}.")
+        seen = self.units[over] < first_days(calendar_units(np.array([np.datetime64(day)]), self.unit), self.unit)
+        ages = int(np.flatnonzero(seen.any(axis=0))[-1]) + 1
+        return replace(
+            self,
+            cohorts=tuple(label for label, won in zip(self.cohorts, over, strict=True) if won),
+            start=self.start[over],
+            acquired=self.acquired[over],
+            active=np.where(seen, self.active[over], np.nan)[:, :ages],
+            revenue=np.where(seen, self.revenue[over], np.nan)[:, :ages],
+            last_date=min(self.last_date, day - dt.timedelta(days=1)),
+        )
 
     @property
     def retention(self) -> FloatArray:

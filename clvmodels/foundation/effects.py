@@ -210,20 +210,25 @@ def covariates_by_parameter(model: Model, covariates: ByParameter) -> dict[str, 
     """
     taking = [parameter.name for parameter in model.parameters if parameter.covariates]
     if not isinstance(covariates, Mapping):
-        names = _names(covariates, "covariates")
+        names = column_names(covariates, "covariates")
         if names and not taking:
             raise FitError(f"{model.name} has no parameter that takes covariates.")
         return dict.fromkeys(taking, names) if names else {}
     for parameter in covariates:
         if parameter not in taking:
-            raise FitError(
-                f'covariates of "{parameter}": in {model.name} they act on {", ".join(taking) or "nothing"}.'
-            )
-    return {parameter: _names(names, f"covariates of {parameter}") for parameter, names in covariates.items()}
+            acts = dict.fromkeys([*taking, *model.terms_act_on])
+            raise FitError(f'covariates of "{parameter}": in {model.name} they act on {", ".join(acts) or "nothing"}.')
+    return {parameter: column_names(names, f"covariates of {parameter}") for parameter, names in covariates.items()}
 
 
-def _names(columns: object, what: str) -> tuple[str, ...]:
-    """Names of columns, checked."""
+def column_names(columns: object, what: str) -> tuple[str, ...]:
+    """Names of columns, checked.
+
+    Raises
+    ------
+    FitError
+        If they are no list of names; the message has `what` they are.
+    """
     if isinstance(columns, Sequence) and not isinstance(columns, str):
         names = tuple(columns)
         if all(isinstance(name, str) for name in names):
@@ -237,9 +242,9 @@ def groups_by_parameter(model: Model, groups: Grouping) -> dict[str, tuple[str, 
     Raises
     ------
     FitError
-        If a parameter is unknown, or counted: that is the same for all; or a column is named twice.
+        If a parameter is unknown, or counted or common: those are the same for all; or a column is named twice.
     """
-    pooled = [parameter.name for parameter in model.parameters if parameter.support != "whole"]
+    pooled = [p.name for p in model.parameters if p.support != "whole" and not p.common]
     if not isinstance(groups, Mapping):
         names = _grouping_columns(groups, "groups") if groups else ()
         return dict.fromkeys(pooled, names) if names else {}

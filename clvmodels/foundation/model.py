@@ -36,6 +36,7 @@ EXPECTATIONS = (  # quantities named like their formula
     "derl",
 )
 RETENTION_HISTORY = ("age",)
+CHURN = "churn"  # what the terms of a calendar act on in a model of retention: the hazard of leaving
 PAID_SPEND_HISTORY = ("paid_spend_purchases", "paid_spend_mean")
 LOG_SPEND_HISTORY = ("log_spend_purchases", "log_spend_mean")
 
@@ -54,7 +55,8 @@ class Parameter:
 
     A counted parameter (support "whole") is one of `values`, each as likely as another by default, and the same
     for all customers. Inference takes the model at each of them (`Model.at_counts`) and weighs them by what the
-    data say.
+    data say. A `common` one, such as the coefficient of a calendar's term, is the same for all customers too, and
+    groups are not pooled over it.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Parameter:
     covariates: Literal[-1, 0, 1] = 0
     support: Support = "positive"
     values: tuple[int, ...] = ()
+    common: bool = False
 
     def default_prior(self, scale: "DataScale") -> ParameterPrior:
         """The default prior in the data's units."""
@@ -163,6 +166,7 @@ class Model:
         purchase; "opportunities": at whole units of time, at most one at each, and a likelihood is a chance. A loss
         likewise: at any time, or at one of the renewals
     on_calendar : what makes the model with the terms of a calendar, or None where it takes none
+    terms_act_on : what those terms may act on, such as "alpha"
     timetable : the calendar that it was made with, and today's place in it
     expand : (theta) -> theta as the kernel reads it, shape (..., P) to (..., more), or None for theta itself
     reference : paper
@@ -182,6 +186,7 @@ class Model:
     limits: Mapping[str, Callable[[Mapping[str, float]], dict[str, float]]] = field(default_factory=dict)
     clock: Clock = "continuous"
     on_calendar: Callable[[Timetable], "Model"] | None = None
+    terms_act_on: tuple[str, ...] = ()
     timetable: Timetable | None = None
     expand: Callable[[FloatArray], FloatArray] | None = None
     together_with: str = ""

@@ -29,6 +29,7 @@ class Ops(Protocol):
     def where(self, condition: Any, x: Any, y: Any) -> Any: ...
     def maximum(self, x: Any, y: Any) -> Any: ...
     def arange(self, size: Any) -> Any: ...
+    def cumsum(self, x: Any) -> Any: ...
     def backward(self, step: Step, last: Any, *, at: Sequence[Any], line: Any) -> list[Any]: ...
     def held(self, x: Any) -> Any: ...
 
@@ -50,6 +51,11 @@ class NumpyOps:
     def arange(size: Any) -> Any:
         """0, 1, ..., size - 1."""
         return np.arange(size, dtype=np.float64)
+
+    @staticmethod
+    def cumsum(x: Any) -> Any:
+        """Running sums along the last axis."""
+        return np.cumsum(x, axis=-1)
 
     @staticmethod
     def held(x: Any) -> Any:

@@ -103,6 +103,21 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class Plans:
+    """What readers work out of some patterns before they read them, each made at its first call."""
+
+    _made: dict[tuple[int, ...], tuple[tuple[object, ...], Any]] = field(default_factory=dict)
+
+    def of[Plan](self, make: Callable[[], Plan], *readers: object) -> Plan:
+        """The plan of a reader, or of several objects that it depends on."""
+        key = tuple(map(id, readers))
+        if key not in self._made:
+            self._made[key] = readers, make()  # held, so that their ids are not given to others
+        plan: Plan = self._made[key][1]
+        return plan
+
+
+@dataclass(frozen=True)
 class PurchasePatterns:
     """Distinct (frequency, recency, T) of customers, with counts.
 
@@ -127,7 +142,7 @@ class PurchasePatterns:
     paid_purchases: FloatArray | None = None
     log_amount: FloatArray | None = None
     log_amount_sd: FloatArray | None = None
-    _remembered: dict[int, tuple[object, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    plans: Plans = field(default_factory=Plans, init=False, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -153,13 +168,6 @@ class PurchasePatterns:
         columns = (self.log_interval, self.term_sums, *of_spend)
         further = [None if column is None else column[rows] for column in columns]
         return PurchasePatterns(x, t_x, T, self.n_customers[rows], self.unit, *further)
-
-    def remembered[Plan](self, reader: object, make: Callable[[], Plan]) -> Plan:
-        """What a reader works out of the patterns before it reads them, made at its first call."""
-        if id(reader) not in self._remembered:
-            self._remembered[id(reader)] = reader, make()  # held, so that its id is not given to another
-        plan: Plan = self._remembered[id(reader)][1]
-        return plan
 
 
 @dataclass(frozen=True)
@@ -216,6 +224,7 @@ class RetentionPatterns:
     unit: str
     exact: bool
     start: Levels
+    plans: Plans = field(default_factory=Plans, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.n_customers)

@@ -555,6 +555,8 @@ class Forecast:
     horizon : time from T to the end of what is counted, in `unit`; NaN where the quantity has none
     start : time from T to its beginning, 0 but where a pair (start, horizon) was asked for
     replay : draws of the customers made again, block by block and bit for bit, or None
+    p_infinite : ndarray, shape (N,), share of the parameter draws in which the expectation is infinite, of a quantity
+        without end; else None
     """
 
     quantity: str
@@ -571,6 +573,7 @@ class Forecast:
     currency: str
     replay: Replay | None = None
     start: float = 0.0
+    p_infinite: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.customer_id)
@@ -589,8 +592,8 @@ class Forecast:
         return np.asarray(self.totals.values).ravel()
 
     def to_pandas(self) -> "pd.DataFrame":
-        """A frame with columns customer_id, mean, sd, q05, q50, q95."""
+        """A frame with columns customer_id, mean, sd, q05, q50, q95, and p_infinite where the quantity has it."""
         import pandas as pd
 
-        names = ["customer_id", "mean", "sd", "q05", "q50", "q95"]
+        names = ["customer_id", "mean", "sd", "q05", "q50", "q95", *["p_infinite"] * (self.p_infinite is not None)]
         return pd.DataFrame({name: getattr(self, name) for name in names})

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clvmodels.foundation.calendar import Calendar
+from clvmodels.foundation.cohorts import CohortTriangle
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, IdArray, LedgerLine
@@ -48,6 +49,7 @@ class RetentionTable:
     covariates : column -> ndarray, shape (N,), of numbers or text, that parameters may depend on
     groups : column -> ndarray of text, shape (N,), such as "segment" and "cohort"
     ledger : what became of the rows read
+    notes : what a reader should know of the rows used, such as "returned" or "loss_not_due"; not in the balance
     """
 
     customer_id: IdArray
@@ -67,6 +69,7 @@ class RetentionTable:
     covariates: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     groups: Mapping[str, IdArray] = field(default_factory=dict)
     ledger: tuple[LedgerLine, ...] = field(default=())
+    notes: tuple[LedgerLine, ...] = field(default=())
 
     def __post_init__(self) -> None:
         days_per_unit(self.unit)
@@ -156,6 +159,13 @@ class RetentionTable:
             raise DataError("all customers of the table are lost: there is nobody whose future to tell.")
         return self.take(~self.lost)
 
+    @property
+    def newcomers(self) -> "RetentionTable":
+        """The same customers at the beginning of their relations, of whom nothing is known yet."""
+        none = np.zeros(len(self))
+        lost = np.zeros(len(self), dtype=bool)
+        return replace(self, entry=none, age=none, lost=lost, due=None, reason=None, observation_end=None)
+
     def seen_to(self, age: float) -> "RetentionTable":
         """The table as it was when nobody was seen beyond an age: later losses are not known yet.
 
@@ -216,29 +226,91 @@ class RetentionTable:
         ages, counts = _numbers(frame, age), _numbers(frame, survivors)
         labels = [_labels(frame, name) for name in keys]
         cohorts, place = _distinct_rows(labels, len(frame))
-        parts = [_lives(ages[place == i], counts[place == i], _told(cohort, keys)) for i, cohort in enumerate(cohorts)]
-        sizes = [len(part[0]) for part in parts]
-        entry, last, lost, n = (np.concatenate(column) for column in zip(*parts, strict=True))
-        first = np.array([int(np.argmax(place == i)) for i in range(len(cohorts))])
-        of_cohort = np.repeat(first, sizes)
-        told = np.array([_told(cohort, keys) for cohort in cohorts], dtype=object)[
-            np.repeat(np.arange(len(sizes)), sizes)
-        ]
-        ids = [f"{who}, {'lost' if gone else 'active'} at {t:g}" for who, gone, t in zip(told, lost, last, strict=True)]
+        survivors_of = [(_told(cohort, keys), ages[place == i], counts[place == i]) for i, cohort in enumerate(cohorts)]
+        for who, seen, _ in survivors_of:
+            if len(seen) == 1:
+                raise DataError(f"{who}: one age only, {seen[0]:g}: it says nothing of who stays.")
+        rows, cohort = _rows(survivors_of)
+        first = np.array([int(np.argmax(place == i)) for i in range(len(cohorts))])[cohort]
         return cls(
-            customer_id=np.array(ids, dtype=object),
-            entry=entry,
-            age=last,
-            lost=lost.astype(bool),
-            n_customers=n,
+            **rows,
             unit=unit,
             currency=currency,
-            groups={name: _labels(frame, name)[of_cohort] for name in groups},
-            covariates={name: _covariate(frame, name)[of_cohort] for name in covariates},
+            groups={name: _labels(frame, name)[first] for name in groups},
+            covariates={name: _covariate(frame, name)[first] for name in covariates},
+        )
+
+    @classmethod
+    def from_triangle(cls, triangle: CohortTriangle) -> "RetentionTable":
+        """The table of a triangle of contracts: the survivors of each cohort up to the last age seen.
+
+        Cohorts are the group "cohort", and the beginning of their unit is `start`. One that was seen at age 0 alone is
+        a row of active customers; one whose first unit is not over is left out (in the ledger as "unit_not_over").
+
+        Raises
+        ------
+        DataError
+            If the triangle is of purchases, no cohort is seen, or a cohort's active customers rise or have a gap; the
+            message has the cohort and the age.
+        """
+        if not triangle.contractual:
+            raise DataError(
+                f"this triangle is of purchases{_first_rise(triangle)}: customers pause and come back, so its rows are "
+                'no survivors and models of retention do not fit it. Those of purchases do: fit("bg_nbd", ...).'
+            )
+        won = triangle.acquired > 0
+        seen = triangle.seen.any(axis=1)
+        ages = np.arange(triangle.active.shape[1], dtype=np.float64)
+        places = np.flatnonzero(won & seen)
+        if len(places) == 0:
+            raise DataError("no cohort of the triangle has a cell that is seen.")
+        rows, cohort = _rows(
+            [(f"cohort {triangle.cohorts[i]}", ages[triangle.seen[i]], triangle.active[i][triangle.seen[i]])
+             for i in places]
+        )  # fmt: skip
+        left_out = int(triangle.acquired[won & ~seen].sum())
+        lines = (
+            LedgerLine("used", int(triangle.acquired[places].sum()), 0.0),
+            LedgerLine("unit_not_over", left_out, 0.0),
+        )
+        return cls(
+            **rows,
+            unit=triangle.unit,
+            currency=triangle.currency,
+            start=triangle.start[places][cohort],
+            observation_end=triangle.last_date,
+            groups={"cohort": np.array(triangle.cohorts, dtype=object)[places][cohort]},
+            ledger=tuple(line for line in lines if line.rows),
+            notes=triangle.notes,
         )
 
 
 Customers = CustomerSummary | RetentionTable  # what a model may be fitted to
+
+
+def _rows(cohorts: Sequence[tuple[str, FloatArray, FloatArray]]) -> tuple[dict[str, Any], IntArray]:
+    """The columns of rows that the survivors of cohorts (name, ages, counts) make, and the cohort of each row."""
+    parts = [_lives(ages, counts, who) for who, ages, counts in cohorts]
+    entry, age, lost, n = (np.concatenate(column) for column in zip(*parts, strict=True))
+    cohort = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+    told = [
+        f"{who}, {'lost' if gone else 'active'} at {t:g}"
+        for (who, _, _), (_, ends, losses, _) in zip(cohorts, parts, strict=True)
+        for t, gone in zip(ends, losses, strict=True)
+    ]
+    ids = np.array(told, dtype=object)
+    return {"customer_id": ids, "entry": entry, "age": age, "lost": lost.astype(bool), "n_customers": n}, cohort
+
+
+def _first_rise(triangle: CohortTriangle) -> str:
+    """The first cell in which more customers are active than in the one before, as words."""
+    with np.errstate(invalid="ignore"):
+        rises = np.argwhere(np.diff(triangle.active, axis=1) > 0)
+    if len(rises) == 0:
+        return ""
+    row, age = rises[0]
+    before, after = triangle.active[row, age : age + 2]
+    return f" (cohort {triangle.cohorts[row]}, age {age + 1}: {after:g} are active after {before:g})"
 
 
 def _lives(ages: FloatArray, counts: FloatArray, cohort: str) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -265,8 +337,6 @@ def _lives(ages: FloatArray, counts: FloatArray, cohort: str) -> tuple[FloatArra
             )
     if counts[0] == 0:
         raise DataError(f"{cohort}: nobody is there at the first age {ages[0]:g}.")
-    if len(ages) < 2:
-        raise DataError(f"{cohort}: one age only, {ages[0]:g}: it says nothing of who stays.")
     entry = np.full(len(ages), ages[0])
     age = np.append(ages[1:], ages[-1])
     n = np.append(counts[:-1] - counts[1:], counts[-1])
@@ -296,13 +366,13 @@ def _numbers(frame: "pd.DataFrame", name: str) -> FloatArray:
 def _labels(frame: "pd.DataFrame", name: str) -> IdArray:
     if frame[name].isna().any():
         raise DataError(
-            f"column {name!r} is missing in row {int(np.argmax(frame[name].isna()))}: every row has a group."
+            f"column {name!r} is missing in row {int(np.argmax(frame[name].isna()))}: every row has a value."
         )
     return np.array([str(value) for value in frame[name]], dtype=object)
 
 
 def _covariate(frame: "pd.DataFrame", name: str) -> NDArray[Any]:
-    if frame[name].dtype.kind in "biuf":
+    if frame[name].dtype.kind in "biuf" and not frame[name].isna().any():
         return frame[name].to_numpy(dtype=np.float64)
     return _labels(frame, name)
 

@@ -234,6 +234,19 @@ class CohortSection:
 
 
 @dataclass(frozen=True)
+class LeftOutFit:
+    """A model beside the study's own whose fit failed its checks, so that it is not shown.
+
+    `learnt_to` is the age that it was to learn up to; `checks` are keys.
+    """
+
+    segment: str
+    model: str
+    learnt_to: float
+    checks: list[str]
+
+
+@dataclass(frozen=True)
 class RetentionResults:
     """All of a study of retention."""
 
@@ -247,5 +260,6 @@ class RetentionResults:
     worth: list[SegmentWorth]
     donors: DonorSection | None = None
     cohorts: CohortSection | None = None
-    notes: list[str] = field(default_factory=list)
+    left_out: list[LeftOutFit] = field(default_factory=list)
+    notes: list[LedgerLine] = field(default_factory=list)
     kind: Literal["retention"] = "retention"

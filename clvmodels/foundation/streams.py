@@ -11,6 +11,8 @@ References
    doi 10.1145/2063384.2063405.
 .. [2] Marsaglia and Tsang (2000), A simple method for generating gamma variables, ACM TOMS 26(3),
    doi 10.1145/358407.358414.
+.. [3] Hoermann (1993), The generation of binomial random variates, Journal of Statistical Computation and
+   Simulation 46, algorithm BTRS, doi 10.1080/00949659308811496.
 """
 
 import hashlib
@@ -24,19 +26,20 @@ from numpy.typing import NDArray
 
 from clvmodels.foundation.records import IdArray
 
-PURCHASES, SPEND = 0, 1  # purposes: what a stream is for
+PURCHASES, SPEND, STAYING, OTHERS = 0, 1, 2, 3  # purposes: what a stream is for
 
 STREAM = np.dtype(
     {"names": ["seed", "customer", "draw", "block", "has_spare", "spare"], "formats": 5 * ["u8"] + ["f8"]}
 )
 Stream = numba.from_dtype(STREAM)
 
-U64, F64 = types.uint64, types.float64
+U64, I64, F64 = types.uint64, types.int64, types.float64
 LOW = np.uint64(0xFFFFFFFF)
 HALF_WORD, PURPOSE_SHIFT = np.uint64(32), np.uint64(28)
 M0, M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # multipliers of Philox4x32
 W0, W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)  # key increments: golden ratio, sqrt(3) - 1
 HIGH_20 = np.uint64(12)  # leaves 20 of 32 bits
+FEW = 10.0  # from here on the hat of the rejection is one
 ONE, NONE = np.uint64(1), np.uint64(0)
 
 
@@ -127,3 +130,48 @@ def log_gamma(stream: Any, shape: Any) -> Any:
         # the squeeze spares the logarithms in 98 % of cases
         if u < 1.0 - 0.0331 * z**4 or math.log(u) < 0.5 * z * z + d * (1.0 - v + math.log(v)):
             return math.log(d * v) + boost
+
+
+@numba.njit(I64(Stream, I64, F64), cache=True)
+def _inverted(stream: Any, n: Any, p: Any) -> Any:
+    """The number of which a uniform one is the distribution function, found from 0 upwards."""
+    u = uniform(stream)
+    chance = math.exp(n * math.log1p(-p))
+    k = 0
+    while u > chance and k < n:
+        u -= chance
+        k += 1
+        chance *= (n - k + 1) / k * p / (1.0 - p)
+    return k
+
+
+@numba.njit(I64(Stream, I64, F64), cache=True)
+def _binomial(stream: Any, n: Any, p: Any) -> Any:
+    """The number for p of 1/2 at the most."""
+    if not n * p >= FEW:  # also where p is no number: the rejection would never end
+        return _inverted(stream, n, p)
+    q = 1.0 - p
+    spread = math.sqrt(n * p * q)
+    b = 1.15 + 2.53 * spread
+    a = -0.0873 + 0.0248 * b + 0.01 * p
+    mode = math.floor((n + 1) * p)
+    top = math.lgamma(mode + 1.0) + math.lgamma(n - mode + 1.0)
+    while True:
+        u, v = uniform(stream) - 0.5, uniform(stream)
+        side = 0.5 - abs(u)
+        k = math.floor((2.0 * a / side + b) * u + n * p + 0.5)
+        if side >= 0.07 and v <= 0.92 - 4.2 / b:  # inside the hat's square: no logarithms
+            return k
+        if k < 0 or k > n:
+            continue
+        hat = v * (2.83 + 5.1 / b) * spread / (a / (side * side) + b)
+        if math.log(hat) <= top - math.lgamma(k + 1.0) - math.lgamma(n - k + 1.0) + (k - mode) * math.log(p / q):
+            return k
+
+
+@numba.njit(I64(Stream, I64, F64), cache=True)
+def binomial(stream: Any, n: Any, p: Any) -> Any:
+    """A Binomial(n, p) number: by the transformed rejection of [3]_, or where few are expected by inversion."""
+    if p > 0.5:
+        return n - _binomial(stream, n, 1.0 - p)
+    return _binomial(stream, n, p)

@@ -45,6 +45,21 @@ def calendar_units(days: NDArray[np.datetime64], unit: str) -> FloatArray:
     return days.astype(f"datetime64[{unit[0].upper()}]").astype(np.float64)
 
 
+def first_days(units: FloatArray, unit: str) -> NDArray[np.datetime64]:
+    """The first day of each calendar unit that `calendar_units` numbers so, shape (N,).
+
+    Raises
+    ------
+    DataError
+        If the unit is not "day", "week", "month" or "year".
+    """
+    days_per_unit(unit)
+    whole = np.asarray(units).astype(np.int64)
+    if unit == "week":
+        return (7 * whole - 3).astype("datetime64[D]")
+    return whole.astype(f"datetime64[{unit[0].upper()}]").astype("datetime64[D]")
+
+
 def discount_per_unit(annual_discount_rate: float, unit: str) -> float:
     """Continuous discount rate per unit of time, ln(1 + annual rate) x days in the unit / 365.25.
 

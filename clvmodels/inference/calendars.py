@@ -1,21 +1,23 @@
 """Models on a calendar: which terms act on which parameter, and what fits and customers must have in common."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from clvmodels.foundation.calendar import Calendar, Timetable
-from clvmodels.foundation.effects import ByParameter, covariates_by_parameter
+from clvmodels.foundation.effects import ByParameter, column_names, covariates_by_parameter
 from clvmodels.foundation.errors import DataError, FitError
-from clvmodels.foundation.model import Model
+from clvmodels.foundation.model import CHURN, Model
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.retention import Customers, RetentionTable
 from clvmodels.foundation.units import days_per_unit
 
 SMALLEST_SCALE, LARGEST_SCALE = 0.02, 50.0  # of a term: beyond them its coefficient is too large or small to search for
+SMALLEST_PART = 0.001  # the same of means over units of time: a campaign of a day is a thirtieth of a month
 FAR_FROM_ZERO = 50.0  # standard deviations between a term's mean and 0
+ROUNDING = 1e-9  # by which the means of a constant term may differ
 DEFAULT = "alpha"  # season and campaigns change purchases
 
 
@@ -27,7 +29,8 @@ def on_calendar(
     Parameters
     ----------
     covariates : terms by parameter, or a list for every parameter that they may act on; by default all terms
-        act on alpha
+        act on alpha. Of a model of retention the terms of "churn"; by default all; what is given for other
+        parameters, or as a list, are columns of the table
 
     Raises
     ------
@@ -36,7 +39,9 @@ def on_calendar(
     DataError
         If there is no such term, it does not vary while the customers are seen, or follows from the others.
     """
-    if model.on_calendar is None or isinstance(customers, RetentionTable):
+    if isinstance(customers, RetentionTable):
+        return *_churn_on_calendar(model, customers, covariates), ()
+    if model.on_calendar is None:
         return model, covariates, ()
     if customers.calendar is None:
         return model, covariates, (f"the customers have no calendar, so {model.name} is pareto_nbd",)
@@ -46,26 +51,89 @@ def on_calendar(
     acting = {parameter: tuple(names) for parameter, names in chosen.items() if names}
     per_unit = days_per_unit(customers.unit)
     first = customers.calibration_end - dt.timedelta(days=int(np.ceil(customers.T.max() * per_unit - 1e-6)))
+    customers.calendar.require(first, customers.calibration_end)
+    days = np.arange(first.toordinal() + 1.0, customers.calibration_end.toordinal() + 1.0)
     for parameter, names in acting.items():
-        _require_told_apart(customers.calendar, parameter, names, first, customers.calibration_end)
+        span = f"on every day from {first} to {customers.calibration_end}"
+        _require_told_apart(customers.calendar.some(names).at(days), parameter, names, span)
     timetable = Timetable(customers.calendar, acting, customers.calibration_end, customers.unit)
     return model.on_calendar(timetable), (), ()
 
 
+def _churn_on_calendar(model: Model, table: RetentionTable, covariates: ByParameter) -> tuple[Model, ByParameter]:
+    """The model of retention with the terms of the table's calendar, and the covariates that are left."""
+    by_parameter = covariates if isinstance(covariates, Mapping) else {}
+    rest = {name: columns for name, columns in by_parameter.items() if name != CHURN} if by_parameter else covariates
+    calendar = table.calendar
+    if calendar is None:
+        if by_parameter.get(CHURN):
+            raise DataError('terms of "churn" are those of a calendar, and the table has none: give it calendar=... .')
+        return model, rest
+    names = column_names(by_parameter.get(CHURN, calendar.names), f"covariates of {CHURN}")
+    if not names:
+        return model, rest
+    if model.on_calendar is None:
+        raise FitError(
+            f'{model.name} takes no calendar: leave the terms of the table\'s out, covariates={{"churn": []}}, or fit '
+            "geometric, sbg or bdw, whose customers leave at renewals."
+        )
+    for parameter, columns in by_parameter.items():
+        _refuse_misplaced(model, table, parameter, columns)
+    dated = calendar.some(names).by_unit(table.unit)
+    seen = _renewals_seen(table)
+    dated.require(seen, "renewals are seen")
+    span = f"in every {table.unit} in which renewals are seen"
+    _require_told_apart(dated.values[dated.places(seen)], CHURN, names, span, smallest=SMALLEST_PART)
+    today = min(table.observation_end or calendar.end, calendar.end)
+    return model.on_calendar(Timetable(calendar, {CHURN: names}, today, table.unit)), rest
+
+
+def _refuse_misplaced(model: Model, table: RetentionTable, parameter: str, names: object) -> None:
+    """Refuse terms of the calendar as covariates of a parameter."""
+    assert table.calendar is not None
+    terms = [name for name in table.calendar.names if isinstance(names, Sequence) and name in names]
+    if parameter != CHURN and terms and terms[0] not in table.covariates:
+        raise FitError(
+            f'covariates of {parameter}: "{terms[0]}" is a term of the calendar, which in {model.name} acts on '
+            f'"churn" for all customers alike: {{"churn": ["{terms[0]}"]}}.'
+        )
+
+
+def _renewals_seen(table: RetentionTable) -> FloatArray:
+    """The calendar units in which renewals are seen, in order, shape (U,).
+
+    Raises
+    ------
+    DataError
+        If the table does not say when each relation began.
+    """
+    start = table.column("start")
+    first = start.min()
+    change = np.zeros(int((start + table.age).max() - first) + 2)  # renewals that are seen from a unit on, or no longer
+    np.add.at(change, (start + table.entry + 1 - first).astype(np.int64), table.age > table.entry)
+    np.add.at(change, (start + table.age + 1 - first).astype(np.int64), -1.0 * (table.age > table.entry))
+    return np.asarray(first + np.flatnonzero(np.cumsum(change) > 0))
+
+
 def _require_told_apart(
-    calendar: Calendar, parameter: str, names: tuple[str, ...], first: dt.date, last: dt.date
+    values: FloatArray, parameter: str, names: tuple[str, ...], span: str, *, smallest: float = SMALLEST_SCALE
 ) -> None:
-    """Refuse terms that are constant, out of scale or collinear over the days that customers are seen on."""
-    calendar.require(first, last)
-    values = calendar.some(names).at(np.arange(first.toordinal() + 1.0, last.toordinal() + 1.0))
+    """Refuse terms that are constant, out of scale or collinear while customers are seen.
+
+    Parameters
+    ----------
+    values : ndarray, shape (N, Q), on the days, or in the calendar units, on which customers are seen
+    span : such as "on every day from 2020-01-01 to 2020-12-31"
+    smallest : standard deviation that a term may have
+    """
     mean, scale = values.mean(axis=0), values.std(axis=0)
     for name, centre, sd in zip(names, mean, scale, strict=True):
-        if not sd > 0:
+        if not sd > ROUNDING * max(1.0, abs(centre)):
             raise DataError(
-                f'calendar term "{name}" is {centre:g} on every day from {first} to {last}, while the customers are '
-                f"seen: the data say nothing of it. Leave it out, or choose a later calibration_end."
+                f'calendar term "{name}" is {centre:g} {span}: the data say nothing of it. Leave it out, or see the '
+                "customers longer."
             )
-        if not (SMALLEST_SCALE <= sd <= LARGEST_SCALE and abs(centre) <= FAR_FROM_ZERO * sd):
+        if not (smallest <= sd <= LARGEST_SCALE and abs(centre) <= FAR_FROM_ZERO * sd):
             raise DataError(
                 f'calendar term "{name}" has the mean {centre:.3g} and the standard deviation {sd:.3g}: bring it to '
                 "a mean near 0 and a standard deviation near 1."
@@ -89,10 +157,11 @@ def at_calendar(
     """
     if calendar is None:
         return model
+    if model.family == "retention":
+        today = today or calendar.end  # their histories end on days of their own
     if model.on_calendar is None or today is None:
         raise FitError(f"{model.name} with a calendar: expected a model that takes one, and calibration_end=... .")
-    taking = [parameter.name for parameter in model.parameters if parameter.covariates]
-    acting = {name: tuple(t for t in calendar.names if f"gamma_{name}[{t}]" in values) for name in taking}
+    acting = {name: tuple(t for t in calendar.names if f"gamma_{name}[{t}]" in values) for name in model.terms_act_on}
     return model.on_calendar(Timetable(calendar, acting, today, unit))
 
 
@@ -118,12 +187,14 @@ def require_calendar(model: Model, customers: Customers) -> None:
     DataError
         If they do.
     """
-    if model.timetable is None or isinstance(customers, RetentionTable):
+    if model.timetable is None:
         return
     today = model.timetable.today
-    if customers.calibration_end is None:
+    if isinstance(customers, RetentionTable):
+        customers.column("start")
+    elif customers.calibration_end is None:
         raise DataError(f"{model.name} reads the calendar, and these customers have no dates: summarise a log.")
-    if customers.calibration_end != today:
+    elif customers.calibration_end != today:
         raise DataError(
             f"the fit of {model.name} stands at {today}, the customers' calibration_end is "
             f'{customers.calibration_end}: take fit.as_of("{customers.calibration_end}").'

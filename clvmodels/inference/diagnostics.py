@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray
@@ -61,19 +62,34 @@ def parameter_summary(fit: Fit) -> pd.DataFrame:
     return frame
 
 
+def draws_summary(draws: xr.Dataset) -> pd.DataFrame:
+    """Frame by scalar of draws by NUTS: mean, sd, q05, q50, q95, ess_bulk, ess_tail, r_hat."""
+    rows = {name: _moments(values) | _mixing(values) for name, values in flat_draws(draws).items()}
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    frame.index.name = "parameter"
+    return frame
+
+
+def _moments(draws: FloatArray) -> dict[str, float]:
+    q05, q50, q95 = np.quantile(draws, [0.05, 0.5, 0.95])
+    moments = {"mean": draws.mean(), "sd": draws.std(ddof=1), "q05": q05, "q50": q50, "q95": q95}
+    return {key: float(value) for key, value in moments.items()}
+
+
+def _mixing(draws: FloatArray) -> dict[str, float]:
+    return {"ess_bulk": ess(draws, "bulk"), "ess_tail": ess(draws, "tail"), "r_hat": r_hat(draws)}
+
+
 def _row(fit: Fit, draws: FloatArray) -> dict[str, float]:
     nan = float("nan")
     if fit.n_draws == 1:
         names = ("sd", "q05", "q50", "q95", "ess_bulk", "ess_tail", "r_hat", "pareto_k")
         return {"mean": float(draws.item()), **dict.fromkeys(names, nan)}
-    q05, q50, q95 = np.quantile(draws, [0.05, 0.5, 0.95])
-    moments = {"mean": draws.mean(), "sd": draws.std(ddof=1), "q05": q05, "q50": q50, "q95": q95}
     if fit.method == "nuts" and np.ptp(draws) > 0:  # a counted parameter is one number in all draws
-        mixing = {"ess_bulk": ess(draws, "bulk"), "ess_tail": ess(draws, "tail"), "r_hat": r_hat(draws)}
-        return {**{key: float(value) for key, value in moments.items()}, **mixing, "pareto_k": nan}
+        return {**_moments(draws), **_mixing(draws), "pareto_k": nan}
     size = fit.effective_draws
     independent = {"ess_bulk": size, "ess_tail": size, "r_hat": nan, "pareto_k": fit.pareto_k}
-    return {**{key: float(value) for key, value in moments.items()}, **independent}
+    return {**_moments(draws), **independent}
 
 
 def ess(draws: FloatArray, method: str) -> float:
@@ -144,6 +160,11 @@ def require_check_names(names: Sequence[object]) -> list[str]:
     return known
 
 
+def failed_checks(checks: Sequence[Check], allowed: Sequence[str]) -> list[Check]:
+    """Checks that a fit failed, and is not allowed to fail."""
+    return [check for check in checks if not check.passed and check.key not in allowed]
+
+
 def require_passed(fit: Fit) -> None:
     """Refuse a fit that failed a check which it is not allowed to fail.
 
@@ -152,7 +173,23 @@ def require_passed(fit: Fit) -> None:
     FitError
         With each failed check, the likely reason in the data and what to do.
     """
-    failed = [check for check in fit.checks if not check.passed and check.key not in fit.allowed]
+    require_checks(fit.checks, fit.allowed, f"{fit.model.name} by {fit.method}", ", in a study [fit] allow = [{keys}]")
+
+
+def require_checks(checks: Sequence[Check], allowed: Sequence[str], what: str, elsewhere: str = "") -> None:
+    """Refuse a fit that failed a check which it is not allowed to fail.
+
+    Parameters
+    ----------
+    what : that was fitted, and how
+    elsewhere : how else than by `allowing` to go on, with {keys} for the checks
+
+    Raises
+    ------
+    FitError
+        With each failed check, the likely reason in the data and what to do.
+    """
+    failed = failed_checks(checks, allowed)
     if failed:
         reasons = [
             f"{check.key} = {check.value:.3g} (limit {check.limit:.3g}): {ADVICE[check.key][0]}; {ADVICE[check.key][1]}"
@@ -160,6 +197,6 @@ def require_passed(fit: Fit) -> None:
         ]
         keys = ", ".join(f'"{check.key}"' for check in failed)
         raise FitError(
-            f"the fit of {fit.model.name} by {fit.method} failed its checks, so no forecast is made from it. "
-            f"{'. '.join(reasons)}. To go on all the same: fit.allowing({keys}), in a study [fit] allow = [{keys}]."
+            f"the fit of {what} failed its checks, so no forecast is made from it. "
+            f"{'. '.join(reasons)}. To go on all the same: fit.allowing({keys}){elsewhere.format(keys=keys)}."
         )

@@ -72,7 +72,8 @@ def fit(
     covariates : columns of `customers.covariates`, as a list for every parameter that the model lets depend on
         them, or by parameter: {"alpha": ["age", "channel"]}. With a positive coefficient of alpha customers buy
         faster, of a or beta they leave earlier, of b later, of v or m they spend more. For a model on a calendar they
-        are names of its terms, {"alpha": ["christmas"]}; by default all terms act on alpha
+        are names of its terms, {"alpha": ["christmas"]}; by default all terms act on alpha. In a model of retention
+        terms act on "churn", by default all: a positive coefficient raises the chance to leave at a renewal
     groups : columns of `customers.groups` (or "acquisition_week", "_month", "_year") over which parameters are
         partially pooled, one or a list, for all parameters or by parameter: {"alpha": ["segment", "cohort"], "beta":
         "cohort"}; needs method "nuts". Levels of several columns add up, in log alpha. The draws have
@@ -144,8 +145,9 @@ def fit_at(
 
     Parameters
     ----------
-    calendar : for a model that reads one; its coefficients are parameters such as "gamma_alpha[christmas]"
-    calibration_end : last day of the histories that a fit with a calendar is for
+    calendar : for a model that reads one; its coefficients are parameters such as "gamma_alpha[christmas]", or
+        "gamma_churn[christmas]" of a model of retention
+    calibration_end : last day of the histories that a fit with a calendar is for; retention needs none
 
     Raises
     ------
@@ -313,12 +315,15 @@ def _beside_simpler_models(problem: Problem, mode: Mode) -> tuple[Mode, tuple[Ch
     best = -np.inf
     for name, limit in limits.items():
         simpler = Target(MODELS[name], target.patterns, target.scale, {})
-        simplest = find_mode(simpler)
+        try:
+            simplest = find_mode(simpler)
+        except FitError:  # its best is where it is simpler still
+            continue
         best = max(best, simplest.log_density)
         if mode.log_density < simplest.log_density:
             there = limit(dict(zip(simpler.names, simpler.model.natural(simplest.phi), strict=True)))
             mode = _better_mode(target, mode, there)
-    return mode, (nested_check(mode.log_density - best),)
+    return mode, () if best == -np.inf else (nested_check(mode.log_density - best),)
 
 
 def _better_mode(target: Target, mode: Mode, there: Mapping[str, float]) -> Mode:

@@ -41,6 +41,11 @@ class TensorOps:
         return pt.arange(size).astype("float64")
 
     @staticmethod
+    def cumsum(x: Any) -> Any:
+        """Running sums along the last axis."""
+        return pt.cumsum(x, axis=-1)
+
+    @staticmethod
     def betaln(x: Any, y: Any) -> Any:
         """log B(x, y)."""
         return pt.gammaln(x) + pt.gammaln(y) - pt.gammaln(x + y)
@@ -98,14 +103,14 @@ def pymc_model(target: Target, mode: Mode) -> pm.Model:
     """
     data = graph_data(target, mode)
     with pm.Model() as graph:
-        given = {name: pm.Data(name, value) for name, value in data.items()} if target.design is None else data
+        given = {name: pm.Data(name, value) for name, value in data.items()} if target.one_graph else data
         z = pm.Flat("z", shape=target.size, initval=np.zeros(target.size))
         phi = given["centre"] + pt.sum(given["root"] * z, axis=1)  # L z; as pt.dot its first compilation takes 30 s
         levels = {pooled: _levels(target, mode, pooled, phi) for pooled in target.levels}
         if levels:
             phi = _base(target, mode, phi, levels)
         parameters = _parameters(target, phi, levels)
-        patterns = _symbolic(target.patterns, given) if target.design is None else target.patterns
+        patterns = _symbolic(target.patterns, given) if target.one_graph else target.patterns
         rows = target.model.log_likelihood(parameters, patterns, TENSOR_OPS)
         pm.Potential("log_likelihood", pt.sum(rows * given["n_customers"]))
         mean, sd = given["prior_mean"], given["prior_sd"]
@@ -122,9 +127,12 @@ def _parameters(target: Target, phi: Any, levels: dict[tuple[str, str], Any]) ->
     design = target.design
     if design is None:
         return {p.name: p.natural(phi[i], TENSOR_OPS) for i, p in enumerate(target.model.parameters)}
-    parameters = {}
+    parameters: dict[str, Any] = {}
     for place, parameter in enumerate(target.model.parameters):
         name = parameter.name
+        if parameter.common:
+            parameters[name] = parameter.natural(phi[place], TENSOR_OPS)
+            continue
         eta = phi[place] + pt.zeros(design.size)
         if name in target.coefficients:
             eta += pt.sum(design.columns[name] * phi[target.coefficients[name]], axis=1)

@@ -66,8 +66,8 @@ def sample_nuts(target: Target, mode: Mode, draws: int, seed: int) -> NutsSample
 
 
 def _compiled(target: Target, mode: Mode) -> Any:
-    """The compiled graph with these data; a graph without covariates and groups is compiled once a process."""
-    if target.design is not None:
+    """The compiled graph with these data; a graph that serves all data is compiled once a process."""
+    if not target.one_graph:
         return nutpie.compile_pymc_model(pymc_model(target, mode))
     name = f"{target.model.name} {getattr(target.patterns, 'exact', '')}"  # a graph has one of two kinds of losses
     if name not in COMPILED or COMPILED[name][0] is not target.model:

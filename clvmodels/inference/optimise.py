@@ -88,11 +88,17 @@ def _newton_step(target: Target, phi: FloatArray) -> tuple[FloatArray, Mode]:
     """The step from phi to where a parabola is highest, and phi as a mode with what that step would gain."""
     with np.errstate(invalid="ignore"):  # the search may have ended next to where the density is 0
         slope, precision = gradient(target, phi), _precision(target, phi)
-    if not np.isfinite(precision).all() or linalg.eigvalsh(precision)[0] <= 0:
+    if not np.isfinite(precision).all() or not _is_definite(precision):
         raise _not_identified(target, phi, slope)
     step = np.asarray(linalg.solve(precision, slope, assume_a="pos"))
     here = float(log_density(target, phi[None])[0])
     return step, Mode(phi, here, precision, float(slope @ step) / 2)
+
+
+def _is_definite(precision: FloatArray) -> bool:
+    """Whether the curvature is above 0 in every direction, by more than rounding."""
+    values = linalg.eigvalsh(precision)
+    return bool(values[0] > np.finfo(np.float64).eps * values[-1])
 
 
 def _best_start(target: Target) -> FloatArray:

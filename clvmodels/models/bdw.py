@@ -19,15 +19,16 @@ from typing import Any
 import numpy as np
 
 from clvmodels.foundation.model import Draws, Parameter
-from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.models import sbg
+from clvmodels.models.residual import Tail
 from clvmodels.models.retention import Staying, powered, retention_model
+from clvmodels.models.retention_calendar import on_calendar
 
 
-def log_survival(t: Any, alpha: Any, beta: Any, c: Any, *, ops: Ops) -> Any:
-    """log S(t) = log B(alpha, beta + t^c) - log B(alpha, beta)."""
-    return sbg.log_survival(powered(t, c, ops), alpha, beta, ops=ops)
+def tail(alpha: Any, beta: Any, c: Any) -> Tail:
+    """S(t) falls as t^(-alpha c)."""
+    return alpha * c, c, (alpha * (alpha + beta)) ** (1 / c)
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArray:
@@ -45,13 +46,14 @@ def at_sbg(simpler: Mapping[str, float]) -> dict[str, float]:
 
 BDW = retention_model(
     "bdw",
-    Staying(("alpha", "beta", "c"), log_survival),
-    parameters=(
-        Parameter("alpha", "number", prior_median=1.0, prior_sd=1.5, covariates=1),
-        Parameter("beta", "number", prior_median=2.0, prior_sd=1.5, covariates=1),
+    Staying(("alpha", "beta"), sbg.log_survival, tail, time_letters=("c",), operational_time=powered),
+    parameters=(  # with few ages c trades off against the others: priors as wide as those without c leave a ridge
+        Parameter("alpha", "number", prior_median=1.0, prior_sd=1.0, covariates=1),
+        Parameter("beta", "number", prior_median=2.0, prior_sd=1.0, covariates=1),
         Parameter("c", "number", prior_median=1.0, prior_sd=0.5),
     ),
     simulate=simulate,
+    on_calendar=on_calendar,
     limits={"sbg": at_sbg},
     reference="Fader, Hardie, Liu, Davin and Steenburgh (2018), doi 10.1016/j.intmar.2018.01.002",
 )

@@ -19,17 +19,28 @@ import numpy as np
 from clvmodels.foundation.model import Draws, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray
+from clvmodels.models.residual import Tail
 from clvmodels.models.retention import Staying, retention_model
 
 
-def log_survival(t: Any, r: Any, alpha: Any, *, ops: Ops) -> Any:
-    """log S(t) = -r log(1 + t / alpha)."""
-    return -r * ops.log1p(t / alpha)
+def log_survival(tau: Any, r: Any, alpha: Any, *, ops: Ops) -> Any:
+    """log G(tau) = -r log(1 + tau / alpha)."""
+    return -r * ops.log1p(tau / alpha)
 
 
 def log_hazard(t: Any, r: Any, alpha: Any, *, ops: Ops) -> Any:
     """log of r / (alpha + t), the rate at which those still there leave."""
     return ops.log(r) - ops.log(alpha + t)
+
+
+def tail(r: Any, alpha: Any) -> Tail:
+    """S(t) falls as t^-r."""
+    return r, 1.0, r * alpha
+
+
+def lifetime(age: Any, r: Any, alpha: Any) -> Any:
+    """(alpha + T) / (r - 1) is still to come at T; infinite for r <= 1."""
+    return np.divide(alpha + age, r - 1, out=np.full(np.shape(r), np.inf), where=r > 1)
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArray:
@@ -41,7 +52,7 @@ def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArr
 
 EXPONENTIAL_GAMMA = retention_model(
     "exponential_gamma",
-    Staying(("r", "alpha"), log_survival, log_hazard),
+    Staying(("r", "alpha"), log_survival, tail, lifetime, log_hazard),
     parameters=(
         Parameter("r", "number", prior_median=1.0, prior_sd=1.5),
         Parameter("alpha", "time", prior_median=1.0, prior_sd=1.5, covariates=-1),

@@ -16,12 +16,24 @@ import numpy as np
 from clvmodels.foundation.model import Draws, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray
+from clvmodels.models.residual import Tail
 from clvmodels.models.retention import Staying, retention_model
+from clvmodels.models.retention_calendar import on_calendar
 
 
-def log_survival(t: Any, theta: Any, *, ops: Ops) -> Any:
-    """log S(t) = t log(1 - theta)."""
-    return t * ops.log1p(-theta)
+def log_survival(tau: Any, theta: Any, *, ops: Ops) -> Any:
+    """log G(tau) = tau log(1 - theta)."""
+    return tau * ops.log1p(-theta)
+
+
+def tail(theta: Any) -> Tail:
+    """No power of time falls as fast."""
+    return np.inf + 0 * theta, 1.0, 1.0
+
+
+def lifetime(age: Any, theta: Any) -> Any:
+    """(1 - theta) / theta renewals are still to come, at any age."""
+    return (1 - theta) / theta + 0 * age
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArray:
@@ -31,8 +43,9 @@ def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArr
 
 GEOMETRIC = retention_model(
     "geometric",
-    Staying(("theta",), log_survival),
+    Staying(("theta",), log_survival, tail, lifetime),
     parameters=(Parameter("theta", "number", prior_median=0.3, prior_sd=1.5, covariates=1, support="probability"),),
     simulate=simulate,
+    on_calendar=on_calendar,
     reference="Fader and Hardie (2007), doi 10.1002/dir.20074",
 )

@@ -113,7 +113,7 @@ class _Reading:
 
 def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> Any:
     """Log likelihood of the purchases and amounts of each pattern, shape (..., K); parameters do not vary over rows."""
-    read = patterns.remembered(log_likelihood, lambda: _Reading.of(patterns))
+    read = patterns.plans.of(lambda: _Reading.of(patterns), log_likelihood)
     of_pairs = given_amounts(parameters, read.n, read.L, ops)
     own = {name: Varying(values, read.cell) for name, values in of_pairs.items()}
     of_amounts = lognormal_spend.log_likelihood(parameters, read.amounts, ops)

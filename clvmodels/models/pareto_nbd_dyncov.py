@@ -243,7 +243,7 @@ class OnCalendar:
             self.require_past(T)
             return Silences.of(self.past, x, t_x, T)
 
-        return patterns.remembered(self, make)
+        return patterns.plans.of(make, self)
 
     def silent(self, theta: dict[str, FloatArray], silences: Silences) -> tuple[FloatArray, FloatArray]:
         """S(T) / S(t_x), and int_t_x^T S(y) / S(t_x) s b(y) / (beta + B(y)) dy; each shape (S, K)."""
@@ -520,5 +520,6 @@ PARETO_NBD_DYNCOV = replace(
     name="pareto_nbd_dyncov",
     limits={},
     on_calendar=on_calendar,
+    terms_act_on=CLOCKS,
     reference="Bachmann, Meierer and Näf (2021), doi 10.1287/mksc.2020.1254",
 )

@@ -21,14 +21,26 @@ import numpy as np
 from clvmodels.foundation.model import Draws, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray
-from clvmodels.models.retention import Staying, log_rising, retention_model
+from clvmodels.models.residual import Tail
+from clvmodels.models.retention import Staying, log_beta_survival, retention_model
+from clvmodels.models.retention_calendar import on_calendar
 
 ALIKE = 1e6  # alpha + beta at which customers hardly differ
 
 
-def log_survival(t: Any, alpha: Any, beta: Any, *, ops: Ops) -> Any:
-    """log S(t) = log B(alpha, beta + t) - log B(alpha, beta), for whole and other t."""
-    return log_rising(beta, t, ops) - log_rising(alpha + beta, t, ops)
+def log_survival(tau: Any, alpha: Any, beta: Any, *, ops: Ops) -> Any:
+    """log G(tau) = log B(alpha, beta + tau) - log B(alpha, beta), for whole and other tau."""
+    return log_beta_survival(alpha, beta, tau, ops)
+
+
+def tail(alpha: Any, beta: Any) -> Tail:
+    """S(t) falls as t^-alpha."""
+    return alpha, 1.0, alpha * (alpha + beta)
+
+
+def lifetime(age: Any, alpha: Any, beta: Any) -> Any:
+    """(beta + n) / (alpha - 1) renewals are still to come after n; infinitely many for alpha <= 1."""
+    return np.divide(beta + age, alpha - 1, out=np.full(np.shape(alpha), np.inf), where=alpha > 1)
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArray:
@@ -51,12 +63,13 @@ def at_geometric(simpler: Mapping[str, float]) -> dict[str, float]:
 
 SBG = retention_model(
     "sbg",
-    Staying(("alpha", "beta"), log_survival),
+    Staying(("alpha", "beta"), log_survival, tail, lifetime),
     parameters=(
         Parameter("alpha", "number", prior_median=1.0, prior_sd=1.5, covariates=1),
         Parameter("beta", "number", prior_median=2.0, prior_sd=1.5, covariates=1),
     ),
     simulate=simulate,
+    on_calendar=on_calendar,
     limits={"geometric": at_geometric},
     reference="Fader and Hardie (2007), doi 10.1002/dir.20074",
 )

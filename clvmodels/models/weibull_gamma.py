@@ -24,18 +24,29 @@ import numpy as np
 from clvmodels.foundation.model import Draws, Parameter
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import FloatArray
+from clvmodels.models.residual import Tail
 from clvmodels.models.retention import Staying, powered, retention_model
 
 
-def log_survival(t: Any, r: Any, alpha: Any, c: Any, *, ops: Ops) -> Any:
-    """log S(t) = -r log(1 + (t / alpha)^c)."""
-    return -r * ops.log1p(powered(t / alpha, c, ops))
+def log_survival(tau: Any, r: Any, *, ops: Ops) -> Any:
+    """log G(tau) = -r log(1 + tau)."""
+    return -r * ops.log1p(tau)
+
+
+def operational_time(t: Any, alpha: Any, c: Any, *, ops: Ops) -> Any:
+    """tau(t) = (t / alpha)^c."""
+    return powered(t / alpha, c, ops=ops)
 
 
 def log_hazard(t: Any, r: Any, alpha: Any, c: Any, *, ops: Ops) -> Any:
     """log of r c (t / alpha)^c / t / (1 + (t / alpha)^c), the rate at which those still there leave."""
     power = c * (ops.log(t) - ops.log(alpha))
     return ops.log(r) + ops.log(c) + power - ops.log(t) - ops.softplus(power)
+
+
+def tail(r: Any, alpha: Any, c: Any) -> Tail:
+    """S(t) falls as t^(-r c)."""
+    return r * c, c, alpha * r ** (1 / c)
 
 
 def simulate(rng: np.random.Generator, parameters: Draws, size: int) -> FloatArray:
@@ -54,10 +65,17 @@ def at_exponential_gamma(simpler: Mapping[str, float]) -> dict[str, float]:
 
 WEIBULL_GAMMA = retention_model(
     "weibull_gamma",
-    Staying(("r", "alpha", "c"), log_survival, log_hazard),
-    parameters=(
-        Parameter("r", "number", prior_median=1.0, prior_sd=1.5),
-        Parameter("alpha", "time", prior_median=1.0, prior_sd=1.5, covariates=-1),
+    Staying(
+        ("r",),
+        log_survival,
+        tail,
+        log_hazard=log_hazard,
+        time_letters=("alpha", "c"),
+        operational_time=operational_time,
+    ),
+    parameters=(  # with few ages c trades off against the others: priors as wide as those without c leave a ridge
+        Parameter("r", "number", prior_median=1.0, prior_sd=1.0),
+        Parameter("alpha", "time", prior_median=1.0, prior_sd=1.0, covariates=-1),
         Parameter("c", "number", prior_median=1.0, prior_sd=0.5),
     ),
     simulate=simulate,

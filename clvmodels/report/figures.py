@@ -164,16 +164,18 @@ def _attribute(text: str) -> str:
 # Parts that figures share
 
 
-def _grid(axes: Axes, axis: str) -> None:
+def grid(axes: Axes, axis: str) -> None:
+    """Lines behind what is drawn."""
     axes.set_axisbelow(True)
     axes.grid(axis=axis)  # type: ignore[arg-type]
 
 
-def _count_axis(axes: Axes, numbers: Numbers, ticks: int = 5) -> None:
+def count_axis(axes: Axes, numbers: Numbers, ticks: int = 5) -> None:
+    """An upward axis of counts from zero."""
     axes.yaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_count(value)))
     axes.set_ylim(bottom=0)
-    _grid(axes, "y")
+    grid(axes, "y")
 
 
 def _log_counts(axes: Axes, rows: Sequence[CountRow], numbers: Numbers) -> None:
@@ -187,13 +189,15 @@ def _log_counts(axes: Axes, rows: Sequence[CountRow], numbers: Numbers) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_count(value)))
 
 
-def _dates_axis(axes: Axes, labels: Sequence[str], most: int) -> None:
+def dates_axis(axes: Axes, labels: Sequence[str], most: int) -> None:
+    """Labels of periods, thinned to so many."""
     step = -(-len(labels) // most)
     places = list(range(0, len(labels), step))
     axes.set_xticks(places, [labels[place] for place in places])
 
 
-def _legend(axes: Axes, columns: int = 3) -> None:
+def legend(axes: Axes, columns: int = 3) -> None:
+    """The legend of a panel, above it."""
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.01, 1.0),
@@ -216,7 +220,7 @@ def _small(panels: Panels, names: Sequence[str], size: Size) -> list[tuple[Axes,
     return [(axes, place + size.columns >= shown) for place, axes in enumerate(panels[:shown])]
 
 
-def _legend_above(panels: Panels) -> None:
+def legend_above(panels: Panels, columns: int = 3) -> None:
     """One legend over all panels."""
     handles, labels = panels[0].get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
@@ -226,7 +230,7 @@ def _legend_above(panels: Panels) -> None:
         once.values(),
         once.keys(),
         loc="outside upper left",
-        ncols=3,
+        ncols=columns,
         frameon=False,
         handlelength=1.4,
         columnspacing=1.2,
@@ -300,7 +304,7 @@ def _money_axis(axes: Axes, axis: str, values: np.ndarray, numbers: Numbers) -> 
     line.set_major_locator(FixedLocator([0.0, *powers] if zeros else powers))
     line.set_minor_locator(NullLocator())
     line.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_money(value)))
-    _grid(axes, axis)
+    grid(axes, axis)
 
 
 def _cut(axes: Axes, cut: Cut) -> None:
@@ -340,8 +344,8 @@ def history(periods: Sequence[Period], labels: Sequence[str], words: Mapping[str
         for axes, field, colour in zip(panels, ("new_customers", "repeat_purchases"), (ACTUAL, MODEL), strict=True):
             axes.bar(place, [getattr(period, field) for period in periods], width=0.72, color=colour, linewidth=0)
             axes.set_title(words[field])
-            _count_axis(axes, numbers, ticks=4)
-            _dates_axis(axes, labels, most=4)
+            count_axis(axes, numbers, ticks=4)
+            dates_axis(axes, labels, most=4)
 
     return plot
 
@@ -367,7 +371,7 @@ def concentration(curve: Sequence[tuple[float, float]], words: Mapping[str, str]
         axes.set_ylim(0, 1.03)
         axes.set_xlabel(words["customers"])
         axes.set_title(words["value"], color=MUTED, fontsize=12)
-        _grid(axes, "y")
+        grid(axes, "y")
 
     return plot
 
@@ -389,10 +393,10 @@ def tracking(
             axes.plot(place, expected, color=MODEL, linewidth=2.2, label=words["expected"])
             axes.plot(place, actual, color=ACTUAL, linewidth=1.4, label=words["actual"])
             axes.axvline(start, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
-            _count_axis(axes, numbers)
-            _dates_axis(axes, labels, most=4)
+            count_axis(axes, numbers)
+            dates_axis(axes, labels, most=4)
             axes.set_title(words[prefix + "title"], pad=26)
-            _legend(axes)
+            legend(axes)
 
     return plot
 
@@ -422,9 +426,9 @@ def calibration(
             axes.plot(place, [row.actual for row in rows], "o", color=ACTUAL, markersize=5.5, label=words["actual"])
             axes.set_xticks(place, names)
             axes.set_xlabel(below)
-            _count_axis(axes, numbers)
+            count_axis(axes, numbers)
             axes.set_title(title, pad=26)
-            _legend(axes)
+            legend(axes)
         _log_counts(panels[1], counts, numbers)
 
     return plot
@@ -445,7 +449,7 @@ def pit(shares: Mapping[str, Sequence[float]], words: Mapping[str, str], numbers
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.share(value)))
             axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
             axes.set_xlabel(words["axis"])
-            _grid(axes, "y")
+            grid(axes, "y")
 
     return plot
 
@@ -477,9 +481,9 @@ def replications(
             axes.set_xlabel(below)
             axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_gap(value)))
-            _grid(axes, "y")
+            grid(axes, "y")
             axes.set_title(title, pad=26)
-            _legend(axes)
+            legend(axes)
 
     return plot
 
@@ -522,7 +526,7 @@ def contest(
             axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.significant(value)))
             axes.set_title(titles[score])
-            _grid(axes, "x")
+            grid(axes, "x")
 
     return plot
 
@@ -541,10 +545,10 @@ def rival_tracking(
             axes.plot(place, [point.expected for point in points], color=MODEL, linewidth=1.8, label=words["expected"])
             axes.plot(place, [point.actual for point in points], color=ACTUAL, linewidth=0.9, label=words["actual"])
             _start_of_holdout(axes, [point.holdout for point in points])
-            _count_axis(axes, numbers, ticks=3)
+            count_axis(axes, numbers, ticks=3)
             axes.set_ylim(0, 1.05 * top)
             _small_dates(axes, labels, lowest)
-        _legend_above(panels)
+        legend_above(panels)
 
     return plot
 
@@ -592,7 +596,7 @@ def rival_gaps(
             axes.set_ylim(-limit, limit)
             _gap_axis(axes, numbers)
             _small_dates(axes, labels, lowest)
-        _legend_above(panels)
+        legend_above(panels)
 
     return plot
 
@@ -600,7 +604,7 @@ def rival_gaps(
 def _gap_axis(axes: Axes, numbers: Numbers) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], symmetric=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_gap(value)))
-    _grid(axes, "y")
+    grid(axes, "y")
 
 
 def _limit(sizes_of_all: Sequence[float]) -> float:
@@ -650,7 +654,7 @@ def rival_counts(panels_of_rows: Mapping[str, Sequence[_Counted]], words: Mappin
             axes.set_xticks(place[1::2], [row.purchases for row in rows][1::2])  # the last is "or more"
             axes.set_xlabel(words["axis"] if lowest else "", fontsize=10)
             _gap_axis(axes, numbers)
-        _legend_above(panels)
+        legend_above(panels)
 
     return plot
 

@@ -9,6 +9,7 @@ import msgspec
 
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.results import StudyResults
+from clvmodels.foundation.retention_results import RetentionResults
 
 if TYPE_CHECKING:  # slow to import, and only needed where the table is there
     import pyarrow as pa
@@ -23,7 +24,20 @@ class Cost:
     megabytes: float | None
 
 
-def read_results(path: str | Path) -> StudyResults:
+RECORDS: dict[str | None, type[StudyResults] | type[RetentionResults]] = {
+    None: StudyResults,
+    "retention": RetentionResults,
+}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What kind of study a results.json is of; one of purchases does not say."""
+
+    kind: str | None = None
+
+
+def read_results(path: str | Path) -> StudyResults | RetentionResults:
     """The results of a study from its folder, or from its results.json.
 
     Raises
@@ -35,18 +49,22 @@ def read_results(path: str | Path) -> StudyResults:
     source = path / "results.json" if path.is_dir() else path
     if not source.is_file():
         raise StudyError(f"{source}: no such file. Run the study first: it leaves results.json in its folder.")
+    text = source.read_bytes()
     try:
-        return msgspec.json.decode(source.read_bytes(), type=StudyResults)
+        kind = msgspec.json.decode(text, type=_Kind).kind
+        if kind not in RECORDS:
+            raise StudyError(f"{source}: results of the kind {kind!r}, which this version of clvmodels does not know.")
+        return msgspec.json.decode(text, type=RECORDS[kind])
     except msgspec.DecodeError as error:
         raise StudyError(
             f"{source}: not the results of this version of clvmodels ({error}). Run the study again."
         ) from None
 
 
-def holds(folder: Path, results: StudyResults) -> bool:
+def holds(folder: Path, results: StudyResults | RetentionResults) -> bool:
     """Whether a folder's results.json has these results, so that the tables beside it are theirs."""
     try:
-        return read_results(folder) == msgspec.json.decode(msgspec.json.encode(results), type=StudyResults)
+        return read_results(folder) == msgspec.json.decode(msgspec.json.encode(results), type=type(results))
     except (StudyError, msgspec.DecodeError):
         return False
 

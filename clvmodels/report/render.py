@@ -13,26 +13,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from clvmodels.foundation.errors import StudyError
-from clvmodels.foundation.results import StudyResults
 from clvmodels.report.fonts import SANS, SERIF, font_face
 from clvmodels.report.reading import holds, read_costs, read_customers, read_results
-from clvmodels.report.sections import SECTIONS
-from clvmodels.report.sections.downloads import FILES
-from clvmodels.report.voice import Source, Voice, voice_for
+from clvmodels.report.sections import layout_of
+from clvmodels.report.sections.downloads import names_beside
+from clvmodels.report.voice import Results, SourceOf, Voice, voice_for
 from clvmodels.report.words import languages, read_words
 
 
-def render_report(
-    results: StudyResults | str | Path, *, language: str = "en", output: str | Path | None = None
-) -> Path:
+def render_report(results: Results | str | Path, *, language: str = "en", output: str | Path | None = None) -> Path:
     """The path of the page written: index.html (English) or index.<language>.html.
 
     Parameters
     ----------
-    results : StudyResults, or the folder of a study (or its results.json)
+    results : StudyResults or RetentionResults, or the folder of a study (or its results.json)
     language : code of a text catalogue, "en" or "zh"
     output : file to write, or None for the page's own name in the study's folder (`reports/<name>` for
-        StudyResults). The customers table, the costs and the downloads are looked for beside it and in
+        such results). The customers table, the costs and the downloads are looked for beside it and in
         the study's folder, and taken from where results.json has these very results: two runs never mix.
 
     Raises
@@ -53,29 +50,29 @@ def page_name(language: str) -> str:
     return "index.html" if language == "en" else f"index.{language}.html"
 
 
-def _located(results: StudyResults | str | Path) -> tuple[Path, StudyResults]:
-    if isinstance(results, StudyResults):
+def _located(results: Results | str | Path) -> tuple[Path, Results]:
+    if isinstance(results, Results):
         return Path("reports") / results.study.name, results
     path = Path(results)
     return (path if path.is_dir() else path.parent), read_results(path)
 
 
-def _source(results: StudyResults, folders: tuple[Path, ...]) -> Source:
+def _source(results: Results, folders: tuple[Path, ...]) -> SourceOf[Any]:
     """The results with the tables of the first folder that holds these results."""
     folder = next((folder for folder in folders if holds(folder, results)), None)
     if folder is None:
-        return Source(results, None, [], frozenset())
-    there = frozenset(name for name in FILES if (folder / name).is_file())
-    return Source(results, read_customers(folder), read_costs(folder), there)
+        return SourceOf(results, None, [], ())
+    there = names_beside(folder, layout_of(results).files)
+    return SourceOf(results, read_customers(folder), read_costs(folder), there)
 
 
-def render_page(source: Source, language: str) -> str:
+def render_page(source: SourceOf[Any], language: str) -> str:
     """The page as text; the same source gives the same text."""
     voice = voice_for(source.results, language)
     environment = _environment()
     parts = [
         (section.key, environment.get_template(f"{section.key}.html.j2").render(_context(built, voice)))
-        for section in SECTIONS
+        for section in layout_of(source.results).sections
         if (built := section.build(source, voice)) is not None
     ]
     body = environment.get_template("page.html.j2").render(_page_context(source, voice, parts))
@@ -92,8 +89,8 @@ def _context(section: dict[str, Any], voice: Voice) -> dict[str, Any]:
     return {"s": section, "say": voice.say, "level": voice.level}
 
 
-def _page_context(source: Source, voice: Voice, parts: list[tuple[str, str]]) -> dict[str, Any]:
-    study, value = source.results.study, source.results.value
+def _page_context(source: SourceOf[Any], voice: Voice, parts: list[tuple[str, str]]) -> dict[str, Any]:
+    study, layout = source.results.study, layout_of(source.results)
     language = voice.words.language
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -106,20 +103,9 @@ def _page_context(source: Source, voice: Voice, parts: list[tuple[str, str]]) ->
         ],
         "title": study.title.get(language, study.name),
         "background": study.background.get(language, ""),
-        "facts": [
-            voice.say("page.as_of", date=voice.numbers.date(value.as_of)),
-            voice.say("page.looking", horizon=voice.length(value.horizon)),
-            voice.say("page.money_note", currency=voice.words.name("currency", study.currency)),
-        ],
+        "facts": layout.facts(source.results, voice),
         "parts": [(key, voice.text(f"sections.{key}"), Markup(html)) for key, html in parts],  # escaped when rendered
-        "made_by": voice.say(
-            "page.made_by",
-            version=study.version,
-            name=study.name,
-            seed=study.seed,
-            data_digest=study.data_digest[:12],
-            study_digest=study.study_digest[:12],
-        ),
+        "made_by": layout.made_by(source.results, voice),
         "style": Markup(_asset("page.css")),
         "script": Markup(script),
         "script_digest": digest,

@@ -4,9 +4,11 @@ import csv
 import dataclasses
 import io
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from markupsafe import Markup
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,21 @@ def columns(*heads: str, words: int = 1) -> tuple[Column, ...]:
     return tuple(Column(head, number=position >= words) for position, head in enumerate(heads))
 
 
+def with_interval(middle: str, interval: str) -> Markup:
+    """A cell of two lines: a number, and its interval below it."""
+    return Markup('{}<span class="between">{}</span>').format(middle, interval)
+
+
 def csv_link(records: Sequence[Any]) -> str:
     """Records at full precision as a data: address of a CSV file."""
-    text = io.StringIO()
     names = [field.name for field in dataclasses.fields(records[0])]
+    return csv_of(names, ([getattr(record, name) for name in names] for record in records))
+
+
+def csv_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows at full precision under their names as a data: address of a CSV file."""
+    text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows([getattr(record, name) for name in names] for record in records)
+    writer.writerows(rows)
     return "data:text/csv;charset=utf-8," + urllib.parse.quote(text.getvalue())

@@ -1,11 +1,13 @@
 """What a section needs to speak: its source, and the words and numbers of one language."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from clvmodels.foundation.results import Estimate, StudyResults
+from clvmodels.foundation.retention_results import RetentionResults
 from clvmodels.report.numbers import Numbers, numbers_for
 from clvmodels.report.reading import Cost
 from clvmodels.report.words import Words, read_words
@@ -13,11 +15,13 @@ from clvmodels.report.words import Words, read_words
 if TYPE_CHECKING:  # slow to import, and only named here
     import pyarrow as pa
 
-LEVEL = 0.90  # every interval in StudyResults runs from the 5 % to the 95 % quantile
+LEVEL = 0.90  # every interval of the results runs from the 5 % to the 95 % quantile
+
+Results = StudyResults | RetentionResults
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceOf[R: Results]:
     """All that a page is made from.
 
     Attributes
@@ -25,13 +29,17 @@ class Source:
     results : the study's results
     customers : the customers table, or None where the folder has none
     costs : seconds and megabytes by step, empty where not known
-    downloads : names of the files that lie beside the page
+    downloads : names of the files that lie beside the page, in the order in which it lists them
     """
 
-    results: StudyResults
+    results: R
     customers: "pa.Table | None"
     costs: list[Cost]
-    downloads: frozenset[str]
+    downloads: Collection[str]
+
+
+Source = SourceOf[StudyResults]
+RetentionSource = SourceOf[RetentionResults]
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ class Voice:
         return str(self.words.at("vocabulary").get(vocabulary, {}).get(key, name))
 
 
-def voice_for(results: StudyResults, language: str) -> Voice:
+def voice_for(results: Results, language: str) -> Voice:
     """The voice of a language for a study."""
     words = read_words(language)
     return Voice(words, numbers_for(words.texts, results.study.currency), results.study.unit)

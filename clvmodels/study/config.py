@@ -1,7 +1,6 @@
 """A study file, strictly read: an unknown key or word is refused, with its place, before any data are."""
 
 import datetime as dt
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +10,7 @@ from clvmodels.foundation.effects import ACQUISITION
 from clvmodels.foundation.errors import DataError, StudyError
 from clvmodels.foundation.records import Window
 from clvmodels.foundation.units import TimeUnit
-from clvmodels.study.strict import Table, converted, read_toml, refuse_nameless
+from clvmodels.study.strict import Table, TomlFile, converted, refuse_nameless
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Fraction = Annotated[float, msgspec.Meta(gt=0, lt=1)]
@@ -232,27 +231,17 @@ class Study(Table, frozen=True):
         return Window(self.window.calibration_end, self.window.holdout_end, self.window.unit)
 
 
-@dataclass(frozen=True)
-class StudyFile:
-    """A study with where it came from; `digest` is the SHA-256 of the file's bytes."""
-
-    study: Study
-    path: Path
-    digest: str
-
-
-def read_study(path: str | Path) -> StudyFile:
-    """The study in a TOML file.
+def purchase_study(toml: TomlFile) -> Study:
+    """The study of a file.
 
     Raises
     ------
     StudyError
-        If the file is missing or not TOML, or a key or a word in it is not known.
+        If a key or a word in it is not known, or two of them contradict each other.
     """
-    toml = read_toml(Path(path))
     study = converted(toml, Study)
     _refuse_contradictions(toml.path, study)
-    return StudyFile(study, toml.path, toml.digest)
+    return study
 
 
 def cut_of(table: CutTable) -> tuple[str, float]:

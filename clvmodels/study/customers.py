@@ -14,12 +14,13 @@ from clvmodels.foundation.model import Model
 from clvmodels.foundation.records import CustomerSummary, TransactionLog, Window
 from clvmodels.foundation.units import days_per_unit
 from clvmodels.models import MODELS
-from clvmodels.study.config import CustomersTable, Study, StudyFile
+from clvmodels.study.config import CustomersTable, Study
+from clvmodels.study.files import StudyFile
 
 FIRST_IDS = 5
 
 
-def read_traits(file: StudyFile) -> pd.DataFrame | None:
+def read_traits(file: StudyFile[Study]) -> pd.DataFrame | None:
     """The columns of the customers' file that the study takes, by customer id as text; None without a file.
 
     Raises
@@ -106,7 +107,7 @@ def by_day(customers: CustomerSummary) -> CustomerSummary:
     )
 
 
-def require_effects(file: StudyFile, study: Study, log: TransactionLog, traits: pd.DataFrame | None) -> None:
+def require_effects(file: StudyFile[Study], study: Study, log: TransactionLog, traits: pd.DataFrame | None) -> None:
     """Refuse covariates and groups that the models cannot take, before any fit.
 
     Raises

@@ -1,13 +1,17 @@
-"""The sections of a page, in order. To add one: its file, a line here, its template, its words."""
+"""The sections of the pages, in order. To add one: its file, a line here, its template, its words."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
+from clvmodels.foundation.results import StudyResults
+from clvmodels.foundation.retention_results import RetentionResults
 from clvmodels.report.sections.act_on import act_on
 from clvmodels.report.sections.contest import contest
 from clvmodels.report.sections.data import data
-from clvmodels.report.sections.downloads import downloads
+from clvmodels.report.sections.downloads import FILES, RETENTION_FILES, downloads
 from clvmodels.report.sections.evidence import evidence
 from clvmodels.report.sections.explorer import explorer
 from clvmodels.report.sections.headline import headline
@@ -16,23 +20,33 @@ from clvmodels.report.sections.matrix import matrix
 from clvmodels.report.sections.method import method
 from clvmodels.report.sections.models import models
 from clvmodels.report.sections.predictive import predictive
+from clvmodels.report.sections.retention.back_test import back_test
+from clvmodels.report.sections.retention.cohorts import cohorts
+from clvmodels.report.sections.retention.donors import donors
+from clvmodels.report.sections.retention.method import retention_method
+from clvmodels.report.sections.retention.models import retention_models
+from clvmodels.report.sections.retention.rates import rates
+from clvmodels.report.sections.retention.residual_value import residual_value
+from clvmodels.report.sections.retention.survival import survival
+from clvmodels.report.sections.retention.what_if import what_if
+from clvmodels.report.sections.retention.who_stays import who_stays
 from clvmodels.report.sections.rivals import rivals
 from clvmodels.report.sections.strategy import strategy
-from clvmodels.report.voice import Source, Voice
+from clvmodels.report.voice import Results, SourceOf, Voice
 
 
 @dataclass(frozen=True)
-class Section:
+class Section[R: Results]:
     """A part of the page: `key` names its template, its texts and its place; `build` fills it.
 
     Where `build` returns None the page goes without the section.
     """
 
     key: str
-    build: Callable[[Source, Voice], dict[str, Any] | None]
+    build: Callable[[SourceOf[R], Voice], dict[str, Any] | None]
 
 
-SECTIONS = (
+SECTIONS: tuple[Section[StudyResults], ...] = (
     Section("headline", headline),
     Section("matrix", matrix),
     Section("strategy", strategy),
@@ -48,3 +62,82 @@ SECTIONS = (
     Section("method", method),
     Section("downloads", downloads),
 )
+
+RETENTION_SECTIONS: tuple[Section[RetentionResults], ...] = (
+    Section("who_stays", who_stays),
+    Section("survival", survival),
+    Section("rates", rates),
+    Section("back_test", back_test),
+    Section("residual_value", residual_value),
+    Section("what_if", what_if),
+    Section("donors", donors),
+    Section("cohorts", cohorts),
+    Section("retention_models", retention_models),
+    Section("retention_method", retention_method),
+    Section("downloads", downloads),
+)
+
+
+@dataclass(frozen=True)
+class Layout[R: Results]:
+    """The page of a kind of study.
+
+    Attributes
+    ----------
+    sections : its parts in order
+    facts : what stands under the title
+    made_by : the line at the foot
+    files : patterns of the files that may lie beside the page, in the order in which it lists them
+    """
+
+    sections: tuple[Section[R], ...]
+    facts: Callable[[R, Voice], list[Markup]]
+    made_by: Callable[[R, Voice], Markup]
+    files: tuple[str, ...]
+
+
+def _facts(results: StudyResults, voice: Voice) -> list[Markup]:
+    return [
+        voice.say("page.as_of", date=voice.numbers.date(results.value.as_of)),
+        voice.say("page.looking", horizon=voice.length(results.value.horizon)),
+        _money(results, voice),
+    ]
+
+
+def _made_by(results: StudyResults, voice: Voice) -> Markup:
+    return voice.say("page.made_by", data_digest=results.study.data_digest[:12], **_run(results))
+
+
+def _retention_facts(results: RetentionResults, voice: Voice) -> list[Markup]:
+    segments = results.segments
+    return [
+        voice.say(
+            "page.customers_in" if len(segments) > 1 else "page.customers",
+            customers=voice.count(sum(segment.customers for segment in segments)),
+            segments=voice.count(len(segments)),
+        ),
+        voice.say("page.renewed", unit=voice.text(f"units.{results.study.unit}.each")),
+        _money(results, voice),
+    ]
+
+
+def _retention_made_by(results: RetentionResults, voice: Voice) -> Markup:
+    return voice.say("page.made_by_sources", **_run(results))
+
+
+def _money(results: Results, voice: Voice) -> Markup:
+    return voice.say("page.money_note", currency=voice.words.name("currency", results.study.currency))
+
+
+def _run(results: Results) -> dict[str, object]:
+    study = results.study
+    return {"version": study.version, "name": study.name, "seed": study.seed, "study_digest": study.study_digest[:12]}
+
+
+PURCHASES = Layout(SECTIONS, _facts, _made_by, FILES)
+RETENTION = Layout(RETENTION_SECTIONS, _retention_facts, _retention_made_by, RETENTION_FILES)
+
+
+def layout_of(results: Results) -> Layout[Any]:
+    """The page of a study, by the kind of its results."""
+    return RETENTION if isinstance(results, RetentionResults) else PURCHASES

@@ -1,10 +1,11 @@
 """Files beside the page, and what the run cost."""
 
+from pathlib import Path
 from typing import Any
 
 from clvmodels.report.reading import Cost
 from clvmodels.report.tables import Table, columns
-from clvmodels.report.voice import Source, Voice
+from clvmodels.report.voice import RetentionSource, Source, Voice
 
 FILES = (
     "customers.csv",
@@ -14,16 +15,26 @@ FILES = (
     "holdout.csv",
     "results.json",
 )
+RETENTION_FILES = ("curves.csv", "values.csv", "survivors.csv", "results.json", "manifest.json", "draws/*.nc")
 
 
-def downloads(source: Source, voice: Voice) -> dict[str, Any]:
+def names_beside(folder: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the files in a folder that fit the patterns, in their order."""
+    found = (path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.is_file())
+    return tuple(path.relative_to(folder).as_posix() for path in found)
+
+
+def downloads(source: Source | RetentionSource, voice: Voice) -> dict[str, Any]:
     """The files that are there, and the costs of the run."""
     return {
-        "files": [
-            (name, voice.text(f"downloads.{name.replace('.', '_')}")) for name in FILES if name in source.downloads
-        ],
+        "files": [(name, voice.text(f"downloads.{_key(name)}")) for name in source.downloads],
         "costs": _costs(source.costs, voice) if source.costs else None,
     }
+
+
+def _key(name: str) -> str:
+    """The key of a file's text; all draws share one."""
+    return "draws_nc" if name.startswith("draws/") else name.replace(".", "_")
 
 
 def _costs(costs: list[Cost], voice: Voice) -> Table:

@@ -21,7 +21,7 @@ def headline(source: Source, voice: Voice) -> dict[str, Any]:
     value, numbers = results.value, voice.numbers
     kind = "" if value.equity.mean is not None else "_median"
     return {
-        "equity": numbers.compact(_middle(value.equity)),
+        "equity": numbers.compact(middle(value.equity)),
         "label": voice.say(f"headline.label{kind}", horizon=voice.length(value.horizon)),
         "meaning": _meaning(results, voice),
         "sure": voice.say(
@@ -38,7 +38,7 @@ def headline(source: Source, voice: Voice) -> dict[str, Any]:
     }
 
 
-def _middle(estimate: Estimate) -> float | None:
+def middle(estimate: Estimate) -> float | None:
     """The mean, or the median where there is no mean."""
     return estimate.q50 if estimate.mean is None else estimate.mean
 
@@ -55,7 +55,7 @@ def _meaning(results: StudyResults, voice: Voice) -> Markup:
         "headline.meaning" if value.equity.mean is not None else "headline.meaning_median",
         customers=voice.count(value.customers),
         as_of=numbers.date(value.as_of),
-        equity=numbers.compact(_middle(value.equity)),
+        equity=numbers.compact(middle(value.equity)),
         horizon=voice.length(value.horizon),
         margin=margin,
         rate=numbers.setting(study.annual_discount_rate),
@@ -128,19 +128,24 @@ def caveats(results: StudyResults, voice: Voice) -> list[Markup]:
 
 def _failed_checks(results: StudyResults, voice: Voice) -> list[Markup]:
     return [
-        voice.say(
-            f"headline.{_kind_of_failure(fit, check, results)}",
-            model=voice.words.name("models_named", fit.model),
-            method=voice.words.name("methods", fit.method),
-            check=voice.words.name("checks", check.key),
-            value=voice.numbers.significant(check.value),
-            limit=voice.numbers.significant(check.limit),
-            meaning=voice.words.detail("checks", check.key, "meaning"),
-        )
+        failed_check(_kind_of_failure(fit, check, results), fit, check, voice)
         for fit in results.models.fits
         for check in fit.checks
         if not check.passed
     ]
+
+
+def failed_check(kind: str, fit: FitRow, check: Check, voice: Voice, *, of: str = "") -> Markup:
+    """What a failed check says. `kind`: "check_failed", "check_beside" or "check_allowed"; `of` names the fit."""
+    return voice.say(
+        f"headline.{kind}",
+        model=of or voice.words.name("models_named", fit.model),
+        method=voice.words.name("methods", fit.method),
+        check=voice.words.name("checks", check.key),
+        value=voice.numbers.significant(check.value),
+        limit=voice.numbers.significant(check.limit),
+        meaning=voice.words.detail("checks", check.key, "meaning"),
+    )
 
 
 def _kind_of_failure(fit: FitRow, check: Check, results: StudyResults) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -44,10 +44,7 @@ def models(source: Source, voice: Voice) -> dict[str, Any]:
     return {
         "none": None,
         "left_out": _left_out(section, voice),
-        "verdict": _verdict(section, voice),
-        "failed": _checks(source.results, voice, passed=False),
-        "passed": _checks(source.results, voice, passed=True),
-        "passed_count": voice.count(sum(check.passed for fit in section.fits for check in fit.checks)),
+        **checks_of(section.fits, partial(_fit_name, results=source.results, voice=voice), voice),
         "groups": [_group(fits, source.results, voice) for fits in _side_by_side(section.fits)],
         "correlation": _correlation(section, voice),
         "sensitivity": _sensitivity(section, voice) if section.sensitivity else None,
@@ -62,8 +59,18 @@ def _left_out(section: ModelSection, voice: Voice) -> list[Markup]:
     ]
 
 
-def _verdict(section: ModelSection, voice: Voice) -> Markup:
-    checks = [check for fit in section.fits for check in fit.checks]
+def checks_of(fits: Sequence[FitRow], name_of: Callable[[FitRow], str], voice: Voice) -> dict[str, Any]:
+    """The checks of fits: the verdict, those that failed and those that passed as tables."""
+    return {
+        "verdict": _verdict(fits, voice),
+        "failed": _checks(fits, name_of, voice, passed=False),
+        "passed": _checks(fits, name_of, voice, passed=True),
+        "passed_count": voice.count(sum(check.passed for fit in fits for check in fit.checks)),
+    }
+
+
+def _verdict(fits: Sequence[FitRow], voice: Voice) -> Markup:
+    checks = [check for fit in fits for check in fit.checks]
     failed = sum(not check.passed for check in checks)
     if failed:
         return voice.say("models.checks_failed", failed=voice.count(failed), count=voice.count(len(checks)))
@@ -84,12 +91,12 @@ def _fit_name(fit: FitRow, results: StudyResults, voice: Voice) -> Markup:
     return voice.say("models.fit_name", model=model, method=method, date=_window_end(fit, results, voice))
 
 
-def _checks(results: StudyResults, voice: Voice, *, passed: bool) -> Table | None:
+def _checks(fits: Sequence[FitRow], name_of: Callable[[FitRow], str], voice: Voice, *, passed: bool) -> Table | None:
     """The checks that passed, or those that failed; None if there are none."""
-    found = [(fit, check) for fit in results.models.fits for check in fit.checks if check.passed is passed]
+    found = [(fit, check) for fit in fits for check in fit.checks if check.passed is passed]
     body = tuple(
         (
-            str(_fit_name(fit, results, voice)),
+            name_of(fit),
             voice.words.name("checks", check.key),
             voice.numbers.significant(check.value),
             voice.numbers.significant(check.limit),
@@ -121,6 +128,12 @@ def _group(fits: Sequence[FitRow], results: StudyResults, voice: Voice) -> dict[
         model=voice.words.name("models_named", first.model),
         window=_window(first, results, voice),
     )
+    return fits_side_by_side(fits, title, voice)
+
+
+def fits_side_by_side(fits: Sequence[FitRow], title: Markup, voice: Voice) -> dict[str, Any]:
+    """Fits of one model to the same data: their parameters, coefficients and groups, and whether they agree."""
+    first = fits[0]
     return {
         "title": title,
         "text": voice.say(
@@ -175,7 +188,7 @@ def _coefficients(fits: Sequence[FitRow], voice: Voice) -> Table | None:
     body = tuple(
         (
             _covariate(found[2], fits[0].references, voice),
-            voice.words.name("models.acts_on", found[1]),
+            _changed(fits[0].model, found[1], voice),
             *(_parameter(rows.get(name), voice) for rows in by_fit),
             _parameter(_factor(row), voice),
             *_prior(priors, f"gamma_{found[1]}", voice),
@@ -189,6 +202,13 @@ def _coefficients(fits: Sequence[FitRow], voice: Voice) -> Table | None:
     if priors:
         heads.append(voice.text("models.prior_coefficient"))
     return Table(voice.text("models.table_coefficients"), columns(*heads, words=2), body) if body else None
+
+
+def _changed(model: str, parameter: str, voice: Voice) -> str:
+    """What a coefficient of a parameter changes; models give a letter different meanings."""
+    own = f"{model}_{parameter}"
+    known = voice.words.at("models.acts_on")
+    return voice.words.name("models.acts_on", own if own in known else parameter)
 
 
 def _covariate(name: str, references: Mapping[str, str], voice: Voice) -> Markup:
@@ -336,7 +356,7 @@ def _in_words(row: SensitivityRow, fits: Sequence[FitRow], voice: Voice) -> str:
     same = (fit.references for fit in fits if (fit.model, fit.window) == (row.model, row.window))
     return voice.say(
         "models.coefficient",
-        changes=voice.words.name("models.acts_on", coefficient[1]),
+        changes=_changed(row.model, coefficient[1], voice),
         comparison=_covariate(coefficient[2], next(same, {}), voice),
     )
 

@@ -1,4 +1,4 @@
-"""`run_study`: from a study file to a folder of results and pages. The only place that knows the order."""
+"""A study of purchases: read, fit, forecast, contest, decide. The only place that knows their order."""
 
 from dataclasses import asdict, replace
 from importlib import metadata
@@ -19,11 +19,12 @@ from clvmodels.models import MODELS
 from clvmodels.strategy import estimate
 from clvmodels.study import outputs
 from clvmodels.study.adequacy import Adequacy, gauge_adequacy
-from clvmodels.study.config import CalendarTable, Study, StudyFile, read_study
+from clvmodels.study.config import CalendarTable, Study
 from clvmodels.study.customers import read_traits, require_effects
 from clvmodels.study.decision import Decision, decide
 from clvmodels.study.evidence import Evidence, gather_evidence
-from clvmodels.study.progress import Steps, Tell, seed_for, silent
+from clvmodels.study.files import StudyFile
+from clvmodels.study.progress import Steps, Tell, seed_for
 from clvmodels.study.rivals import Rivals, scores_of, weigh_rivals
 from clvmodels.study.sections import fit_row
 
@@ -33,28 +34,8 @@ FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
 
 
-def run_study(
-    path: str | Path, *, output: str | Path = "reports", data: str | None = None, tell: Tell = silent
-) -> StudyResults:
-    """Run a study: read, fit, forecast, contest, decide, and write the results and tables under output/<name>/.
-
-    Pages are made from them by `render_report`.
-
-    Parameters
-    ----------
-    path : study file
-    output : folder that gets a folder for each study; nothing in it is touched before all is computed
-    data : read this log in place of the study's own source
-    tell : gets a line at the beginning and the end of each named step
-
-    Raises
-    ------
-    StudyError
-        If the study file or the output folder cannot be used.
-    DataError, FitError
-        If the data, or the customers' file, cannot be used as they are.
-    """
-    file = read_study(path)
+def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | None, tell: Tell) -> StudyResults:
+    """Run a study of purchases; see `run_study`."""
     study = _with_source(file.study, data)
     _require_registered(file)
     folder = Path(output) / study.name
@@ -87,7 +68,7 @@ def _with_source(study: Study, data: str | None) -> Study:
     return msgspec.structs.replace(study, data=msgspec.structs.replace(study.data, source=data))
 
 
-def _require_registered(file: StudyFile) -> None:
+def _require_registered(file: StudyFile[Study]) -> None:
     """Refuse names of models and baselines that are not in the registries."""
     models, rivals = file.study.models, file.study.rivals
     for family, beside in (("purchases", "models"), ("spend", "spend")):
@@ -116,7 +97,7 @@ def _require_registered(file: StudyFile) -> None:
             raise StudyError(f'{file.path}, [contest] baselines has "{name}": expected some of {words}.')
 
 
-def _require_inside(file: StudyFile, study: Study, log: TransactionLog) -> None:
+def _require_inside(file: StudyFile[Study], study: Study, log: TransactionLog) -> None:
     """Refuse a decision date that the log does not reach, before any fit."""
     if study.value.as_of is not None and study.value.as_of > log.last_date:
         raise StudyError(
@@ -146,7 +127,12 @@ def _read_log(study: Study) -> TransactionLog:
 
 
 def _results(
-    file: StudyFile, study: Study, log: TransactionLog, evidence: Evidence, decision: Decision, adequacy: Adequacy
+    file: StudyFile[Study],
+    study: Study,
+    log: TransactionLog,
+    evidence: Evidence,
+    decision: Decision,
+    adequacy: Adequacy,
 ) -> StudyResults:
     beside = [fit for pair in evidence.beside.values() for fit in pair]
     fits = [_fit_row(fit, "calibration") for fit in (*evidence.fits, *beside)]
@@ -180,7 +166,7 @@ def _fit_row(fit: Fit, window: str) -> FitRow:
     return replace(fit_row(fit, window), references=references)
 
 
-def _info(file: StudyFile, study: Study, log: TransactionLog) -> StudyInfo:
+def _info(file: StudyFile[Study], study: Study, log: TransactionLog) -> StudyInfo:
     return StudyInfo(
         name=study.name,
         title=study.title,

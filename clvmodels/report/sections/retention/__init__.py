@@ -1,0 +1,1 @@
+"""The sections of a page on retention, in the order of a manager's reading: see `clvmodels.report.sections`."""
