@@ -115,6 +115,32 @@ def retention_nuts() -> Work:
     return lambda: clv.fit("sbg", table, method="nuts", groups="cohort", draws=2000, seed=1)
 
 
+def contracts_of(size: int) -> pd.DataFrame:
+    """Contracts that began on some day of 2020 to 2023 and are renewed every month, seen to the end of 2023."""
+    rng = np.random.default_rng(1)
+    month, day = rng.integers(0, 48, size), rng.integers(0, 28, size)
+    lost_at = np.minimum(rng.geometric(rng.beta(1.0, 4.0, size)), 600)
+    began, ended = (np.datetime64("2020-01", "M") + months for months in (month, month + lost_at))
+    start, end = (months.astype("datetime64[D]") + day for months in (began, ended))
+    frame = pd.DataFrame({"customer_id": np.arange(size).astype(str), "start": start, "end": end})
+    frame["end"] = frame["end"].where(frame["end"] <= pd.Timestamp("2023-12-31"))
+    return frame.assign(segment=np.where(rng.random(size) < 0.3, "High End", "Regular"))
+
+
+def retention_million() -> Work:
+    clv.fit  # noqa: B018  (its import is not timed here)
+    path = Path(mkdtemp()) / "contracts.parquet"
+    contracts_of(1_000_000).to_parquet(path)
+
+    def work() -> clv.Fit:
+        table = clv.retention_table(
+            path, unit="month", groups=["segment"], cohort="month", observation_end="2023-12-31"
+        )
+        return clv.fit("sbg", table, seed=1)
+
+    return work
+
+
 # name: (set-up, what it is, calls in one process, the target in seconds or None)
 TASKS: dict[str, tuple[Callable[[], Work], str, int, float | None]] = {
     "import": (import_package, "import clvmodels", 1, None),
@@ -129,6 +155,7 @@ TASKS: dict[str, tuple[Callable[[], Work], str, int, float | None]] = {
     "retention_laplace": (retention_laplace, "five models of retention on Regular and High End, warm", 4, 3.0),
     "retention_nuts": (retention_nuts, "sBG by nuts, 50 cohorts x 12 ages pooled, first call", 1, 60.0),
     "retention_nuts_warm": (retention_nuts, "the same, later calls", 2, 60.0),
+    "retention_million": (retention_million, "1,000,000 contracts: file to table to sBG by laplace", 1, None),
     "study_sample": (lambda: study("cdnow_sample"), "study CDNOW sample, both reports", 1, 30.0),
     "study_full": (lambda: study("cdnow"), "study CDNOW full, both reports", 1, 90.0),
     "report_full": (lambda: report("cdnow"), "report CDNOW full, both languages", 1, 10.0),
