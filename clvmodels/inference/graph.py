@@ -1,8 +1,7 @@
 """The same target on a PyTensor graph, for gradients and NUTS.
 
-Everything that comes from the data and the priors is a variable of the graph, so that one compilation serves every
-data set of a model; with covariates and groups, of a model of retention, every one of as many columns and groups.
-Other models with covariates or groups have a graph of their data alone, with these as constants.
+Where all customers share their parameters, everything that comes from the data is a variable of the graph,
+so that one compilation serves every data set and every prior of a model.
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
 
 from clvmodels.foundation.ops import DOUBLINGS, Step
-from clvmodels.foundation.patterns import Levels, Pairs, Patterns, PurchasePatterns, RetentionPatterns, Varying
+from clvmodels.foundation.patterns import Levels, Pairs, Patterns, PurchasePatterns, Varying
 from clvmodels.foundation.priors import HALF_LOG_TWO_PI, HalfNormal
 from clvmodels.inference.optimise import Mode
 from clvmodels.inference.pooling import axes_of, base_on_levels
@@ -72,68 +71,24 @@ class TensorOps:
 TENSOR_OPS = TensorOps()
 BASE = "base"  # the unknowns of a graph with groups
 PAIRED = ("recency", "T")  # columns whose distinct pairs with frequency a likelihood may read
-AGES = ("entry", "before", "age")  # columns whose distinct pairs with cells a likelihood of retention reads
-PARTS = ("value", "cell", "index")
 
 
 def graph_data(target: Target, mode: Mode) -> dict[str, Any]:
     """What a graph takes from the data and the priors, by name."""
     assert target.normal_priors is not None
     mean, sd = target.normal_priors
-    return {
-        "centre": mode.phi,
-        "root": mode.root,
-        "prior_mean": mean,
-        "prior_sd": sd,
-        **_pattern_data(target.patterns),
-        **_design_data(target),
-        **_pooling_data(target, mode),
-    }
-
-
-def _pattern_data(patterns: Patterns) -> dict[str, Any]:
-    """The columns of the patterns; of those of purchases with the pairs that likelihoods read."""
     columns: dict[str, Any] = {}
-    for column in fields(patterns):
-        values = getattr(patterns, column.name)
+    for column in fields(target.patterns):
+        values = getattr(target.patterns, column.name)
         if isinstance(values, Levels):
             columns[f"{column.name}_values"], columns[f"{column.name}_index"] = values.values, values.index
         elif isinstance(values, np.ndarray):
             columns[column.name] = values
-    if isinstance(patterns, PurchasePatterns):
+    if isinstance(target.patterns, PurchasePatterns):
         for name in PAIRED:
-            columns |= _pair_data(name, getattr(patterns, name).pairs_with(patterns.frequency.index))
-    return columns
-
-
-def _pair_data(name: str, pairs: Pairs) -> dict[str, Any]:
-    return {f"{name}_pairs_{part}": getattr(pairs, part) for part in PARTS}
-
-
-def _design_data(target: Target) -> dict[str, Any]:
-    """The cells of the patterns, and the columns and groups of each cell; of retention, the pairs of age and cell."""
-    design, patterns = target.design, target.patterns
-    if design is None:
-        return {}
-    data: dict[str, Any] = {"cell": design.cell, "in_cells": np.zeros(design.size)}
-    data |= {f"columns_{name}": columns for name, columns in design.columns.items()}
-    data |= {f"group_{name}": place for name, place in design.groups.items()}
-    if isinstance(patterns, RetentionPatterns):
-        for name in AGES:
-            data |= _pair_data(name, getattr(patterns, name).pairs_with(design.cell))
-    return data
-
-
-def _pooling_data(target: Target, mode: Mode) -> dict[str, Any]:
-    """For each parameter and column that it is pooled over, what `pooling` knows, and the prior of the groups' sd."""
-    data: dict[str, Any] = {"base_on_levels": base_on_levels(target, mode)} if target.levels else {}
-    for pooled in target.levels:
-        prior = target.priors[f"{pooled[0]}_group_sd"]
-        assert isinstance(prior, HalfNormal)
-        axes, name = axes_of(target, mode, pooled), levels_name(*pooled)
-        data |= {f"{name}_{part.name}": getattr(axes, part.name) for part in fields(axes)}
-        data |= {f"{name}_typical_sd": target.typical_group_sd(pooled[0]), f"{name}_prior_sd": prior.sd}
-    return data
+            pairs = getattr(target.patterns, name).pairs_with(target.patterns.frequency.index)
+            columns |= {f"{name}_pairs_{part}": getattr(pairs, part) for part in ("value", "cell", "index")}
+    return {"centre": mode.phi, "root": mode.root, "prior_mean": mean, "prior_sd": sd, **columns}
 
 
 def pymc_model(target: Target, mode: Mode) -> pm.Model:
@@ -151,10 +106,10 @@ def pymc_model(target: Target, mode: Mode) -> pm.Model:
         given = {name: pm.Data(name, value) for name, value in data.items()} if target.one_graph else data
         z = pm.Flat("z", shape=target.size, initval=np.zeros(target.size))
         phi = given["centre"] + pt.sum(given["root"] * z, axis=1)  # L z; as pt.dot its first compilation takes 30 s
-        levels = {pooled: _levels(target, pooled, phi, given) for pooled in target.levels}
+        levels = {pooled: _levels(target, mode, pooled, phi) for pooled in target.levels}
         if levels:
-            phi = _base(target, phi, levels, given["base_on_levels"])
-        parameters = _parameters(target, phi, levels, given)
+            phi = _base(target, mode, phi, levels)
+        parameters = _parameters(target, phi, levels)
         patterns = _symbolic(target.patterns, given) if target.one_graph else target.patterns
         rows = target.model.log_likelihood(parameters, patterns, TENSOR_OPS)
         pm.Potential("log_likelihood", pt.sum(rows * given["n_customers"]))
@@ -167,9 +122,10 @@ def _log_normal(values: Any, mean: Any, sd: Any) -> Any:
     return -pt.sum(((values - mean) / sd) ** 2 / 2 + pt.log(sd) + HALF_LOG_TWO_PI)
 
 
-def _parameters(target: Target, phi: Any, levels: dict[tuple[str, str], Any], given: dict[str, Any]) -> dict[str, Any]:
+def _parameters(target: Target, phi: Any, levels: dict[tuple[str, str], Any]) -> dict[str, Any]:
     """Parameters of the graph: scalars, or values by cell with the cells of the patterns."""
-    if target.design is None:
+    design = target.design
+    if design is None:
         return {p.name: p.natural(phi[i], TENSOR_OPS) for i, p in enumerate(target.model.parameters)}
     parameters: dict[str, Any] = {}
     for place, parameter in enumerate(target.model.parameters):
@@ -177,33 +133,33 @@ def _parameters(target: Target, phi: Any, levels: dict[tuple[str, str], Any], gi
         if parameter.common:
             parameters[name] = parameter.natural(phi[place], TENSOR_OPS)
             continue
-        eta = phi[place] + given["in_cells"]
+        eta = phi[place] + pt.zeros(design.size)
         if name in target.coefficients:
-            eta += pt.sum(given[f"columns_{name}"] * phi[target.coefficients[name]], axis=1)
+            eta += pt.sum(design.columns[name] * phi[target.coefficients[name]], axis=1)
         for column in target.effects.groups.get(name, ()):
-            eta += levels[name, column][given[f"group_{column}"]]
-        parameters[name] = Varying(parameter.natural(eta, TENSOR_OPS), given["cell"])
+            eta += levels[name, column][design.groups[column]]
+        parameters[name] = Varying(parameter.natural(eta, TENSOR_OPS), design.cell)
     return parameters
 
 
-def _levels(target: Target, pooled: tuple[str, str], phi: Any, given: dict[str, Any]) -> Any:
+def _levels(target: Target, mode: Mode, pooled: tuple[str, str], phi: Any) -> Any:
     """Level of each group against the base, in unknowns of the parameter, kept under a name of its own."""
+    prior = target.priors[f"{pooled[0]}_group_sd"]
+    assert isinstance(prior, HalfNormal)
+    tau = pm.HalfNormal(target.effects.sd_name(*pooled), prior.sd)
+    axes, typical = axes_of(target, mode, pooled), target.typical_group_sd(pooled[0])
+    along = pt.sum(axes.turn.T * phi[target.levels[pooled]], axis=1) - axes.middle
+    narrower = (axes.known + typical**-2) / (axes.known + tau**-2)  # variance at tau against that at tau_0
+    levels = pt.sum(axes.turn * (axes.middle * narrower + along * pt.sqrt(narrower)), axis=1)
     name = levels_name(*pooled)
-    turn, known, middle, typical, prior_sd = (
-        given[f"{name}_{part}"] for part in ("turn", "known", "middle", "typical_sd", "prior_sd")
-    )
-    tau = pm.HalfNormal(target.effects.sd_name(*pooled), prior_sd)
-    along = pt.sum(turn.T * phi[target.levels[pooled]], axis=1) - middle
-    narrower = (known + typical**-2) / (known + tau**-2)  # variance at tau against that at tau_0
-    levels = pt.sum(turn * (middle * narrower + along * pt.sqrt(narrower)), axis=1)
     jacobian = pt.sum(pt.log(narrower)) / 2
-    pm.Potential(f"log_prior_{name}", _log_normal(levels, 0.0, tau + 0.0 * known) + jacobian)
+    pm.Potential(f"log_prior_{name}", _log_normal(levels, 0.0, tau + pt.zeros(len(axes.known))) + jacobian)
     return pm.Deterministic(name, levels)
 
 
-def _base(target: Target, phi: Any, levels: dict[tuple[str, str], Any], slopes: Any) -> Any:
+def _base(target: Target, mode: Mode, phi: Any, levels: dict[tuple[str, str], Any]) -> Any:
     """The unknowns without the levels, as they follow the levels that tau has moved; kept under the name BASE."""
-    first = len(target.names)
+    slopes, first = base_on_levels(target, mode), len(target.names)
     base = phi[:first]
     for pooled, places in target.levels.items():
         here = slice(places.start - first, places.stop - first)
@@ -227,14 +183,8 @@ def _symbolic(patterns: Patterns, given: dict[str, Any]) -> Patterns:
     }
     symbolic = replace(patterns, **columns)
     if isinstance(symbolic, PurchasePatterns):
-        _remember(symbolic, PAIRED, symbolic.frequency.index, given)
-    elif "cell" in given:
-        _remember(symbolic, AGES, given["cell"], given)
+        for name in PAIRED:
+            index = symbolic.frequency.index
+            value, cell, pair = (given[f"{name}_pairs_{part}"] for part in ("value", "cell", "index"))
+            getattr(symbolic, name).remember(Pairs(value, cell, pair, index))
     return symbolic
-
-
-def _remember(symbolic: Patterns, names: Sequence[str], cells: Any, given: dict[str, Any]) -> None:
-    """Give columns their pairs with other whole numbers, such as cells: a graph cannot look for them."""
-    for name in names:
-        value, cell, index = (given[f"{name}_pairs_{part}"] for part in PARTS)
-        getattr(symbolic, name).remember(Pairs(value, cell, index, cells))

@@ -1,7 +1,6 @@
 """The posterior by the no-U-turn sampler, through PyMC's graph and nutpie; slow to import."""
 
 import os
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ CHAINS = 4
 TUNE, TUNE_GROUPS = 300, 500  # standard deviations between groups need a longer tuning,
 ACCEPT, ACCEPT_GROUPS = 0.8, 0.85  # somewhat shorter steps,
 THIN_GROUPS = 2  # and more draws, of which one in two is kept: R-hat is the worst of hundreds of numbers
-COMPILED: dict[Hashable, tuple[Model, Any]] = {}  # one graph a model and form of its effects
+COMPILED: dict[str, tuple[Model, Any]] = {}  # one graph a model: it is compiled once in a process
 
 
 @dataclass(frozen=True)
@@ -67,13 +66,12 @@ def sample_nuts(target: Target, mode: Mode, draws: int, seed: int) -> NutsSample
 
 
 def _compiled(target: Target, mode: Mode) -> Any:
-    """The compiled graph with these data; one that serves many data sets is compiled once a process."""
+    """The compiled graph with these data; a graph that serves all data is compiled once a process."""
     if not target.one_graph:
         return nutpie.compile_pymc_model(pymc_model(target, mode))
-    exact = getattr(target.patterns, "exact", None)  # a graph has one of two kinds of losses
-    key = (target.model.name, exact, tuple(target.coefficients.items()), tuple(target.levels.items()))
-    if key not in COMPILED or COMPILED[key][0] is not target.model:
-        COMPILED[key] = target.model, nutpie.compile_pymc_model(pymc_model(target, mode))
-    compiled = COMPILED[key][1]
+    name = f"{target.model.name} {getattr(target.patterns, 'exact', '')}"  # a graph has one of two kinds of losses
+    if name not in COMPILED or COMPILED[name][0] is not target.model:
+        COMPILED[name] = target.model, nutpie.compile_pymc_model(pymc_model(target, mode))
+    compiled = COMPILED[name][1]
     used = {variable.name for variable in compiled.shared_var_keys}  # NBD does not read recency
     return compiled.with_data(**{key: value for key, value in graph_data(target, mode).items() if key in used})

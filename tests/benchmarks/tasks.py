@@ -1,10 +1,14 @@
 """What is measured. A task sets up outside the clock and returns the work to be timed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 
+import numpy as np
+import pandas as pd
+
 import clvmodels as clv
+from clvmodels.foundation.retention import RetentionTable
 
 Work = Callable[[], object]
 ROOT = Path(__file__).parents[2]
@@ -74,6 +78,69 @@ def report(name: str) -> Work:
     return lambda: main(["report", str(Path(folder) / name)])
 
 
+# Survivors of 1,000 customers of each kind after renewals 0 to 7: Fader and Hardie (2007), doi 10.1002/dir.20074
+FADER_HARDIE = {
+    "Regular": (1000, 631, 468, 382, 326, 289, 262, 241),
+    "High End": (1000, 869, 743, 653, 593, 551, 517, 491),
+}
+RETENTION_MODELS = ("geometric", "sbg", "bdw", "exponential_gamma", "weibull_gamma")
+COHORTS, RENEWALS = 50, 12
+
+
+def survivors_of(cohorts: Mapping[str, Sequence[int]]) -> RetentionTable:
+    parts = [
+        pd.DataFrame({"cohort": cohort, "age": range(len(counts)), "survivors": counts})
+        for cohort, counts in cohorts.items()
+    ]
+    return RetentionTable.from_survivors(pd.concat(parts), unit="year", groups=["cohort"])
+
+
+def retention_laplace() -> Work:
+    clv.fit  # noqa: B018  (its import is not timed here)
+    tables = [survivors_of({segment: counts}) for segment, counts in FADER_HARDIE.items()]
+    return lambda: [clv.fit(model, table, seed=1) for model in RETENTION_MODELS for table in tables]
+
+
+def cohort_of(rng: np.random.Generator) -> list[int]:
+    """Survivors of 50 to 500 customers, with alpha and beta of their own around 1 and 2."""
+    alpha, beta = np.exp(np.log((1.0, 2.0)) + 0.4 * rng.normal(size=2))
+    lost_at = rng.geometric(rng.beta(alpha, beta, rng.integers(50, 501)))
+    return [int((lost_at > age).sum()) for age in range(RENEWALS + 1)]
+
+
+def retention_nuts() -> Work:
+    clv.fit  # noqa: B018  (its import is not timed here)
+    rng = np.random.default_rng(1)
+    table = survivors_of({f"{number:02d}": cohort_of(rng) for number in range(COHORTS)})
+    return lambda: clv.fit("sbg", table, method="nuts", groups="cohort", draws=2000, seed=1)
+
+
+def contracts_of(size: int) -> pd.DataFrame:
+    """Contracts that began on some day of 2020 to 2023 and are renewed every month, seen to the end of 2023."""
+    rng = np.random.default_rng(1)
+    month, day = rng.integers(0, 48, size), rng.integers(0, 28, size)
+    lost_at = np.minimum(rng.geometric(rng.beta(1.0, 4.0, size)), 600)
+    began, ended = (np.datetime64("2020-01", "M") + months for months in (month, month + lost_at))
+    start, end = (months.astype("datetime64[D]") + day for months in (began, ended))
+    frame = pd.DataFrame({"customer_id": np.arange(size).astype(str), "start": start, "end": end})
+    frame["end"] = frame["end"].where(frame["end"] <= pd.Timestamp("2023-12-31"))
+    return frame.assign(segment=np.where(rng.random(size) < 0.3, "High End", "Regular"))
+
+
+def retention_million() -> Work:
+    clv.fit  # noqa: B018  (its import is not timed here)
+    path = Path(mkdtemp()) / "contracts.parquet"
+    contracts_of(1_000_000).to_parquet(path)
+
+    def work() -> clv.Fit:
+        table = clv.retention_table(
+            path, unit="month", groups=["segment"], cohort="month", observation_end="2023-12-31"
+        )
+        return clv.fit("sbg", table, seed=1)
+
+    return work
+
+
 # name: (set-up, what it is, calls in one process, the target in seconds or None)
 TASKS: dict[str, tuple[Callable[[], Work], str, int, float | None]] = {
     "import": (import_package, "import clvmodels", 1, None),
@@ -85,6 +152,10 @@ TASKS: dict[str, tuple[Callable[[], Work], str, int, float | None]] = {
     "lifetimes_sample": (lifetimes_mle_sample, "lifetimes BetaGeoFitter, CDNOW sample (peer)", 5, None),
     "clv_full": (clv_full, "23,570 customers x 2,000 predictive CLV draws", 1, 20.0),
     "clv_million": (clv_million, "1,000,000 customers x 100 predictive CLV draws", 1, None),
+    "retention_laplace": (retention_laplace, "five models of retention on Regular and High End, warm", 4, 3.0),
+    "retention_nuts": (retention_nuts, "sBG by nuts, 50 cohorts x 12 ages pooled, first call", 1, 60.0),
+    "retention_nuts_warm": (retention_nuts, "the same, later calls", 2, 60.0),
+    "retention_million": (retention_million, "1,000,000 contracts: file to table to sBG by laplace", 1, None),
     "study_sample": (lambda: study("cdnow_sample"), "study CDNOW sample, both reports", 1, 30.0),
     "study_full": (lambda: study("cdnow"), "study CDNOW full, both reports", 1, 90.0),
     "report_full": (lambda: report("cdnow"), "report CDNOW full, both languages", 1, 10.0),
