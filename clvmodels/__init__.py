@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from clvmodels.foundation.errors import FitError as FitError
     from clvmodels.foundation.errors import StudyError as StudyError
     from clvmodels.foundation.priors import HalfNormal as HalfNormal
+    from clvmodels.foundation.priors import LogitNormal as LogitNormal
     from clvmodels.foundation.priors import LogNormal as LogNormal
     from clvmodels.foundation.priors import Normal as Normal
     from clvmodels.foundation.priors import OneOf as OneOf
@@ -116,6 +117,7 @@ HOMES = {
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",
     "HalfNormal": "clvmodels.foundation.priors",
+    "LogitNormal": "clvmodels.foundation.priors",
     "LogNormal": "clvmodels.foundation.priors",
     "Normal": "clvmodels.foundation.priors",
     "OneOf": "clvmodels.foundation.priors",

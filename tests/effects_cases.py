@@ -2,9 +2,12 @@
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 import clvmodels as clv
 from clvmodels.foundation.events import purchase_columns, spend_columns
+from clvmodels.inference.optimise import find_mode
+from clvmodels.inference.target import total_log_likelihood, unknowns_by_cell
 from clvmodels.models import MODELS
 
 PURCHASES = {
@@ -46,3 +49,36 @@ def customers_of(frame, *, seed, model="bg_nbd", T=(20.0, 60.0), **parameters):
     covariates = [name for name in ("age", "channel") if name in frame]
     groups = [name for name in ("region", "channel") if name in frame]
     return clv.CustomerSummary.from_frame(frame, unit="week", covariates=covariates, groups=groups)
+
+
+def densities_with_groups(target, sds):
+    """log density of some z and standard deviations between groups: by the graph, and by its definition.
+
+    The definition is that of base and levels, times how these stretch with z (by differences). `sds` has one of each
+    grouping of `target.levels`; more are left.
+    """
+    from clvmodels.inference.graph import BASE, levels_name, pymc_model
+
+    mode, size = find_mode(target), len(target.names)
+    graph = pymc_model(target, mode)
+    of_pooled = dict(zip(target.levels, sds, strict=False))
+    levels = [levels_name(*pooled) for pooled in of_pooled]
+    of_z = graph.replace_rvs_by_values([graph[key] for key in (BASE, *levels)])
+    density, places = graph.compile_logp(), graph.compile_fn(of_z, inputs=graph.value_vars)
+    point = {f"{target.effects.sd_name(*pooled)}_log__": np.log(tau) for pooled, tau in of_pooled.items()}
+    z = np.random.default_rng(2).normal(size=target.size)
+
+    def unknowns(z):
+        return np.concatenate(places({"z": z, **point}))  # base, coefficients, levels
+
+    steps = 1e-5 * np.eye(target.size)
+    stretch = np.array([unknowns(z + step) - unknowns(z - step) for step in steps]) / 2e-5
+    phi = unknowns(z)
+    expected = total_log_likelihood(target, unknowns_by_cell(target, phi[None]))[0]
+    expected += np.linalg.slogdet(stretch)[1] - np.linalg.slogdet(mode.root)[1]
+    mean, sd = target.normal_priors
+    expected += stats.norm.logpdf(phi[:size], mean[:size], sd[:size]).sum()
+    for pooled, tau in of_pooled.items():
+        expected += stats.norm.logpdf(phi[target.levels[pooled]], 0.0, tau).sum()
+        expected += stats.halfnorm.logpdf(tau, scale=target.priors[f"{pooled[0]}_group_sd"].sd) + np.log(tau)
+    return float(density({"z": z, **point})), expected

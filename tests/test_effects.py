@@ -19,9 +19,9 @@ from clvmodels.inference.fitting import COEFFICIENT, GROUP_SD, data_scale
 from clvmodels.inference.likelihood import design_of, has_spend, patterns_of
 from clvmodels.inference.optimise import find_mode, gradient
 from clvmodels.inference.parameters import customer_parameters
-from clvmodels.inference.target import Target, log_density, total_log_likelihood, unknowns_by_cell
+from clvmodels.inference.target import Target, log_density
 from clvmodels.models import MODELS
-from tests.effects_cases import customers_of, traits
+from tests.effects_cases import customers_of, densities_with_groups, traits
 from tests.forecast_cases import readable_by
 
 OF_CUSTOMERS = {name: model for name, model in MODELS.items() if model.family != "retention"}
@@ -129,34 +129,11 @@ def test_coefficients_of_zero_give_the_plain_likelihood(name, cdnow_people):
 @pytest.mark.parametrize("name", SAMPLED)
 def test_the_graph_and_numpy_have_the_same_target_with_covariates_and_groups(name, columns, few):
     """The graph's density of z is that of base and levels by their definition, times how these stretch with z."""
-    from clvmodels.inference.graph import BASE, levels_name, pymc_model
-
     parameter = next(p.name for p in MODELS[name].parameters if p.covariates)
     target = target_of(name, few, covariates={parameter: ["age"]}, groups={parameter: columns})
-    mode, size = find_mode(target), len(target.names)
-    graph = pymc_model(target, mode)
-    sd_names = [target.effects.sd_name(parameter, column) for column in columns]
-    levels = [levels_name(parameter, column) for column in columns]
-    of_z = graph.replace_rvs_by_values([graph[key] for key in (BASE, *levels)])
-    density, places = graph.compile_logp(), graph.compile_fn(of_z, inputs=graph.value_vars)
-    z = np.random.default_rng(2).normal(size=target.size)
     for sds in ((0.05, 0.4), (1.3, 0.2)):
-        point = {f"{sd_name}_log__": np.log(tau) for sd_name, tau in zip(sd_names, sds, strict=False)}
-
-        def unknowns(z, point=point):
-            return np.concatenate(places({"z": z, **point}))  # base, coefficients, levels
-
-        steps = 1e-5 * np.eye(target.size)
-        stretch = np.array([unknowns(z + step) - unknowns(z - step) for step in steps]) / 2e-5
-        phi = unknowns(z)
-        expected = total_log_likelihood(target, unknowns_by_cell(target, phi[None]))[0]
-        expected += np.linalg.slogdet(stretch)[1] - np.linalg.slogdet(mode.root)[1]
-        mean, sd = target.normal_priors
-        expected += stats.norm.logpdf(phi[:size], mean[:size], sd[:size]).sum()
-        for column, tau in zip(columns, sds, strict=False):
-            expected += stats.norm.logpdf(phi[target.levels[parameter, column]], 0.0, tau).sum()
-            expected += stats.halfnorm.logpdf(tau, scale=GROUP_SD.sd) + np.log(tau)
-        assert float(density({"z": z, **point})) == pytest.approx(expected, rel=1e-9)
+        of_graph, by_definition = densities_with_groups(target, sds)
+        assert of_graph == pytest.approx(by_definition, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", TAKING)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import integrate, special, stats
+from scipy import integrate, special
 
 import clvmodels as clv
 from clvmodels.data import compress_retention
@@ -21,6 +21,7 @@ from clvmodels.inference.likelihood import design_of
 from clvmodels.inference.optimise import find_mode, gradient
 from clvmodels.inference.target import DataScale, Target, log_density
 from clvmodels.models import MODELS
+from tests.effects_cases import densities_with_groups
 
 MONTE_CARLO_ERRORS = 4
 DISCRETE = ["geometric", "sbg", "bdw"]
@@ -202,7 +203,6 @@ EFFECTS = [
     ("geometric", (), ""),
     ("bdw", (), ""),
     ("sbg", ["discount"], ""),
-    ("bdw", {"beta": ["discount"]}, "segment"),
 ]
 
 
@@ -215,20 +215,20 @@ def test_the_graph_and_numpy_have_the_same_target_with_a_finite_gradient(name, c
     target = target_of(name, with_segments(seasonal), covariates, groups)
     mode = find_mode(target)
     graph = pymc_model(target, mode)
-    tau = {letter: target.typical_group_sd(letter) for letter in target.levels}
-    of_tau = sum(
-        stats.halfnorm.logpdf(value, scale=target.priors[f"{p}_group_sd"].sd) + np.log(value)
-        for p, value in tau.items()
-    )
-    at_tau = {f"{letter}_group_sd_log__": np.log(value) for letter, value in tau.items()}
     as_written = Mode(linker="py", optimizer=None)  # compiled it takes ten seconds; the sampler's tests do that
     density, slope = (make(mode=as_written) for make in (graph.compile_logp, graph.compile_dlogp))
     z = np.random.default_rng(0).normal(size=(3, len(mode.phi)))
-    theirs = np.array([density({"z": row, **at_tau}) for row in z])
-    assert theirs - of_tau == pytest.approx(log_density(target, mode.phi + z @ mode.root.T), rel=1e-10)
+    theirs = np.array([density({"z": row}) for row in z])
+    assert theirs == pytest.approx(log_density(target, mode.phi + z @ mode.root.T), rel=1e-10)
     for row in z:
-        along = slope({"z": row, **at_tau})[: len(row)]
+        along = slope({"z": row})[: len(row)]
         assert along == pytest.approx(mode.root.T @ gradient(target, mode.phi + mode.root @ row), rel=1e-4, abs=1e-4)
+
+
+def test_the_graph_has_the_density_of_pooled_segments_on_a_calendar(seasonal):
+    target = target_of("bdw", with_segments(seasonal), {"beta": ["discount"]}, "segment")
+    of_graph, by_definition = densities_with_groups(target, (0.3, 0.5, 0.2))
+    assert of_graph == pytest.approx(by_definition, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", DISCRETE)
@@ -407,7 +407,7 @@ def test_nuts_samples_it(groups):
 
 def test_coefficients_of_a_calendar_are_not_pooled(seasonal):
     target = target_of("bdw", with_segments(seasonal), groups="segment")
-    assert list(target.levels) == ["alpha", "beta", "c"]
+    assert list(target.levels) == [("alpha", "segment"), ("beta", "segment"), ("c", "segment")]
     with pytest.raises(clv.FitError, match="has the parameters alpha, beta to pool"):
         clv.fit("sbg", with_segments(seasonal), method="nuts", seed=1, groups={"gamma_churn[winter]": "segment"})
 

@@ -109,8 +109,8 @@ def posterior_predictive_check(
 
 def _refuse(fit: Fit, customers: CustomerSummary, replicates: object) -> None:
     require_count("replicates", replicates, least=FEWEST_REPLICATES, error=DataError)
-    if fit.model.simulate is None:
-        raise FitError(f"{fit.model.name} has no story to replicate data with.")
+    if fit.model.simulate is None or fit.model.family == "retention":
+        raise FitError(f"{fit.model.name} has no story of purchases or spend to replicate data with.")
     require_same_units(fit, customers)
 
 
