@@ -229,7 +229,7 @@ def observed_rates(observed: Sequence[ObservedSurvival]) -> list[tuple[float, fl
     """Ages and the shares of those at risk who renewed there; none unless losses are counted at whole ages."""
     if any(row.age != math.floor(row.age) for row in observed):
         return []
-    return [(row.age, 1 - row.lost / row.at_risk) for row in observed if row.at_risk]
+    return [(row.age, 1 - row.lost / row.at_risk) for row in observed if row.age and row.at_risk]
 
 
 def back_test(panels_of: Sequence[ForecastPanel], words: Mapping[str, str], numbers: Numbers) -> Plot:
