@@ -187,11 +187,13 @@ def log_beta_survival(alpha: Any, beta: Any, t: Any, ops: Ops) -> Any:
         - t * ops.log1p(alpha / (x + t))
         - alpha * ops.log1p(t / (x + alpha))
     )
-    rest = _remainder(x + t) - _remainder(both) - (_remainder(x) - _remainder(x + alpha))
+    rest = (
+        stirling_remainder(x + t) - stirling_remainder(both) - (stirling_remainder(x) - stirling_remainder(x + alpha))
+    )
     return stirling + rest - ops.log1p(growth)
 
 
-def _remainder(x: Any) -> Any:
+def stirling_remainder(x: Any) -> Any:
     """What Stirling's formula leaves of log Gamma(x): 1/12x - 1/360x^3 + 1/1260x^5 - 1/1680x^7 + 1/1188x^9."""
     y = 1 / x
     z = y * y

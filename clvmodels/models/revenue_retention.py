@@ -61,8 +61,10 @@ from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.ops import Ops
 from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray
 from clvmodels.foundation.priors import HalfNormal, Normal, Prior
+from clvmodels.models.retention import stirling_remainder
 
 PARTS = ("retention", "revenue")
+STIRLING = 16.0
 SHARED = ("level", "slope", "age_sd", "cohort_sd", "unit_sd", "season_sd")  # of both parts
 PARAMETERS = (
     *(f"retention_{name}" for name in (*SHARED, "cell_sd")),
@@ -216,8 +218,25 @@ def active_log_likelihood(p_logit: Any, cell_sd: Any, active: FloatArray, n: Flo
     a = kappa / (1 + ops.exp(-p_logit))
     b = kappa / (1 + ops.exp(p_logit))
     ways = ops.gammaln(n + 1) - ops.gammaln(active + 1) - ops.gammaln(n - active + 1)
-    drawn = ops.gammaln(a + active) + ops.gammaln(b + n - active) - ops.gammaln(kappa + n)
-    return ways + drawn - ops.gammaln(a) - ops.gammaln(b) + ops.gammaln(kappa)
+    return ways + _log_rising(a, active, ops) + _log_rising(b, n - active, ops) - _log_rising(kappa, n, ops)
+
+
+def _log_rising(x: Any, t: Any, ops: Ops) -> Any:
+    """log Gamma(x + t) - log Gamma(x), from x = 16 on by Stirling's series, whose terms are subtracted one by one.
+
+    Where hardly any spread is left, x is beyond 1e8. Log gammas of such numbers agree in so many digits that their
+    difference has few, and over that noise chains of the sampler stood still.
+    """
+    large = ops.maximum(x, STIRLING)
+    y = large + t
+    series = (
+        (large - 0.5) * ops.log1p(t / large)
+        + t * (ops.log(y) - 1.0)
+        + stirling_remainder(y)
+        - stirling_remainder(large)
+    )
+    small = ops.where(x < STIRLING, x, STIRLING)
+    return ops.where(x < STIRLING, ops.gammaln(small + t) - ops.gammaln(small), series)
 
 
 def revenue_log_likelihood(
