@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -585,3 +586,10 @@ def test_posteriors_from_losses_between_renewals_are_calibrated_in_continuous_ti
 def test_posteriors_by_nuts_are_calibrated_over_a_hundred_simulations(model):
     made = calibration(model, simulations=100, customers=500, workers=None, method="nuts")
     assert made.uniform, made.table()
+
+
+@pytest.mark.parametrize("name", ["bg_nbd_laplace", "bg_nbd_nuts", "gamma_gamma_laplace", "gamma_gamma_nuts"])
+def test_the_ranks_that_the_page_on_calibration_shows_can_be_read(name):
+    """They could not since priors say their kind in the file."""
+    stored = sbc.read_calibration(Path(__file__).parents[1] / "docs" / "sbc" / name)
+    assert len(stored.simulations) >= 200
