@@ -43,8 +43,8 @@ studies: setup ## run every study that needs no file from outside
 report: setup ## make the pages of STUDY anew from its results
 	@for study in $(STUDY); do $(CLV) report "$$study" $(ARGS) || exit; done
 
-test: setup ## the fast tests
-	@$(PY) -m pytest $(ARGS)
+test: setup ## the fast tests, a process a processor
+	@$(PY) -m pytest -n auto --dist loadfile $(ARGS)
 
 test-browser: ## the tests that look at a page in Chromium (skipped with the reason where there is none)
 	@sh scripts/setup.sh browser
