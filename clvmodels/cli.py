@@ -317,10 +317,18 @@ def _list(_: argparse.Namespace) -> None:
     from clvmodels.data import DATASETS
     from clvmodels.models import MODELS
 
-    models = [f"  {m.name:14} {', '.join(m.parameter_names):18} {m.reference}" for m in MODELS.values()]
-    baselines = [f"  {b.name:14} reads {', '.join(b.inputs)}; {b.choices} choices" for b in BASELINES.values()]
-    datasets = [f"  dataset:{name}" for name in DATASETS]
-    sys.stdout.write("\n".join(["models", *models, "baselines", *baselines, "data sets", *datasets]) + "\n")
+    width = max(map(len, MODELS)) + 1
+    lines = []
+    for family in dict.fromkeys(model.family for model in MODELS.values()):
+        lines.append(f"models of {family}")
+        of_family = [model for model in MODELS.values() if model.family == family]
+        letters = max(len(", ".join(model.parameter_names)) for model in of_family) + 1
+        lines += [f"  {m.name:{width}} {', '.join(m.parameter_names):{letters}} {m.reference}" for m in of_family]
+    lines.append("baselines")
+    lines += [f"  {b.name:{width}} reads {', '.join(b.inputs)}; {b.choices} choices" for b in BASELINES.values()]
+    lines += ["data sets", *(f"  dataset:{name}" for name in DATASETS)]
+    lines.append("  dataset:donations (counted: clv.donor_summary(), and [donors] of a study of retention)")
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
