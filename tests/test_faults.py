@@ -57,7 +57,15 @@ FAULTS = {
         "inference/natural.py", "-sign[name] * centre / scale", "0 * centre", "tests/test_effects.py",
     ),
     "every customer gets the first group's level": (
-        "inference/parameters.py", ".T[group[cells]]", ".T[0 * group[cells]]", "tests/test_effects.py",
+        "inference/parameters.py", "self.groups[column][cells]", "0 * self.groups[column][cells]",
+        "tests/test_effects.py",
+    ),
+    "late entries are taken for seen from the beginning": (
+        "models/retention.py", "patterns.entry.map(log_survival, *chosen)", "0.0 * patterns.entry.rows",
+        "tests/test_models_retention.py",
+    ),
+    "the next payment of all customers is a whole unit away": (
+        "models/retention.py", "discount * (1 - np.asarray(due))", "0 * discount", "tests/test_models_residual.py",
     ),
     "the cut of the matrix sorts the caller's column": (
         "strategy/value_matrix.py", 'np.array(values.T, order="C")', "np.ascontiguousarray(values.T)",
