@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 from clvmodels.foundation.patterns import FloatArray
 
-STAGES = ("exploration", "build_up", "stability", "decline")
 ALIVE_LIMIT = 0.5
 BUY_LIMIT = 0.05
 STEADY_REPEATS = 3

@@ -6,15 +6,13 @@ import numpy as np
 
 from clvmodels.data import compress, donor_summary
 from clvmodels.forecast import predict
-from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
-from clvmodels.foundation.results import Estimate
 from clvmodels.foundation.retention_results import DonorRow, DonorSection
 from clvmodels.inference import Fit, fit
 from clvmodels.strategy import estimate
 from clvmodels.study.progress import seed_for
 from clvmodels.study.retention_config import DonorsTable, RetentionFitTable
-from clvmodels.study.sections import fit_row
+from clvmodels.study.sections import estimate_at, fit_row
 
 OUTCOME_DRAWS = 500  # of what each donor will give: enough for an interval of their sum
 
@@ -73,9 +71,3 @@ def _rows(alike: CustomerSummary, alive: Forecast, expected: Forecast) -> list[D
         )
         for row in range(len(alike))
     ]
-
-
-def estimate_at(forecast: Forecast, row: int) -> Estimate:
-    """One row of a forecast in five numbers; a mean without bound is None."""
-    columns: tuple[FloatArray, ...] = (forecast.mean, forecast.sd, forecast.q05, forecast.q50, forecast.q95)
-    return Estimate(*(float(column[row]) if np.isfinite(column[row]) else None for column in columns))

@@ -1,5 +1,6 @@
 """A study of retention: read, fit, hold against what came after, value. The only place that knows their order."""
 
+import glob
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import msgspec
 import pandas as pd
 
 from clvmodels.data import retention_table
+from clvmodels.data.sources import digest_of_files
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import Estimate, FitRow
 from clvmodels.foundation.retention import RetentionTable
@@ -119,9 +121,10 @@ def _read(contracts: ContractsTable) -> Contracts:
         currency=contracts.currency,
         date_format=contracts.date_format,
     )
+    files = [Path(name) for name in sorted(glob.glob(contracts.source))]
     names = sorted(set(table.groups[contracts.segment])) if contracts.segment else [ALL]
     tables = {name: table.where(**{contracts.segment: name}) if contracts.segment else table for name in names}
-    return Contracts(tables, table.ledger, table.notes, hashlib.sha256(Path(contracts.source).read_bytes()).hexdigest())
+    return Contracts(tables, table.ledger, table.notes, digest_of_files(files))
 
 
 def _survivors(contracts: ContractsTable) -> Contracts:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clvmodels.evaluation.kaplan_meier import kaplan_meier
-from clvmodels.forecast import retention_curve, sample_retained
+from clvmodels.forecast import RetentionCurve, retention_curve, sample_retained
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.results import Estimate
 from clvmodels.foundation.retention import RetentionTable
@@ -88,7 +88,8 @@ def told(segment: Segment, ahead: int) -> SegmentRetention:
     observed = kaplan_meier(table)
     last = float(table.age.max())
     ages = np.unique(np.append([point.age for point in observed], np.arange(0.0, last + ahead + 1)))
-    curve = retention_curve(segment.main, ages=ages, table=table)
+    curves = {model: retention_curve(fitted, ages=ages, table=table) for model, fitted in segment.fits.items()}
+    curve = next(iter(curves.values()))
     return SegmentRetention(
         name=segment.name,
         customers=int(table.n_customers.sum()),
@@ -104,24 +105,23 @@ def told(segment: Segment, ahead: int) -> SegmentRetention:
             )
             for place, age in enumerate(ages)
         ],
-        rivals=_rivals(segment, ages),
+        rivals=_rivals(segment, curves),
     )
 
 
-def _rivals(segment: Segment, ages: FloatArray) -> list[RivalCurve]:
+def _rivals(segment: Segment, curves: Mapping[str, RetentionCurve]) -> list[RivalCurve]:
     """Curves and leave-one-out comparison of all models, in the study's order."""
     fits = dict(segment.fits)
     compared = compare_models(fits, segment.table) if len(fits) > 1 else None
     rows = []
     for name, fitted in fits.items():
-        curve = retention_curve(fitted, ages=ages, table=segment.table)
         row = {} if compared is None else compared.loc[name].to_dict()
         worst = row.get("worst_k", np.nan)
         rows.append(
             RivalCurve(
                 model=name,
                 method=fitted.method,
-                survival=curve.survival[0].mean(axis=0).tolist(),
+                survival=curves[name].survival[0].mean(axis=0).tolist(),
                 log_likelihood=fitted.log_likelihood,
                 elpd=float(row.get("elpd", np.nan)),
                 difference=float(row.get("difference", 0.0)),

@@ -19,10 +19,10 @@ from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.retention import RetentionTable
 from clvmodels.foundation.retention_results import SegmentWorth, ValueRow
 from clvmodels.strategy import estimate
-from clvmodels.study.donors import estimate_at
 from clvmodels.study.progress import seed_for
 from clvmodels.study.retention_config import RetentionStudy
 from clvmodels.study.retention_segments import Segment
+from clvmodels.study.sections import estimate_at
 
 MOST_AGES = 13  # rows of a segment's table of values
 

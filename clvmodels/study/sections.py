@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 
+from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.priors import FisherNormal, HalfNormal, LogitNormal, LogNormal, Normal, OneOf, Prior
-from clvmodels.foundation.results import FitRow, ParameterRow, PriorRow
+from clvmodels.foundation.records import Forecast
+from clvmodels.foundation.results import Estimate, FitRow, ParameterRow, PriorRow
 from clvmodels.inference import Fit
 
 
@@ -52,3 +54,9 @@ def _parameter_row(name: str, row: dict[str, float], fit: Fit) -> ParameterRow:
     mean = known.pop("mean")
     assert mean is not None
     return ParameterRow(name=name, mean=mean, **known)
+
+
+def estimate_at(forecast: Forecast, row: int) -> Estimate:
+    """One row of a forecast in five numbers; a mean without bound is None."""
+    columns: tuple[FloatArray, ...] = (forecast.mean, forecast.sd, forecast.q05, forecast.q50, forecast.q95)
+    return Estimate(*(float(column[row]) if np.isfinite(column[row]) else None for column in columns))

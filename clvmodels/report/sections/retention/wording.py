@@ -22,11 +22,6 @@ def segment_name(name: str, voice: Voice) -> str:
     return name or voice.text("retention_terms.all")
 
 
-def segment_names(names: Sequence[str], voice: Voice) -> str:
-    """Names of segments as a list in words."""
-    return voice.numbers.listed([segment_name(name, voice) for name in names])
-
-
 def model_name(key: str, voice: Voice) -> str:
     """The reader's short name of a model of retention."""
     return voice.words.name("methods", key)
