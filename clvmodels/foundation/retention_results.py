@@ -79,7 +79,11 @@ class RivalCurve:
 
 @dataclass(frozen=True)
 class BackTestPoint:
-    """Customers still there at an age: what was, and the predictive distribution from the ages learnt from."""
+    """Customers still there at an age: what was, and the predictive distribution from the ages learnt from.
+
+    At ages learnt from `expected` is the fitted mean, and at the last of them the number that is known; low and high
+    are the same.
+    """
 
     age: float
     actual: int

@@ -161,9 +161,11 @@ def back_tests(
 def _back_test(segment: str, seen: RetentionTable, fitted: Fit, there: FloatArray, seed: int) -> BackTest:
     learn_to = int(seen.age.max())
     ages = np.arange(len(there), dtype=np.float64)
-    learnt = retention_curve(fitted, ages=ages[: learn_to + 1], table=seen).survival[0] * there[0]
+    learnt = retention_curve(fitted, ages=ages[: learn_to + 1], table=seen).survival[0].mean(axis=0) * there[0]
+    learnt[-1] = there[learn_to]  # how many are there is known when the forecast is made
     later = sample_retained(fitted, seen, periods=len(there) - 1 - learn_to, seed=seed).totals
-    forecast = [estimate(column) for column in (*learnt.T, *later.T)]
+    fitted_means = [Estimate(float(mean), None, None, None, None) for mean in learnt]
+    forecast = [*fitted_means, *(estimate(column) for column in later.T)]
     points = [
         _point(float(age), int(actual), expected, learnt=bool(age <= learn_to))
         for age, actual, expected in zip(ages, there, forecast, strict=True)
