@@ -8,8 +8,8 @@ from typing import Any, Literal
 import ibis
 
 from clvmodels.data.anniversaries import days_later
-from clvmodels.data.datasets import Column, Layout
 from clvmodels.data.engines import day, first_row, materialise, refusals, total
+from clvmodels.data.layout import Column, Layout
 from clvmodels.data.ledger import EARLIEST
 from clvmodels.data.sources import Source, open_source
 from clvmodels.data.values import (

@@ -1,68 +1,13 @@
-"""Named data sets that come with an installed package, and the layout of a source's columns."""
+"""Named data sets that come with an installed package."""
 
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from clvmodels.data.layout import Layout, purchase_columns
 from clvmodels.foundation.errors import DataError
 
 PREFIX = "dataset:"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column that is read from a source.
-
-    Attributes
-    ----------
-    option : the argument that names it
-    name : in the source
-    role : in the engine
-    kind : "id" or "label" (text), "day", "number", or "trait": numbers or text, as they come
-    optional : whether a row may leave it empty; a column role_unread then tells what is there and cannot be read
-    """
-
-    option: str
-    name: str
-    role: str
-    kind: Literal["id", "label", "day", "number", "trait"]
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a source keeps what is read of it, and how it is written.
-
-    Attributes
-    ----------
-    wanted : columns to read
-    date_format : strptime codes, or None for ISO dates
-    delimiter : of a text file; " " stands for runs of blanks, None for a guess by the header
-    columns : names of all columns of a text file without a header line, else None
-    encoding : of a text file
-    """
-
-    wanted: tuple[Column, ...]
-    date_format: str | None = None
-    delimiter: str | None = None
-    columns: tuple[str, ...] | None = None
-    encoding: str = "utf-8"
-
-    def column(self, role: str) -> Column:
-        """The column that has a role."""
-        return next(column for column in self.wanted if column.role == role)
-
-
-def purchase_columns(
-    customer: str = "customer_id", date: str = "date", amount: str = "amount"
-) -> tuple[Column, Column, Column]:
-    """The columns of a purchase log."""
-    return (
-        Column("customer", customer, "customer_id", "id"),
-        Column("date", date, "date", "day"),
-        Column("amount", amount, "amount", "number"),
-    )
 
 
 @dataclass(frozen=True)

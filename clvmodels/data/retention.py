@@ -19,8 +19,8 @@ from clvmodels.data.contracts import (
     read_relations,
     traits,
 )
-from clvmodels.data.datasets import Column, Layout
 from clvmodels.data.engines import day, first_row, materialise, total
+from clvmodels.data.layout import Column, Layout
 from clvmodels.data.values import check_word
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError

@@ -16,8 +16,8 @@ import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clvmodels.data.datasets import Layout
 from clvmodels.data.engines import duckdb, refusals
+from clvmodels.data.layout import Layout
 from clvmodels.foundation.errors import DataError
 
 PARQUET = (".parquet", ".pq")

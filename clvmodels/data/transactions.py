@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clvmodels.data.datasets import PREFIX, Layout, named_dataset, purchase_columns
+from clvmodels.data.datasets import PREFIX, named_dataset
 from clvmodels.data.engines import first_row, materialise, refusals, total
+from clvmodels.data.layout import Layout, purchase_columns
 from clvmodels.data.ledger import ledger, notes
 from clvmodels.data.refunds import COUNTED, REFUNDS, with_fates
 from clvmodels.data.sources import Source, digest_of_files, open_source

@@ -7,8 +7,8 @@ from typing import Any
 
 import ibis
 
-from clvmodels.data.datasets import Column, Layout
 from clvmodels.data.engines import first_row, try_strptime
+from clvmodels.data.layout import Column, Layout
 from clvmodels.data.sources import Source
 from clvmodels.foundation.errors import DataError
 

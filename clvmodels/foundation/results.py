@@ -49,8 +49,40 @@ class StudyInfo:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A choice of what counts: its option and word, and the rows and amounts that it concerned.
+
+    `option` is a field of `CountingRules`, such as "refunds"; `word` is as the study states it.
+    """
+
+    option: str
+    word: str
+    rows: int
+    amount: float
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """What the log would have come to by another word of one choice, all else the same.
+
+    Refused (occasions, customers and revenue None) where the word refuses the log as it is.
+    """
+
+    option: str
+    word: str
+    chosen: bool
+    rows_used: int | None
+    occasions: int | None
+    customers: int | None
+    revenue: float | None
+
+
+@dataclass(frozen=True)
 class DataSection:
-    """The log and the two dates: what was read, what was set aside, what the windows hold."""
+    """The log and the two dates: what was read, what was set aside, what the windows hold.
+
+    `gross` is the amount of all rows that were read; the ledger's amounts add up to it.
+    """
 
     rows_read: int
     occasions: int
@@ -70,6 +102,9 @@ class DataSection:
     holdout_amount: float
     holdout_buyers: int
     notes: list[LedgerLine]
+    gross: float = 0.0
+    choices: list[Choice] = field(default_factory=list)
+    alternatives: list[Alternative] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
