@@ -116,6 +116,21 @@ def _data() -> DataSection:
     )
 
 
+def without_figures(results: StudyResults) -> StudyResults:
+    """Results without what the main page's figures are drawn from: a page of them is made at once."""
+    lists = {name: [] for name in ("tracking", "by_frequency", "counts", "coverage", "pit_purchases", "pit_spend")}
+    return replace(
+        results,
+        history=[],
+        matrix=replace(results.matrix, points=[]),
+        value=replace(results.value, lorenz=[]),
+        evidence=replace(results.evidence, **lists),
+        comparison=replace(results.comparison, scores=[]),
+        predictive=[],
+        rivals=[],
+    )
+
+
 def retail_results() -> StudyResults:
     """The fixture over the dirt of UCI Online Retail, with choices: it has a page of data quality."""
     results = fixture_results()

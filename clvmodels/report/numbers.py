@@ -134,7 +134,8 @@ class Numbers:
 
     def axis_money(self, value: float) -> str:
         """An amount for an axis, as short as it can be."""
-        return self.axis_pattern.format(number=self._scaled(value, "axis_scales"))
+        sign = MINUS if value < 0 else ""
+        return sign + self.axis_pattern.format(number=self._scaled(abs(value), "axis_scales"))
 
     def axis_count(self, value: float) -> str:
         """A count for an axis, as short as it can be."""

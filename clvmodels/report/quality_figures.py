@@ -14,6 +14,7 @@ from clvmodels.report.figures import (
     INK,
     MODEL,
     MUTED,
+    PAPER,
     RULE,
     Panels,
     Plot,
@@ -28,6 +29,7 @@ from clvmodels.report.numbers import Numbers
 
 TAKEN, ADDED = CELL_COLOURS["high_low"], CELL_COLOURS["low_high"]
 HAIR = 1.6  # width of the line around a bar, so that a step too small for the scale is still to be seen
+THICK, NAME_ABOVE = {"wide": 0.56, "narrow": 0.4}, 0.27  # of a row: a bar, and where its name begins on a phone
 MARKS = {"revenue": ("o", MODEL), "occasions": ("s", ACTUAL), "customers": ("^", TAKEN)}
 
 
@@ -48,9 +50,9 @@ def waterfall(steps: Sequence[Step], numbers: Numbers) -> Plot:
         (axes,) = panels
         place = np.arange(len(steps))[::-1]
         for y, step in zip(place, steps, strict=True):
-            _bar(axes, step, float(y), numbers)
+            _bar(axes, step, (float(y), THICK[size.name]), numbers)
         for y, step in zip(place[:-1], steps[:-1], strict=True):
-            axes.plot([step.total, step.total], [y - 0.28, y - 0.72], color=MUTED, linewidth=0.9)
+            axes.plot([step.total, step.total], [y - 0.2, y - 0.8], color=MUTED, linewidth=0.9, zorder=2)
         _name_rows(axes, [step.name for step in steps], place, size)
         ends = [0.0, *(step.total for step in steps)]
         room = max(ends) - min(ends) or 1.0
@@ -63,11 +65,12 @@ def waterfall(steps: Sequence[Step], numbers: Numbers) -> Plot:
     return plot
 
 
-def _bar(axes: Axes, step: Step, y: float, numbers: Numbers) -> None:
-    """A bar with its amount to the right of it."""
-    low = 0.0 if step.whole else min(step.total, step.total - step.amount)
+def _bar(axes: Axes, step: Step, row: tuple[float, float], numbers: Numbers) -> None:
+    """A bar in its row, of a place and a thickness, with its amount to the right of it."""
+    y, thick = row
+    low = min(step.total, 0.0 if step.whole else step.total - step.amount)
     colour = MODEL if step.whole else TAKEN if step.amount < 0 else ADDED if step.amount > 0 else MUTED
-    axes.barh(y, abs(step.amount), 0.56, left=low, color=colour, edgecolor=colour, linewidth=HAIR, zorder=3)
+    axes.barh(y, abs(step.amount), thick, left=low, color=colour, edgecolor=colour, linewidth=HAIR, zorder=3)
     sign = "+" if step.amount > 0 and not step.whole else ""
     axes.annotate(
         sign + numbers.compact(step.amount),
@@ -88,7 +91,10 @@ def _name_rows(axes: Axes, names: Sequence[str], place: np.ndarray, size: Size) 
         return
     axes.set_yticks([])
     for y, name in zip(place, names, strict=True):
-        axes.text(0, y + 0.33, name, transform=axes.get_yaxis_transform(), va="bottom", color=INK, fontsize=11.5)
+        axes.text(
+            0, y + NAME_ABOVE, name, transform=axes.get_yaxis_transform(), va="bottom", color=INK, fontsize=11.5,
+            bbox={"facecolor": PAPER, "linewidth": 0, "pad": 0.8}, zorder=4,
+        )  # fmt: skip
 
 
 class _Totals(Protocol):

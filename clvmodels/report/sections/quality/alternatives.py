@@ -8,6 +8,7 @@ from markupsafe import Markup
 from clvmodels.foundation.results import Alternative
 from clvmodels.report import figures, quality_figures
 from clvmodels.report.sections.quality.comparing import (
+    TOTALS,
     Change,
     by_option,
     changes,
@@ -18,8 +19,6 @@ from clvmodels.report.sections.quality.comparing import (
 )
 from clvmodels.report.tables import Figure, Table, columns, csv_link, with_interval
 from clvmodels.report.voice import Source, Voice
-
-TOTALS = ("revenue", "occasions", "customers")
 
 
 def alternatives(source: Source, voice: Voice) -> dict[str, Any] | None:
@@ -45,7 +44,7 @@ def alternatives(source: Source, voice: Voice) -> dict[str, Any] | None:
 
 def _table(option: str, words: Sequence[Alternative], voice: Voice) -> Table:
     chosen = chosen_of(words)
-    heads = [voice.text(f"quality.head_{head}") for head in ("word", "rows_used", *TOTALS)]
+    heads = [voice.text(f"quality.head_{head}") for head in ("word", *TOTALS)]
     label = str(voice.say("quality.table_alternatives", option=option_name(option, voice)))
     body = tuple(_row(word, chosen, voice) for word in words)
     marked = frozenset(place for place, word in enumerate(words) if word.chosen)
@@ -55,9 +54,9 @@ def _table(option: str, words: Sequence[Alternative], voice: Voice) -> Table:
 def _row(word: Alternative, chosen: Alternative | None, voice: Voice) -> tuple[str, ...]:
     if refused(word):
         nothing = voice.numbers.decimal(None)
-        return (word.word, voice.text("quality.refused"), nothing, nothing, nothing)
+        return (word.word, voice.text("quality.refused"), nothing, nothing)
     totals = [_total(name, word, chosen, voice) for name in TOTALS]
-    return (_named(word, voice), voice.count(word.rows_used), *totals)
+    return (_named(word, voice), *totals)
 
 
 def _named(word: Alternative, voice: Voice) -> str:
@@ -80,11 +79,15 @@ def _figure(moving: Sequence[Change], voice: Voice) -> Figure:
     plot = quality_figures.effects(moving, names, legend, voice.numbers)
     both = figures.sizes(1, height=80 + 30 * len(moving), narrow_height=80 + 46 * len(moving))
     wide, narrow = figures.draw("alternatives", voice.say("quality.alt_alternatives"), plot, both)
-    low, high = min(0.0, *(c.revenue for c in moving)), max(0.0, *(c.revenue for c in moving))
+    first, change = moving[0], voice.numbers.change
     caption = voice.say(
         "quality.caption_alternatives",
-        range=voice.numbers.span(low, high, voice.numbers.change),
-        option=option_name(moving[0].option, voice),
+        option=option_name(first.option, voice),
+        word=first.word,
+        chosen=first.chosen,
+        revenue=change(first.revenue),
+        occasions=change(first.occasions),
+        customers=change(first.customers),
     )
     return Figure("alternatives", wide, narrow, caption, _changes_table(moving, names, voice), csv_link(moving))
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import DataSection
 from clvmodels.report.sections.accounts import amount_of, aside, counted, part, rows_of
-from clvmodels.report.sections.quality.comparing import changes, option_name
+from clvmodels.report.sections.quality.comparing import TOTALS, changes, option_name
 from clvmodels.report.voice import Source, Voice
 
 
@@ -15,7 +15,7 @@ def answer(source: Source, voice: Voice) -> dict[str, Any]:
     """One paragraph and four figures."""
     section = source.results.data
     return {
-        "sentences": [_counts(section, voice), _largest(section, voice), _sensitivity(section, voice)],
+        "sentences": [_counts(section, voice), _largest(section, voice), *_sensitivity(section, voice)],
         "figures": _figures(section, voice),
     }
 
@@ -50,20 +50,24 @@ def _largest(section: DataSection, voice: Voice) -> Markup:
     )
 
 
-def _sensitivity(section: DataSection, voice: Voice) -> Markup:
+def _sensitivity(section: DataSection, voice: Voice) -> list[Markup]:
+    """How far another word of one choice would move each total; nothing where no other was tried."""
+    if not section.alternatives:
+        return []
     moving = [change for change in changes(section) if change.moves]
     if not moving:
-        return voice.say("quality.no_change")
-    first, change = moving[0], voice.numbers.change
-    return voice.say(
-        "quality.most_sensitive",
-        option=option_name(first.option, voice),
-        word=first.word,
-        chosen=first.chosen,
-        revenue=change(first.revenue),
-        occasions=change(first.occasions),
-        customers=change(first.customers),
-    )
+        return [voice.say("quality.no_change")]
+    return [
+        voice.say(
+            "quality.sensitivity",
+            option=option_name(moving[0].option, voice),
+            **{total: _range([getattr(change, total) for change in moving], voice) for total in TOTALS},
+        )
+    ]
+
+
+def _range(shares: list[float], voice: Voice) -> str:
+    return voice.numbers.span(min(0.0, *shares), max(0.0, *shares), voice.numbers.change)
 
 
 def _figures(section: DataSection, voice: Voice) -> list[dict[str, Any]]:
@@ -72,7 +76,7 @@ def _figures(section: DataSection, voice: Voice) -> list[dict[str, Any]]:
     entries = {
         "rows_used": (voice.count(rows_of(counted(section))), {"rows": voice.count(section.rows_read)}),
         "rows_aside": (voice.count(away), {"share": part(away, section.rows_read, voice)}),
-        "revenue": (voice.numbers.compact(section.revenue), {"gross": voice.numbers.compact(gross)}),
+        "revenue": (voice.numbers.cell(section.revenue), {"gross": voice.numbers.compact(gross)}),
         "customers": (voice.count(section.customers), {"occasions": voice.count(section.occasions)}),
     }
     return [

@@ -67,7 +67,7 @@ def _name(stage: Stage, voice: Voice) -> str:
 def _caption(section: DataSection, voice: Voice) -> Markup:
     line, gross = largest_aside(section), amount_of(section.ledger)
     assert line is not None, "the figure is drawn where something was set aside"
-    return voice.say(
+    said = voice.say(
         "quality.caption_bridge" if gross > 0 else "quality.caption_bridge_amounts",
         gross=voice.numbers.compact(gross),
         revenue=voice.numbers.compact(section.revenue),
@@ -75,6 +75,9 @@ def _caption(section: DataSection, voice: Voice) -> Markup:
         reason=voice.words.name("reasons", line.reason),
         amount=voice.numbers.compact(line.amount),
     )
+    if all(line.amount >= 0 for line in aside(section)):
+        return said
+    return said + voice.text("quality.between") + voice.say("quality.caption_bridge_up")
 
 
 def _table(stages: list[Stage], names: list[str], voice: Voice) -> Table:

@@ -7,6 +7,8 @@ from clvmodels.foundation.results import Alternative, DataSection
 from clvmodels.report.numbers import NO_CHANGE
 from clvmodels.report.voice import Voice
 
+TOTALS = ("revenue", "occasions", "customers")
+
 
 @dataclass(frozen=True)
 class Change:
