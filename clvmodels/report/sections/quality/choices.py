@@ -3,8 +3,6 @@
 import datetime as dt
 from typing import Any
 
-from markupsafe import Markup
-
 from clvmodels.foundation.results import Choice
 from clvmodels.report.sections.quality.comparing import option_name
 from clvmodels.report.voice import Source, Voice
@@ -18,24 +16,21 @@ def choices(source: Source, voice: Voice) -> dict[str, Any]:
 
 
 def _entry(choice: Choice, voice: Voice) -> dict[str, Any]:
+    """A choice by its word, or one without a list of words by what it was given."""
+    texts = voice.words.at("quality.options").get(choice.option, {})
+    stated = "stated" in texts
     return {
         "name": option_name(choice.option, voice),
-        "word": choice.word,
-        "meaning": meaning(choice, voice),
+        "word": "" if stated else choice.word,
+        "meaning": voice.say(f"quality.options.{choice.option}.stated", word=_stated(choice, voice))
+        if stated
+        else texts.get("words", {}).get(choice.word, ""),
         "numbers": voice.say(
             "quality.concerned" if choice.rows else "quality.concerned_none",
             rows=voice.count(choice.rows),
             amount=voice.numbers.exact(choice.amount),
         ),
     }
-
-
-def meaning(choice: Choice, voice: Voice) -> Markup | str:
-    """A choice in words; those without a list of words say what they were given."""
-    words = voice.words.at("quality.options").get(choice.option, {})
-    if "stated" in words:
-        return voice.say(f"quality.options.{choice.option}.stated", word=_stated(choice, voice))
-    return str(words.get("words", {}).get(choice.word, ""))
 
 
 def _stated(choice: Choice, voice: Voice) -> str:
