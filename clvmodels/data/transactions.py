@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels.data.datasets import PREFIX, named_dataset
-from clvmodels.data.engines import first_row, materialise, refusals, total
-from clvmodels.data.layout import Layout, purchase_columns
+from clvmodels.data.engines import first_row, materialise, total
+from clvmodels.data.ids import join_ids
+from clvmodels.data.layout import Layout, minutes_of_day, purchase_columns
 from clvmodels.data.ledger import ledger, notes
 from clvmodels.data.refunds import COUNTED, REFUNDS, with_fates
-from clvmodels.data.sources import Source, digest_of_files, open_source
-from clvmodels.data.values import MISSING_ID, Fault, check_date_format, check_values, check_word, out_of_range, parsed
+from clvmodels.data.sources import Source, digest_of_files, open_source, reading
+from clvmodels.data.values import MISSING_ID, Fault, check_values, check_word, out_of_range, parsed
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.records import TransactionLog
 
@@ -39,7 +40,16 @@ def read_transactions(
     missing_ids: str = "refuse",
     delimiter: str | None = None,
     columns: Sequence[str] | None = None,
-    encoding: str = "utf-8",
+    encoding: str | Sequence[str] = "utf-8",
+    order: str | None = None,
+    quantity: str | None = None,
+    currency_column: str | None = None,
+    decimal: str = ".",
+    thousands: str | None = None,
+    sheet: str | None = None,
+    written_in: str | None = None,
+    time_zone: str | None = None,
+    day_starts: str = "00:00",
 ) -> TransactionLog:
     """A purchase log: one row a customer and day, its amount the sum of the day's lines.
 
@@ -59,7 +69,12 @@ def read_transactions(
     missing_ids : "refuse" or "drop"
     delimiter : of text files: " " for runs of blanks; by default that of , ; tab | most in the header
     columns : names of all columns of text files that have no header line
-    encoding : of text files
+    encoding : of text files, or several: each file is read in the first that fits all its bytes
+    order, quantity, currency_column : names of further columns
+    decimal, thousands : marks in numbers that are texts, such as "," and "."
+    sheet : name of the sheet of a workbook that has several
+    written_in, time_zone, day_starts : zone of times that name none, zone whose days count, and the time of day at
+        which a day begins
 
     Returns
     -------
@@ -79,14 +94,19 @@ def read_transactions(
     check_word("refunds", refunds, REFUNDS)
     check_word("zero_amounts", zero_amounts, ("keep", "drop"))
     check_word("missing_ids", missing_ids, ("refuse", "drop"))
-    check_date_format(date_format)
-    names = None if columns is None else tuple(columns)
-    layout = Layout(purchase_columns(customer, date, amount), date_format, delimiter, names, encoding)
+    layout = Layout(
+        purchase_columns(customer, date, amount, order=order, quantity=quantity, currency_column=currency_column),
+        date_format=date_format, delimiter=delimiter, columns=None if columns is None else tuple(columns),
+        encoding=encoding if isinstance(encoding, str) else tuple(encoding), decimal=decimal, thousands=thousands,
+        sheet=sheet, written_in=written_in, time_zone=time_zone, day_starts=minutes_of_day(day_starts, "day_starts"),
+        currency=currency,
+    )  # fmt: skip
     opened, layout = _open(source, layout)
-    with refusals(opened.name):
+    with reading(opened):
         lines = materialise(parsed(opened.rows, layout))
         faults = [fault for fault in FAULTS if fault is not MISSING_ID or missing_ids == "refuse"]
         rows_read = check_values(lines, opened, layout, faults=faults)
+        lines, opened = join_ids(lines, opened)
         fates = materialise(with_fates(lines, refunds=refunds, zero_amounts=zero_amounts))
         return _log(fates, opened, rows_read=rows_read, currency=currency)
 
@@ -95,7 +115,7 @@ def _open(source: Any, layout: Layout) -> tuple[Source, Layout]:
     if not (isinstance(source, str) and source.startswith(PREFIX)):
         return open_source(source, layout), layout
     dataset = named_dataset(source)
-    if layout not in (Layout(purchase_columns()), dataset.layout):
+    if replace(layout, currency=None) not in (Layout(purchase_columns()), dataset.layout):
         raise DataError(f'source = "{source}": a named data set brings its own columns and formats; leave them out.')
     return replace(open_source(dataset.path, dataset.layout), name=source), dataset.layout
 
