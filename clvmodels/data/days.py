@@ -46,7 +46,8 @@ def read_day(value: Any, column: Column, layout: Layout) -> dict[str, Any]:
         return _with_timed(role, value, ibis.literal(False), layout)  # noqa: FBT003
     if kind.is_timestamp():
         local = _of_typed(value, column, layout)
-        return _with_timed(role, _shifted(local, layout), local != local.truncate("D"), layout)
+        shown = local if kind.timezone is not None else value
+        return _with_timed(role, _shifted(local, layout), shown != shown.truncate("D"), layout)
     if layout.date_format in DATE_WORDS:
         return _of_number(value, column, layout)
     if layout.date_format is not None:
@@ -117,7 +118,8 @@ def _of_iso(value: Any, role: str, layout: Layout) -> dict[str, Any]:
     local = ibis.ifelse(seconds, value, clock).try_cast("timestamp")
     placed = ibis.ifelse(seconds, _placed(local, ibis.literal(""), layout), _placed(local, offset, layout))
     short = plain | text.re_search(DATED)
-    read = {role: ibis.ifelse(short, text.try_cast("date"), _shifted(placed, layout)), f"{role}_timed": ~short}
+    day = ibis.ifelse(short, text.try_cast("date"), _shifted(placed, layout))
+    read = {role: day, f"{role}_timed": ibis.ifelse(short, ibis.literal(False), local != local.truncate("D"))}  # noqa: FBT003
     if layout.time_zone is not None:
         return read
     return read | {f"{role}_offset": short.ifelse(ibis.null("string"), _one_spelling(offset))}
@@ -156,9 +158,10 @@ def _of_number(value: Any, column: Column, layout: Layout) -> dict[str, Any]:
         good = number.abs() < 253_402_300_800e6 / scale
     whole = ibis.ifelse(good, microseconds, ibis.null("float64")).round().cast("int64")
     time = ibis.literal(epoch, type="timestamp") + whole.as_interval("us")
+    local = time
     if layout.time_zone is not None:
-        time = _counted(time, layout) if layout.date_format == "excel" else from_utc(layout.time_zone, time)
-    return _with_timed(column.role, _shifted(time, layout), time != time.truncate("D"), layout)
+        local = _counted(time, layout) if layout.date_format == "excel" else from_utc(layout.time_zone, time)
+    return _with_timed(column.role, _shifted(local, layout), time != time.truncate("D"), layout)
 
 
 def _one_spelling(offset: Any) -> Any:
@@ -229,4 +232,4 @@ def _fits(written: str, form: str) -> bool:
         read = dt.datetime.strptime(digits if digits.isdigit() else written, form)
     except ValueError:
         return False
-    return not digits.isdigit() or 1900 <= read.year <= 2100
+    return 1900 <= read.year <= 2100 if digits.isdigit() else read.year >= EARLIEST_YEAR

@@ -73,6 +73,8 @@ def arrow_column(values: Any, column: Column, layout: Layout) -> tuple[Any, int]
             values = pa.array(values, from_pandas=True)
     except (pa.ArrowException, TypeError, OverflowError) as error:
         raise DataError(f'column "{column.name}" holds values of several kinds ({error}). Convert it to one.') from None
+    if isinstance(values.type, pa.BaseExtensionType):
+        raise DataError(f'column "{column.name}" holds {values.type}. Convert it to text, numbers or dates.')
     return on_one_clock(decoded(values), layout), mixed
 
 

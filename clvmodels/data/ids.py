@@ -13,7 +13,7 @@ from clvmodels.foundation.errors import DataError
 
 MISSING = ("NaN", "nan", "NA", "<NA>", "N/A", "n/a", "#N/A", "None", "NULL", "null", "-")
 LONGEST_MISSING = 4
-LARGEST_WHOLE = 2.0**53  # beyond it neighbouring whole numbers are one float
+FIRST_UNSURE = 2.0**53  # from here on neighbouring whole numbers are one float
 POINTED = r"^[+-]?\d+\.\d*$"
 WHOLE = r"^[+-]?\d+\.0*$"
 SCIENTIFIC = r"^[+-]?(\d(\.\d+)?[eE]\+\d+|\d\.\d+[eE]\d+)$"  # 12e3 may be a name
@@ -30,7 +30,7 @@ def read_id(value: Any, column: Column) -> dict[str, Any]:
         marker = (text.length() <= LONGEST_MISSING).ifelse(among(text, MISSING), ibis.literal(False))  # noqa: FBT003
         read[column.role] = marker.ifelse(ibis.null("string"), text)
     if kind.is_floating():
-        read[f"{column.role}_rounded"] = value.abs() > LARGEST_WHOLE
+        read[f"{column.role}_rounded"] = value.abs() >= FIRST_UNSURE
     return read
 
 
@@ -41,8 +41,8 @@ def as_text(value: Any) -> Any:
         return stripped(value).nullif("")
     if kind.is_floating():
         number = value.cast("float64").nullif(float("nan"))
-        whole = number.try_cast("int64").cast("string")
-        return ibis.ifelse(number == number.floor(), ibis.coalesce(whole, number.cast("string")), number.cast("string"))
+        whole = number.try_cast("int64")
+        return ibis.ifelse(whole.cast("float64") == number, whole.cast("string"), number.cast("string"))
     if kind.is_decimal() and kind.scale != 0:
         return value.cast("string").re_replace(r"\.?0+$", "")
     return value.cast("string")

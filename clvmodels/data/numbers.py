@@ -112,6 +112,7 @@ def number_hint(rows: Any, column: Column, layout: Layout) -> str:
     if dresses[0] in fit:
         code = layout.currency
         return f"Its currency sign is none of {code}: give currency= or currency_column=." if code else ""
+    fit = [(decimal, thousands) for decimal, thousands in fit if thousands is None or (decimal, None) not in fit]
     said = " or ".join(_options(decimal, thousands, layout) for decimal, thousands in fit)
     doubt = " (which of them cannot be told from the column)" if len(fit) > 1 else ""
     return f"Give {said}{doubt}."

@@ -87,21 +87,19 @@ def _batches(rows: Any) -> Iterator[Any]:
 def _streamed(schema: Any, batches: Any, layout: Layout, name: str) -> Any:
     """A table of this process's engine, filled batch by batch and dropped when nothing refers to it."""
     plain = pa.schema([(field.name, _plain(field.type, layout)) for field in schema])
-    arrays = ([on_one_clock(decoded(column), layout) for column in batch.columns] for batch in batches)
-    parts = (
-        pa.RecordBatch.from_arrays([a.cast(t) for a, t in zip(array, plain.types, strict=True)], schema=plain)
-        for array in arrays
-    )
     connection = duckdb()
     made = ibis.util.gen_name("clvmodels_stream")
-    reader = pa.RecordBatchReader.from_batches(plain, parts)
-    try:
-        connection.con.from_arrow(reader).create(made)
-    except (pa.ArrowException, TypeError) as error:
-        raise DataError(f"{name}: cannot be read ({error}).") from None
+    connection.con.from_arrow(plain.empty_table()).create(made)
     table = connection.table(made)
     drop = weakref.finalize(table.op(), connection.raw_sql, f"DROP TABLE IF EXISTS {made}")
     drop.atexit = False  # the engine ends with the process
+    try:
+        for batch in batches:  # here, not in a thread of the engine's, which SQLite would refuse
+            columns = [on_one_clock(decoded(column), layout) for column in batch.columns]
+            columns = [column.cast(type_) for column, type_ in zip(columns, plain.types, strict=True)]
+            connection.con.from_arrow(pa.Table.from_arrays(columns, schema=plain)).insert_into(made)
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise DataError(f"{name}: cannot be read ({error}).") from None
     return table
 
 

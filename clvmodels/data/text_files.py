@@ -19,6 +19,7 @@ from clvmodels.data.source import Source, positions
 from clvmodels.foundation.errors import DataError
 
 DELIMITERS = (",", ";", "\t", "|")
+GROUP = 1 << 40  # more rows than files of one form have
 BEGINNING = 1 << 20  # characters of a file by which its form is told
 NATIVE = {"utf-8": "utf-8", "iso8859-1": "latin-1"}  # encodings that the engine reads itself
 
@@ -64,16 +65,28 @@ def open_text_files(name: str, files: tuple[Path, ...], layout: Layout) -> Sourc
     groups: dict[Form, list[Path]] = {}
     for path, form in forms.items():
         groups.setdefault(form, []).append(path)
-    ordered = [(path, form) for form, paths in groups.items() for path in paths]
     copies = Copies()
     tables = [_table(paths, form, layout, copies) for form, paths in groups.items()]
-    rows = tables[0] if len(tables) == 1 else ibis.union(*tables)
 
     def locate(position: int, _kept: Copies = copies) -> str:
-        places = (f"{path.name}, line {line}" for path, form in ordered for line in _record_lines(path, form))
-        return next(itertools.islice(places, position, None))
+        group, row = divmod(position, GROUP)
+        form, paths = list(groups.items())[group]
+        places = (f"{path.name}, line {line}" for path in paths for line in _record_lines(path, form))
+        return next(itertools.islice(places, row, None))
 
-    return Source(name, rows, files, locate, explain=lambda: _explain(ordered))
+    return Source(
+        name,
+        _together(tables),
+        files,
+        locate,
+        # Each group is counted on its own: a union has no order that the engine would keep.
+        numbered=_together([t.mutate(position=ibis.row_number() + group * GROUP) for group, t in enumerate(tables)]),
+        explain=lambda: _explain([(path, form) for form, paths in groups.items() for path in paths]),
+    )
+
+
+def _together(tables: Sequence[Any]) -> Any:
+    return tables[0] if len(tables) == 1 else ibis.union(*tables)
 
 
 # --- the form of a file ---

@@ -42,7 +42,7 @@ FAULTS_OF_IDS = (
 ROUNDED = Fault(
     "customer_id",
     lambda rows: rows.customer_id_rounded,
-    "Floats beyond 2^53 do not tell neighbouring whole numbers apart: read the ids as text or whole numbers.",
+    "Floats from 2^53 on do not tell neighbouring whole numbers apart: read the ids as text or whole numbers.",
 )
 # What all values of a column must have in common, by the suffix of the column in which `parsed` tells it.
 ALIKE = {
@@ -214,8 +214,10 @@ def _no_times(source: Source, layout: Layout, column: Column) -> DataError:
 
 
 def _numbered(source: Source, layout: Layout, role: str) -> Any:
-    position = {} if source.locate is None else {"position": ibis.row_number()}
-    return parsed(source.rows.mutate(written=source.rows[role], **position), layout)
+    rows = source.rows if source.numbered is None else source.numbered
+    if source.locate is not None and source.numbered is None:
+        rows = rows.mutate(position=ibis.row_number())
+    return parsed(rows.mutate(written=rows[role]), layout)
 
 
 def _first(rows: Any, source: Source) -> tuple[str, dict[str, Any]]:
