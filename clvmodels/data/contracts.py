@@ -8,14 +8,14 @@ from typing import Any, Literal
 import ibis
 
 from clvmodels.data.anniversaries import days_later
-from clvmodels.data.engines import day, first_row, materialise, refusals, total
+from clvmodels.data.engines import day, first_row, materialise, total
 from clvmodels.data.findings import EARLIEST
+from clvmodels.data.ids import join_ids
 from clvmodels.data.layout import Column, Layout
-from clvmodels.data.sources import Source, open_source
+from clvmodels.data.sources import Source, open_source, reading
 from clvmodels.data.values import (
     MISSING_ID,
     Fault,
-    check_date_format,
     check_values,
     check_word,
     out_of_range,
@@ -117,9 +117,8 @@ def contract_layout(
     Raises
     ------
     DataError
-        If the date format has no codes, or a name is given twice.
+        If the date format is none, or a name is given twice.
     """
-    check_date_format(date_format)
     for option, names in (("groups", groups), ("covariates", covariates)):
         if isinstance(names, str):
             raise DataError(f'{option} = "{names}": expected a list of columns, such as ("{names}",).')
@@ -151,10 +150,11 @@ def read_relations(contracts: Any, layout: Layout, seen: Observation) -> Relatio
         If the source, a column or a value cannot be read, or the end of the observation is not known.
     """
     opened = open_source(contracts, layout)
-    with refusals(opened.name):
+    with reading(opened):
         lines = materialise(_lines(opened, layout))
         faults = [*((MISSING_ID,) if seen.missing_ids == "refuse" else ()), *_faults(layout)]
-        check_values(lines, opened, layout, faults=faults, sums={})
+        check_values(lines, opened, layout, faults=faults)
+        lines, opened = join_ids(lines, opened)
         lines = _with_numbers(lines, layout, opened)
         end = _observation_end(lines, opened, seen)
         known = lines.filter(lines.customer_id.notnull())
