@@ -30,7 +30,7 @@ def day_of(moment, zone, starts=0):
 def moments():
     """Moments of which one at least is not at midnight."""
     return st.lists(
-        st.datetimes(dt.datetime(1972, 1, 1), dt.datetime(2023, 12, 31)).map(lambda found: found.replace(microsecond=0)),
+        st.datetimes(dt.datetime(1972, 1, 1), dt.datetime(2023, 12, 31)).map(lambda m: m.replace(microsecond=0)),
         min_size=40, max_size=40,
     ).map(lambda found: [*found, dt.datetime(2020, 6, 1, 12, 34)])  # fmt: skip
 

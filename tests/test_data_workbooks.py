@@ -41,7 +41,8 @@ def xlsx(path, **sheets):
         )
         book.writestr(
             "xl/styles.xml",
-            f'<styleSheet xmlns="{SPREADSHEET}"><cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="22"/></cellXfs></styleSheet>',
+            f'<styleSheet xmlns="{SPREADSHEET}"><cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="22"/></cellXfs>'
+            "</styleSheet>",
         )
         book.writestr(
             "[Content_Types].xml",
@@ -95,7 +96,8 @@ def ods(path, rows):
         book.writestr(
             "content.xml",
             f"<office:document-content {names}><office:body><office:spreadsheet>"
-            f'<table:table table:name="One">{cells}</table:table></office:spreadsheet></office:body></office:document-content>',
+            f'<table:table table:name="One">{cells}</table:table></office:spreadsheet></office:body>'
+            "</office:document-content>",
         )
     return path
 

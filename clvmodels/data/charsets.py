@@ -72,7 +72,7 @@ def _misfit(path: Path, encoding: str) -> int | None:
 
 
 class Copies:
-    """Copies of files in plain UTF-8, kept until nothing refers to this."""
+    """Copies of files in plain UTF-8, kept until nothing refers to this or to a table that reads them."""
 
     def __init__(self) -> None:
         self._folder: str | None = None
@@ -98,6 +98,13 @@ class Copies:
         except UnicodeError:
             raise no_fit(path, (encoding,)) from None
         return copy
+
+    def keep_for(self, table: Any) -> None:
+        """Keeps the copies as long as an Ibis table, or what is derived from it, may read them."""
+        weakref.finalize(table.op(), self._let_go)
+
+    def _let_go(self) -> None:
+        """Ends what `keep_for` began: the finalizer referred to this object until now."""
 
 
 def _blocks(stream: IO[str]) -> Iterator[str]:

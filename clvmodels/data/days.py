@@ -99,9 +99,10 @@ def _of_typed(value: Any, column: Column, layout: Layout) -> Any:
 
 def _of_iso(value: Any, role: str, layout: Layout) -> dict[str, Any]:
     """ISO dates, with or without a time; `cases` are tried in order, so that the plainest forms cost least."""
-    nothing, text = ibis.null("date"), stripped(value)
+    nothing = ibis.null("date")
     plain = value.like(PLAIN_DAY) & (value >= "1")
     seconds = value.like(PLAIN_TIME) & (value >= "1")  # and nothing after them
+    text = ibis.ifelse(plain | seconds, "", stripped(value))  # what takes longer to read
     offset = text.re_extract(TIMED, 2)
     if not _moved(layout):
         written = text.re_search(DATED) | text.re_search(TIMED)
@@ -116,9 +117,10 @@ def _of_iso(value: Any, role: str, layout: Layout) -> dict[str, Any]:
         return {role: day, f"{role}_offset": offsets}
     clock = text.left(10).concat(" ", text.re_extract(TIMED, 1))
     local = ibis.ifelse(seconds, value, clock).try_cast("timestamp")
-    placed = ibis.ifelse(seconds, _placed(local, ibis.literal(""), layout), _placed(local, offset, layout))
     short = plain | text.re_search(DATED)
-    day = ibis.ifelse(short, text.try_cast("date"), _shifted(placed, layout))
+    day = ibis.ifelse(
+        short, ibis.ifelse(plain, value, text).try_cast("date"), _shifted(_placed(local, offset, layout), layout)
+    )
     read = {role: day, f"{role}_timed": ibis.ifelse(short, ibis.literal(False), local != local.truncate("D"))}  # noqa: FBT003
     if layout.time_zone is not None:
         return read

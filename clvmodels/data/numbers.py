@@ -25,7 +25,6 @@ BLANK = r"[\s\x{a0}\x{2009}\x{202f}]"  # blanks, no-break and thin ones
 GROUPS = {",": ",", ".": r"\.", " ": BLANK, "'": "['’]", "’": "['’]"}
 SIGN = r"[^\d\s\x{a0}\x{2009}\x{202f}()+\-−.,'’]{0,4}"
 NO_SIGN = r"[\d\s\x{a0}\x{2009}\x{202f}()+\-−.,'’]"
-NEGATIVE, POSITIVE = ("-", "−", "()"), ("", "+")
 DRESSES = ((".", None), (",", None), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 
 
@@ -40,19 +39,16 @@ def read_number(value: Any, column: Column, layout: Layout, currency: Any = None
     if not kind.is_string():
         raise DataError(f'column "{column.name}" holds {kind}, not {column.option}s.')
     plain = _plain(value, layout.decimal)
-    pattern = _pattern(layout)
-    text = value.strip()
-    parts = [text.re_extract(pattern, group) for group in range(1, 8)]
-    sign = parts[1].concat(parts[4], parts[6])
-    marks = parts[0].concat(parts[2], parts[5])
-    size = _clean(parts[3], layout).try_cast("float64")
-    dressed = ibis.cases((among(marks, POSITIVE), size), (among(marks, NEGATIVE), -size), else_=ibis.null("float64"))
-    dressed = ibis.ifelse(_sign_fits(sign, column, layout, currency), dressed, ibis.null("float64"))
-    # Not `sign` again: DuckDB works out what two columns share in all rows, plain ones too.
-    shown = value.re_replace(NO_SIGN, "").nullif("")
+    # Empty where the number is plain: DuckDB may work out what follows in all rows, and is quick with nothing.
+    odd = ibis.ifelse(plain.isnull(), value, "")
+    sign = odd.re_replace(NO_SIGN, "")
+    size = odd.re_replace(rf"[^\d{layout.decimal}]", "").replace(",", ".").try_cast("float64")
+    negative = odd.contains("(") | odd.contains("-") | odd.contains("−")
+    good = odd.re_search(_pattern(layout)) & _sign_fits(sign, column, layout, currency)
+    dressed = ibis.cases((good & negative, -size), (good, size), else_=ibis.null("float64"))
     return {
-        column.role: ibis.coalesce(plain, dressed),
-        f"{column.role}_sign": ibis.ifelse(plain.notnull(), ibis.null("string"), shown),
+        column.role: ibis.ifelse(plain.notnull(), plain, dressed),
+        f"{column.role}_sign": sign.nullif(""),
     }
 
 
@@ -63,21 +59,22 @@ def _plain(value: Any, decimal: str) -> Any:
 
 
 def _pattern(layout: Layout) -> str:
-    """Seven groups: mark, sign, mark, number, sign, mark, sign; each mark or sign may be empty."""
+    """A number with a currency sign before or after it, and one way to be negative at most."""
     point = re.escape(layout.decimal)
     whole = r"\d+"
     if layout.thousands is not None:
         whole = rf"(?:\d{{1,3}}(?:{GROUPS[layout.thousands]}\d{{3}})+|\d+)"
-    number = rf"(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
-    before, after = r"[(+\-−]?", r"[)\-−]?"
-    parts = (before, SIGN, before, number, SIGN, after, SIGN)
-    return f"^{BLANK}*" + f"{BLANK}*".join(f"({part})" for part in parts) + f"{BLANK}*$"
-
-
-def _clean(number: Any, layout: Layout) -> Any:
-    if layout.thousands is not None:
-        number = number.re_replace(GROUPS[layout.thousands], "")
-    return number.replace(",", ".") if layout.decimal == "," else number
+    number = rf"(?:{whole}(?:{point}\d*)?|{point}\d+)"
+    forms = (
+        (r"[+\-−]?", SIGN, number, SIGN),
+        (SIGN, r"[+\-−]", number, SIGN),
+        (SIGN, number, r"[\-−]", SIGN),
+        (SIGN, number, SIGN, r"[\-−]"),
+        (r"\(", SIGN, number, SIGN, r"\)", SIGN),
+        (SIGN, r"\(", number, SIGN, r"\)", SIGN),
+    )
+    written = "|".join(f"{BLANK}*".join(form) for form in forms)
+    return f"^{BLANK}*(?:{written}){BLANK}*$"
 
 
 def _sign_fits(sign: Any, column: Column, layout: Layout, currency: Any) -> Any:

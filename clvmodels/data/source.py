@@ -19,7 +19,8 @@ class Source:
     name : for a reader
     rows : Ibis table with a column a role (customer_id, date, ...) in the source's own types and order
     files : the files in name order; none for a frame
-    locate : position of a row (from 0, or as `numbered` has it) to its place as a reader counts it; None where rows have no order
+    locate : position of a row (from 0, or as `numbered` has it) to its place as a reader counts it; None where rows
+        have no order
     mixed_ids : rows whose id is written in another way than that of other rows, and is read as the same
     numbered : the rows with a column `position`, which `locate` places; None where counting them in order is enough
     in_place : whether the engine can read the rows again at little cost

@@ -68,7 +68,7 @@ def open_text_files(name: str, files: tuple[Path, ...], layout: Layout) -> Sourc
     copies = Copies()
     tables = [_table(paths, form, layout, copies) for form, paths in groups.items()]
 
-    def locate(position: int, _kept: Copies = copies) -> str:
+    def locate(position: int) -> str:
         group, row = divmod(position, GROUP)
         form, paths = list(groups.items())[group]
         places = (f"{path.name}, line {line}" for path in paths for line in _record_lines(path, form))
@@ -161,7 +161,7 @@ def _table(paths: Sequence[Path], form: Form, layout: Layout, copies: Copies) ->
     encoding = "utf-8" if form.copied else NATIVE[codecs.lookup(form.encoding).name]
     places = positions(form.names, layout, str(paths[0]))
     if form.delimiter == " ":
-        return _blank_separated(names, form, places, encoding=encoding)
+        return _blank_separated(names, form, places, encoding=encoding, copies=copies)
     table = duckdb().read_csv(
         names,
         columns={f"column_{place}": "string" for place in range(form.width)},
@@ -173,6 +173,7 @@ def _table(paths: Sequence[Path], form: Form, layout: Layout, copies: Copies) ->
         encoding=encoding,
         auto_detect=False,
     )
+    copies.keep_for(table)
     if form.surplus:
         beyond = table[f"column_{form.width - 1}"]
         found = first_row(table.aggregate(rows=(beyond.strip() != "").sum()))["rows"]
@@ -183,7 +184,7 @@ def _table(paths: Sequence[Path], form: Form, layout: Layout, copies: Copies) ->
     return table.select(**{role: table[f"column_{place}"] for role, place in places.items()})
 
 
-def _blank_separated(names: Sequence[str], form: Form, places: dict[str, int], *, encoding: str) -> Any:
+def _blank_separated(names: Sequence[str], form: Form, places: dict[str, int], *, encoding: str, copies: Copies) -> Any:
     """Columns set apart by runs of blanks: the engine reads whole lines, which are split here.
 
     A line of another number of fields has no value in any column, and so is refused with its place.
@@ -199,6 +200,7 @@ def _blank_separated(names: Sequence[str], form: Form, places: dict[str, int], *
         encoding=encoding,
         auto_detect=False,
     )
+    copies.keep_for(table)
     table = table.mutate(line=table.line.strip())
     table = table.filter(table.line != "")
     parts = table.line.re_split(r"\s+")
