@@ -72,9 +72,8 @@ def customer_summary(
     end = window.calibration_end
     days_used = min(current_days, (end - log.first_date).days + 1)
     current_from = end - dt.timedelta(days=days_used - 1)
-    with_logs = log.occasions <= LOGARITHMS_UP_TO if logarithms is None else logarithms
     seen = customers_until(log, end, current_from=current_from)
-    if with_logs:
+    if with_logarithms(log, logarithms):
         logs = logarithms_of(log.table.filter(log.table.date <= day(end)))
         seen = with_floats(seen.left_join(logs, "customer_id"))
     left_out = customers_left_out(_won(log), window) if _may_leave_out(log, window) else ()
@@ -82,6 +81,11 @@ def customer_summary(
     if calendar is None:
         return customers
     return replace(customers, calendar=calendar, term_sums=term_sums(log, window, calendar, customers.customer_id))
+
+
+def with_logarithms(log: TransactionLog, asked: bool | None) -> bool:
+    """Whether to work out means of logarithms; without a word about it, where they are not too dear."""
+    return log.occasions <= LOGARITHMS_UP_TO if asked is None else asked
 
 
 def summary_of(

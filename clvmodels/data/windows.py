@@ -10,7 +10,7 @@ from typing import Any
 
 from clvmodels.data.engines import day
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.records import TransactionLog, Window
+from clvmodels.foundation.records import TransactionLog, Window, as_date
 from clvmodels.foundation.units import days_per_unit
 from clvmodels.foundation.whole import is_whole, require_count
 
@@ -81,7 +81,7 @@ def rolling_windows(
     if number is not None:
         require_count("number", number, error=DataError)
     later = _months_later if lengths == "calendar_month" else partial(_units_later, unit)
-    start = Window(first_end, unit=unit).calibration_end
+    start = Window(as_date(first_end, "first_end"), unit=unit).calibration_end
     _check_first(log, start, later, step=step, holdout=holdout, within=acquired_within)
     windows: list[Window] = []
     for place in itertools.count():
