@@ -8,6 +8,8 @@ import os
 from itertools import count, pairwise
 from pathlib import Path
 
+import duckdb
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
@@ -213,10 +215,18 @@ def test_what_a_kept_summary_cannot_know_is_refused(folder, tmp_path):
     with pytest.raises(clv.DataError, match="current_days = 0"):
         clv.keep_summary(read(HISTORY), tmp_path / "other", current_days=0)
     for day in (3, 36):
-        with pytest.raises(
-            clv.DataError, match="kept as of its last purchase on 2024-01-05 and counted until 2024-01-05"
-        ):
+        with pytest.raises(clv.DataError, match=r"last purchase kept in .* is of 2024-01-05; expected a day from then"):
             clv.kept_summary(folder, window_of(day))
+
+
+def test_large_and_tiny_amounts_are_continued_to_the_last_bit(tmp_path):
+    rng = np.random.default_rng(1)
+    amounts = np.round(10 ** rng.uniform(-6, 14, 120), 6)
+    rows = [(str(n % 4), n // 6, amount * 100, "item") for n, amount in enumerate(amounts)]
+    early, late = ([row for row in rows if (row[1] < 10) is first] for first in (True, False))
+    clv.keep_summary(read(early), tmp_path)
+    clv.update_summary(tmp_path, read(late))
+    same(clv.kept_summary(tmp_path, window_of(19)), clv.customer_summary(read(rows), window_of(19)))
 
 
 def test_a_kept_summary_counts_the_customers_of_a_window(folder):
@@ -315,6 +325,19 @@ def test_a_full_disk_is_an_error_that_leaves_the_old_state(folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(clv.DataError, match=r"could not be written .No space left on device"):
+            clv.update_summary(folder, read(TODAY))
+    assert content(folder) == before
+
+
+def test_what_the_engine_cannot_write_is_an_error_that_leaves_the_old_state(folder, monkeypatch):
+    before = content(folder)
+
+    def full(*_):
+        raise duckdb.IOException("Could not write all bytes to file: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ibis.Table, "to_parquet", full)
+        with pytest.raises(clv.DataError, match=r"days_2.parquet could not be written .*No space left on device"):
             clv.update_summary(folder, read(TODAY))
     assert content(folder) == before
 

@@ -26,7 +26,8 @@ from clvmodels.data.occasions import occasions, older_customers, sums_of
 from clvmodels.data.row_fates import USED, with_row_fates
 from clvmodels.data.sources import digest_of_files
 from clvmodels.data.states import in_days, joined, logarithms_of, states_of, with_floats
-from clvmodels.data.summary import QUIET_DAYS, customers_left_out, summary_of, with_logarithms
+from clvmodels.data.summary import customers_left_out, summary_of, with_logarithms
+from clvmodels.data.windows import QUIET_DAYS
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.files import whole
 from clvmodels.foundation.kept import KeptPart, KeptSummary
@@ -149,16 +150,16 @@ def kept_summary(folder: str | Path, window: Window) -> CustomerSummary:
     Raises
     ------
     DataError
-        If the calibration ends before the last purchase or long after the last day counted, no customer was won
-        when they count, or the folder cannot be used.
+        If the calibration ends before the last purchase or long after it, no customer was won when they count, or
+        the folder cannot be used.
     """
     folder, end = Path(folder), window.calibration_end
     with _locked(folder, fcntl.LOCK_SH):
         kept = _read(folder)
-        if not kept.last_date <= end <= kept.until + dt.timedelta(days=QUIET_DAYS):
+        if not kept.last_date <= end <= kept.last_date + dt.timedelta(days=QUIET_DAYS):
             raise DataError(
-                f"calibration_end {end}: {folder} is kept as of its last purchase on {kept.last_date} and counted "
-                f"until {kept.until}. An earlier day needs the log itself: customer_summary(log, window)."
+                f"calibration_end {end}: the last purchase kept in {folder} is of {kept.last_date}; expected a day "
+                f"from then on, at most {QUIET_DAYS} later. An earlier one needs the log itself: customer_summary."
             )
         days_used = min(kept.current_days, (end - kept.first_date).days + 1)
         states = _customers(kept, folder)
@@ -284,9 +285,14 @@ def _add(kept: KeptSummary, folder: Path, part: _Part) -> KeptSummary:
 
 def _write(table: Any, path: Path) -> str:
     """Write a table as one Parquet file, never all of it in memory; its SHA-256."""
+    from duckdb import Error
+
     with whole(path, error=DataError) as partial:
         if engine_of(table).name == "duckdb":
-            table.to_parquet(partial)
+            try:
+                table.to_parquet(partial)
+            except Error as error:
+                raise DataError(f"{path} could not be written ({error}).") from None
         else:
             batches = table.to_pyarrow_batches(chunk_size=BATCH)
             with pq.ParquetWriter(partial, batches.schema) as writer:

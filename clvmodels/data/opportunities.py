@@ -69,7 +69,9 @@ def opportunity_holdout(log: TransactionLog, window: Window) -> HoldoutSummary:
             f"{window.calibration_end}: opportunities are whole. {whole} of them end on {fitting}."
         )
     by_opportunity = Window(window.calibration_end, _days_later(window.calibration_end, opportunities), "day")
-    return replace(holdout_summary(_in_opportunities(log, window), by_opportunity), window=window)
+    # A month's last opportunity can reach a day beyond the holdout, which is not of it.
+    held = replace(log, table=log.table.filter(log.table.date <= day(end)))
+    return replace(holdout_summary(_in_opportunities(held, window), by_opportunity), window=window)
 
 
 def _in_opportunities(log: TransactionLog, window: Window) -> TransactionLog:

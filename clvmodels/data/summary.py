@@ -11,7 +11,7 @@ from clvmodels.data.engines import day, money, total
 from clvmodels.data.ledger import SAMPLES
 from clvmodels.data.seasons import term_sums
 from clvmodels.data.states import customers_until, logarithms_of, with_floats
-from clvmodels.data.windows import won_in
+from clvmodels.data.windows import ONE_DAY, QUIET_DAYS, complete_until, won_in
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, PurchasePatterns
@@ -26,7 +26,6 @@ from clvmodels.foundation.records import (
 from clvmodels.foundation.units import DAYS_PER_YEAR, days_per_unit
 
 LOGARITHMS_UP_TO = 2_000_000  # purchases
-QUIET_DAYS = 31  # a calibration may end this long after the last purchase: a small firm can be without one
 
 
 def customer_summary(
@@ -197,10 +196,11 @@ def holdout_end(log: TransactionLog, window: Window) -> dt.date:
     """The last day of the holdout; refused where there is none, or the log does not reach it."""
     if window.holdout_end is None:
         raise DataError("this window has no holdout: give Window(holdout_end=...).")
-    if window.holdout_end > log.last_date + dt.timedelta(days=1):
+    if window.holdout_end > max(log.last_date + ONE_DAY, complete_until(log)):
         raise DataError(
             f"holdout_end {window.holdout_end} is outside the data: the log ends on {log.last_date}. "
-            "Days without data would count as days without purchases; end the holdout there."
+            "Days without data would count as days without purchases; end the holdout there, or state the day that "
+            "the log is complete for: read_transactions(last_day=...)."
         )
     return window.holdout_end
 

@@ -16,6 +16,7 @@ from clvmodels.foundation.whole import is_whole, require_count
 
 LENGTHS = ("unit", "calendar_month")
 ONE_DAY = dt.timedelta(days=1)
+QUIET_DAYS = 31  # a window may end this long after the last purchase: a small firm can be without one
 
 Later = Callable[..., dt.date]  # (day, length, further length) -> a later day
 
@@ -38,6 +39,12 @@ def purchases_of_won(log: TransactionLog, window: Window) -> Any:
     """The log's table of the customers that count in a window, purchases after its calibration too."""
     first = log.table.group_by("customer_id").aggregate(first=log.table.date.min())
     return log.table.semi_join(won_in(first, window), "customer_id")
+
+
+def complete_until(log: TransactionLog) -> dt.date:
+    """The last day of a log's data: that of its last purchase, or the stated one where that is not long after it."""
+    stated = log.rules.last_day or log.last_date
+    return max(log.last_date, min(stated, log.last_date + dt.timedelta(days=QUIET_DAYS)))
 
 
 def rolling_windows(
@@ -81,19 +88,20 @@ def rolling_windows(
     if number is not None:
         require_count("number", number, error=DataError)
     later = _months_later if lengths == "calendar_month" else partial(_units_later, unit)
+    last = complete_until(log)
     start = Window(as_date(first_end, "first_end"), unit=unit).calibration_end
     _check_first(log, start, later, step=step, holdout=holdout, within=acquired_within)
     windows: list[Window] = []
     for place in itertools.count():
         end, held_until = later(start, place * step), later(start, place * step, holdout)
-        if place == number or held_until > log.last_date:
+        if place == number or held_until > last:
             break
         won_after = None if acquired_within is None else later(start, place * step, -acquired_within)
         windows.append(Window(end, held_until, unit, None if won_after is None else won_after + ONE_DAY))
     if number is not None and len(windows) < number:
         raise DataError(
             f"number = {number}: {len(windows)} windows fit, the last of them with a holdout until "
-            f"{windows[-1].holdout_end}; the log ends on {log.last_date}."
+            f"{windows[-1].holdout_end}; the log ends on {last}."
         )
     return tuple(windows)
 
@@ -117,10 +125,10 @@ def _check_first(
     for name, value, end in (("step", step, later(start, step)), ("holdout", holdout, held_until)):
         if end <= start:
             raise DataError(f"{name} = {value}: expected at least a day.")
-    if start < log.first_date or held_until > log.last_date:
+    if start < log.first_date or held_until > complete_until(log):
         raise DataError(
             f"first_end {start} with a holdout until {held_until} is outside the data: the log goes from "
-            f"{log.first_date} to {log.last_date}."
+            f"{log.first_date} to {complete_until(log)}."
         )
     if within is not None and later(start, 0, -within) < log.first_date - ONE_DAY:
         raise DataError(

@@ -35,7 +35,7 @@ class KeptSummary:
     until : last day that is counted: rows of later days alone continue it
     first_date, last_date : days of the first and the last purchase
     occasions, n_customers : purchases, and customers with one
-    currency, rules : of every part
+    currency, rules : of every part; `last_day` is its own
     logarithms : whether sums of logarithms are kept
     current_days : length of time that the current value can be worked out of, days
     rows_read, gross, ledger : of all parts together
