@@ -8,6 +8,7 @@ new files beside the old ones and replaces kept.json last, so that a folder is a
 
 import datetime as dt
 import fcntl
+import glob
 import os
 import re
 from collections.abc import Iterator
@@ -70,6 +71,11 @@ def keep_summary(
     DataError
         If the folder holds a kept summary or cannot be written, or refunds are matched with earlier purchases, which
         only a reading of all rows can do.
+
+    Notes
+    -----
+    Rows after a stated `last_day` are set aside and not kept: a later file is to bring them again. Sums of calendar
+    terms are not kept, since a calendar can change; they need the log.
     """
     folder = Path(folder)
     if current_days < 1:
@@ -118,7 +124,8 @@ def update_summary(folder: str | Path, log: TransactionLog) -> KeptSummary:
     Parameters
     ----------
     folder : of `keep_summary`
-    log : purchase log of the new rows alone, read by the same rules. Where the kept rules leave out customers whose
+    log : purchase log of the new rows alone, read in the same way (units, time zone and start of the day are not
+        compared, the rules are). Where the kept rules leave out customers whose
         first day has refunds alone, those of the log are judged by what is known of them, whatever its own word is.
 
     Raises
@@ -211,7 +218,7 @@ def _counted_anew(kept: KeptSummary, folder: Path, log: TransactionLog, until: d
     """The log's rows counted with what is known of their customers: a refund is first only of those not met before."""
     rules = replace(kept.rules, last_day=log.rules.last_day)
     judged = with_row_fates(_here(log.rows), rules, kept.currency)
-    known = _customers(kept, folder).select("customer_id").mutate(older=ibis.literal(False))  # noqa: FBT003
+    known = _customers(kept, folder).select("customer_id").mutate(older=ibis.literal(value=False))
     seen = first_row(judged.aggregate(rows=judged.count(), **sums_of(judged)))
     found = occasions(judged, rules, seen=seen, met=known.union(_met(kept, folder)))
     return _Part(log, found.table, found.ledger, until, found.older)
@@ -227,8 +234,8 @@ def _states(purchases: Any, *, logarithms: bool) -> Any:
 def _met_without_purchase(part: _Part) -> Any:
     """Customers of a part with rows that count but no purchase, and whether they are older than the log."""
     met = _used_rows(part.log).select("customer_id").distinct().anti_join(part.purchases, "customer_id")
-    older = met.semi_join(part.older, "customer_id").mutate(older=ibis.literal(True))  # noqa: FBT003
-    younger = met.anti_join(part.older, "customer_id").mutate(older=ibis.literal(False))  # noqa: FBT003
+    older = met.semi_join(part.older, "customer_id").mutate(older=ibis.literal(value=True))
+    younger = met.anti_join(part.older, "customer_id").mutate(older=ibis.literal(value=False))
     return _here(older.union(younger))
 
 
@@ -242,45 +249,49 @@ def _here(table: Any) -> Any:
 
 def _add(kept: KeptSummary, folder: Path, part: _Part) -> KeptSummary:
     """Write the state with a part added: new files first, then the record that names them, then the old ones go."""
-    number, bought = len(kept.parts) + 1, part.purchases
+    number, bought, log = len(kept.parts) + 1, part.purchases, part.log
     facts = first_row(bought.aggregate(count=bought.count(), first=bought.date.min(), last=bought.date.max()))
     last_date = max(kept.last_date, facts["last"] or kept.last_date)
     horizon = last_date - dt.timedelta(days=kept.current_days)
-    names = {f"days_{place}.parquet" for place, one in enumerate(kept.parts, start=1) if one.last_date > horizon}
-    digests = {name: kept.digests[name] for name in names if name in kept.digests}
-
-    states = _states(bought, logarithms=kept.logarithms)
-    if kept.parts:
-        states = joined(_customers(kept, folder), _here(states))
-    recent = bought.filter(bought.date > day(horizon)).select("customer_id", "date", amount=money(bought.amount))
-    digests[f"days_{number}.parquet"] = _write(recent, folder / f"days_{number}.parquet")
-    path = folder / f"customers_{number}.parquet"
-    digests[path.name] = _write(states, path)
-    if part.older is not None:
-        met = _met_without_purchase(part)
-        met = met.union(_met(kept, folder)).distinct() if kept.parts else met
-        met = met.anti_join(duckdb().read_parquet(path), "customer_id")
-        digests[f"met_{number}.parquet"] = _write(met, folder / f"met_{number}.parquet")
-    log = part.log
+    recent = {f"days_{place}.parquet" for place, one in enumerate(kept.parts, start=1) if one.last_date > horizon}
+    written = _write_states(kept, folder, part, days_after=horizon)
     added = replace(
         kept,
         until=part.until,
         first_date=min(kept.first_date, facts["first"] or kept.first_date),
         last_date=last_date,
         occasions=kept.occasions + facts["count"],
-        n_customers=pq.read_metadata(path).num_rows,
+        n_customers=pq.read_metadata(folder / f"customers_{number}.parquet").num_rows,
         rows_read=kept.rows_read + log.rows_read,
         gross=float(as_decimal(kept.gross) + as_decimal(log.gross)),
         ledger=continued(kept.ledger, part.ledger),
         parts=(*kept.parts, KeptPart(log.source, log.digest, log.rows_read, part.until, last_date)),
-        digests=digests,
+        digests={name: digest for name, digest in kept.digests.items() if name in recent} | written,
     )
     with whole(folder / RECORD, error=DataError) as partial:
         partial.write_bytes(msgspec.json.format(msgspec.json.encode({"version": VERSION, "kept": added}), indent=1))
     for old in folder.iterdir():
-        if OWN_FILES.fullmatch(old.name) and old.name not in digests:
+        if OWN_FILES.fullmatch(old.name) and old.name not in added.digests:
             old.unlink()
     return added
+
+
+def _write_states(kept: KeptSummary, folder: Path, part: _Part, *, days_after: dt.date) -> dict[str, str]:
+    """The files of the state with a part added, with the part's purchases after a day; digests by name."""
+    bought = part.purchases
+    states = _states(bought, logarithms=kept.logarithms)
+    if kept.parts:
+        states = joined(_customers(kept, folder), _here(states))
+    recent = bought.filter(bought.date > day(days_after)).select("customer_id", "date", amount=money(bought.amount))
+    paths = {name: folder / f"{name}_{len(kept.parts) + 1}.parquet" for name in ("days", "customers", "met")}
+    digests = {paths["days"].name: _write(recent, paths["days"])}
+    digests[paths["customers"].name] = _write(states, paths["customers"])
+    if part.older is not None:
+        met = _met_without_purchase(part)
+        met = met.union(_met(kept, folder)).distinct() if kept.parts else met
+        bought_by_now = _parquet(paths["customers"])
+        digests[paths["met"].name] = _write(met.anti_join(bought_by_now, "customer_id"), paths["met"])
+    return digests
 
 
 def _write(table: Any, path: Path) -> str:
@@ -309,12 +320,17 @@ def _locked(folder: Path, kind: int) -> Iterator[None]:
     except OSError as problem:
         raise DataError(f"{folder} cannot be opened ({problem.strerror}): expected a folder of keep_summary.") from None
     try:
-        fcntl.flock(held, kind | fcntl.LOCK_NB)
+        _lock(held, kind, folder)
         yield
-    except BlockingIOError:
-        raise DataError(f"{folder}: another process works in it now. Try again when it has ended.") from None
     finally:
         os.close(held)
+
+
+def _lock(held: int, kind: int, folder: Path) -> None:
+    try:
+        fcntl.flock(held, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DataError(f"{folder}: another process works in it now. Try again when it has ended.") from None
 
 
 def _read(folder: Path) -> KeptSummary:
@@ -335,7 +351,11 @@ def _table(kept: KeptSummary, folder: Path, name: str) -> Any:
     path = folder / name
     if not path.is_file() or digest_of_files([path]) != kept.digests[name]:
         raise DataError(f"{path} is missing or not as it was written. {REBUILD}")
-    return duckdb().read_parquet(path)
+    return _parquet(path)
+
+
+def _parquet(path: Path) -> Any:
+    return duckdb().read_parquet(glob.escape(str(path)))
 
 
 def _customers(kept: KeptSummary, folder: Path) -> Any:
