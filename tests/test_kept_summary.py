@@ -12,6 +12,8 @@ import duckdb
 import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -150,6 +152,13 @@ def test_an_update_reads_the_new_file_and_the_states_alone(tmp_path):
         clv.kept_summary(folder, window_of(5))
     (folder / "days_1.parquet").write_bytes(days)
     same(clv.kept_summary(folder, window_of(5)), clv.customer_summary(read(HISTORY + TODAY), window_of(5)))
+
+
+def test_states_are_whole_numbers_and_decimals_so_that_nothing_is_rounded_twice(folder):
+    clv.update_summary(folder, read(TODAY))
+    for path in folder.glob("*.parquet"):
+        kinds = {field.name: field.type for field in pq.read_schema(path)}
+        assert not [name for name, kind in kinds.items() if pa.types.is_floating(kind)], path.name
 
 
 def test_rows_of_a_day_that_is_counted_are_refused_and_nothing_changes(folder):

@@ -51,7 +51,7 @@ def logarithms_of(purchases: Any) -> Any:
     repeat = seen.days.notnull()
     return seen.group_by("customer_id").aggregate(
         log_days=exact_log(seen.days.fill_null(1)).sum(),
-        paid_purchases=(repeat & (seen.counted > 0)).sum(),
+        paid_purchases=seen.count(where=repeat & (seen.counted > 0)),
         log_amounts=_log_amount(seen.counted, repeat).sum(),
         squared_log_amounts=_squared_log_amount(seen.counted, repeat).sum(),
     )
