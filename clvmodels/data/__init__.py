@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.donations import donor_summary
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
+    from clvmodels.data.kept import keep_summary, kept_summary, update_summary
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
     from clvmodels.data.rereading import alternatives, choices
     from clvmodels.data.retention import retention_table
     from clvmodels.data.seasons import calendar
     from clvmodels.data.summary import compress_log, customer_summary, holdout_summary
     from clvmodels.data.transactions import read_transactions
+    from clvmodels.data.windows import rolling_windows
 
 __all__ = [
     "DATASETS",
@@ -35,6 +37,8 @@ __all__ = [
     "donor_summary",
     "first_purchase_days",
     "holdout_summary",
+    "keep_summary",
+    "kept_summary",
     "opportunity_holdout",
     "opportunity_summary",
     "period_ends",
@@ -42,6 +46,8 @@ __all__ = [
     "read_transactions",
     "repeat_spend",
     "retention_table",
+    "rolling_windows",
+    "update_summary",
 ]
 
 _HOME = {
@@ -60,6 +66,8 @@ _HOME = {
     "donor_summary": "donations",
     "first_purchase_days": "history",
     "holdout_summary": "summary",
+    "keep_summary": "kept",
+    "kept_summary": "kept",
     "opportunity_holdout": "opportunities",
     "opportunity_summary": "opportunities",
     "period_ends": "history",
@@ -67,6 +75,8 @@ _HOME = {
     "read_transactions": "transactions",
     "repeat_spend": "compression",
     "retention_table": "retention",
+    "rolling_windows": "windows",
+    "update_summary": "kept",
 }
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.counting import CountingRules
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.patterns import BoolArray, FloatArray
 from clvmodels.foundation.units import days_per_unit
 
 if TYPE_CHECKING:  # both are slow to import and only named here
@@ -574,11 +574,17 @@ class HoldoutSummary:
     window: Window
     currency: str
 
+    @property
+    def active(self) -> BoolArray:
+        """Whether a customer came back in the holdout, shape (N,)."""
+        return self.purchases > 0
+
     def to_pandas(self) -> "pd.DataFrame":
-        """A frame with columns customer_id, purchases, amount."""
+        """A frame with columns customer_id, purchases, amount, active."""
         import pandas as pd
 
-        frame = pd.DataFrame({"customer_id": self.customer_id, "purchases": self.purchases, "amount": self.amount})
+        names = ["customer_id", "purchases", "amount", "active"]
+        frame = pd.DataFrame({name: getattr(self, name) for name in names})
         frame["purchases"] = frame["purchases"].astype("int64")
         return frame
 
