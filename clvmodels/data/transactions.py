@@ -94,10 +94,9 @@ def read_transactions(
 def _open(source: Any, layout: Layout) -> tuple[Source, Layout]:
     if not (isinstance(source, str) and source.startswith(PREFIX)):
         return open_source(source, layout), layout
-    dataset = named_dataset(source)
-    if layout not in (Layout(purchase_columns()), dataset.layout):
-        raise DataError(f'source = "{source}": a named data set brings its own columns and formats; leave them out.')
-    return replace(open_source(dataset.path, dataset.layout), name=source), dataset.layout
+    dataset = named_dataset(source, "purchase log")
+    layout = dataset.layout_beside(layout)
+    return replace(open_source(dataset.path, layout), name=source), layout
 
 
 def _log(fates: Any, source: Source, *, rows_read: int, currency: str) -> TransactionLog:

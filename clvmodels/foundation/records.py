@@ -1,6 +1,7 @@
 """Records that cross floors: purchase log, windows, summaries of customers, forecasts."""
 
 import datetime as dt
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -50,23 +51,30 @@ class Window:
     calibration_end : last day that the model sees
     holdout_end : last day of the check, or None
     unit : "day", "week", "month" or "year"; recency, T and horizons are in this unit
+    acquired_from, acquired_until : days between which customers that count were first seen, or None
     """
 
     calibration_end: dt.date
     holdout_end: dt.date | None = None
     unit: str = "week"
+    acquired_from: dt.date | None = None
+    acquired_until: dt.date | None = None
 
     def __post_init__(self) -> None:
         days_per_unit(self.unit)
         object.__setattr__(self, "calibration_end", as_date(self.calibration_end, "calibration_end"))
-        if self.holdout_end is None:
-            return
-        object.__setattr__(self, "holdout_end", as_date(self.holdout_end, "holdout_end"))
-        if self.holdout_end <= self.calibration_end:
+        for name in ("holdout_end", "acquired_from", "acquired_until"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, as_date(getattr(self, name), name))
+        if self.holdout_end is not None and self.holdout_end <= self.calibration_end:
             raise DataError(
                 f"holdout_end {self.holdout_end} is not after calibration_end {self.calibration_end}: "
                 "the holdout begins the day after the calibration ends."
             )
+        in_turn = [name for name in ("acquired_from", "acquired_until") if getattr(self, name) is not None]
+        for early, late in itertools.pairwise([*in_turn, "calibration_end"]):
+            if getattr(self, early) > getattr(self, late):
+                raise DataError(f"{early} {getattr(self, early)} is after {late} {getattr(self, late)}.")
 
     @property
     def holdout_length(self) -> float:

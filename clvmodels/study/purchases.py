@@ -10,6 +10,7 @@ import pandas as pd
 
 from clvmodels.baselines import BASELINES
 from clvmodels.data import calendar_history, read_transactions
+from clvmodels.data.datasets import require_brought
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.patterns import IntArray
 from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog
@@ -107,23 +108,8 @@ def _require_inside(file: StudyFile[Study], study: Study, log: TransactionLog) -
 
 
 def _read_log(study: Study) -> TransactionLog:
-    data = study.data
-    if data.source.startswith("dataset:"):
-        return read_transactions(data.source, currency=data.currency, refunds=data.refunds)
-    return read_transactions(
-        data.source,
-        customer=data.customer,
-        date=data.date,
-        amount=data.amount,
-        currency=data.currency,
-        date_format=data.date_format,
-        delimiter=data.delimiter,
-        columns=data.columns,
-        encoding=data.encoding,
-        refunds=data.refunds,
-        zero_amounts=data.zero_amounts,
-        missing_ids=data.missing_ids,
-    )
+    require_brought(study.data.source)
+    return read_transactions(study.data.source, **study.data.options)
 
 
 def _results(
