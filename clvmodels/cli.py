@@ -27,10 +27,9 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 UNITS = ("day", "week", "month", "year")
 WIDTH = 110  # of text, where the terminal is not narrower
-USED = ("used", "refund_netted")  # the rest of a ledger is set aside
 
 # Options of `read_transactions`: where one is not given, the default of that function holds.
-WRITTEN = {
+LAYOUT_OPTIONS = {
     "customer": "column of customers (customer_id)",
     "date": "column of dates (date)",
     "amount": "column of amounts (amount)",
@@ -49,7 +48,7 @@ WRITTEN = {
     "time_zone": "time zone whose days count, such as America/New_York",
     "day_starts": "hour at which a day begins (00:00)",
 }
-COUNTED = {
+COUNTING_OPTIONS = {
     "refunds": "amounts below 0: within the day, against an earlier purchase, out, or as they are (net)",
     "zero_amounts": "rows at 0 (keep)",
     "missing_ids": "rows without a customer (refuse)",
@@ -120,9 +119,11 @@ def _add_summarize(commands: Any) -> None:
     )
     summarize.add_argument("--calibration-end", required=True, metavar="DAY", help="last day that counts: 1997-09-30")
     summarize.add_argument("--unit", default="week", choices=UNITS, help="of recency and T (week)")
+    summarize.add_argument("--acquired-from", metavar="DAY", help="leave out customers first seen before it")
+    summarize.add_argument("--acquired-until", metavar="DAY", help="leave out customers first seen after it")
     _add_output(summarize)
-    _add_reading(summarize.add_argument_group("how the log is written"), WRITTEN)
-    _add_reading(summarize.add_argument_group("what counts"), COUNTED)
+    _add_reading(summarize.add_argument_group("how the log is written"), LAYOUT_OPTIONS)
+    _add_reading(summarize.add_argument_group("what counts"), COUNTING_OPTIONS)
     summarize.set_defaults(run=_summarize)
 
 
@@ -296,7 +297,12 @@ def _summarize(arguments: argparse.Namespace) -> None:
     from clvmodels.data import customer_summary, read_transactions
     from clvmodels.foundation.records import Window
 
-    window = Window(arguments.calibration_end, unit=arguments.unit)
+    window = Window(
+        arguments.calibration_end,
+        unit=arguments.unit,
+        acquired_from=arguments.acquired_from,
+        acquired_until=arguments.acquired_until,
+    )
     log = read_transactions(arguments.source, **_reading(arguments))
     customers = customer_summary(log, window)
     sys.stderr.write("\n".join([*_account(log), *_block("customers set aside", customers.set_aside)]) + "\n")
@@ -305,8 +311,10 @@ def _summarize(arguments: argparse.Namespace) -> None:
 
 def _account(log: "TransactionLog") -> list[str]:
     """What became of the rows of a log, in lines."""
-    used = [line for line in log.ledger if line.reason in USED]
-    aside = [line for line in log.ledger if line.reason not in USED]
+    from clvmodels.data.ledger import COUNTED
+
+    used = [line for line in log.ledger if line.reason in COUNTED]
+    aside = [line for line in log.ledger if line.reason not in COUNTED]
     days = f"{log.first_date} to {log.last_date}"
     return [
         f"{log.rows_read:,} rows = {_rows(used):,} used + {_rows(aside):,} set aside",
@@ -329,7 +337,7 @@ def _block(title: str, lines: Sequence["LedgerLine"]) -> list[str]:
 
 def _reading(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options of `read_transactions` that were given."""
-    given = {name: getattr(arguments, name) for name in (*WRITTEN, *COUNTED) if name in arguments}
+    given = {name: getattr(arguments, name) for name in (*LAYOUT_OPTIONS, *COUNTING_OPTIONS) if name in arguments}
     if "exclude" in given:
         columns = dict.fromkeys(column for column, _ in given["exclude"])
         given["exclude"] = {name: [value for column, value in given["exclude"] if column == name] for name in columns}

@@ -122,6 +122,8 @@ def read_transactions(
         exclude={name: _as_tuple(values) for name, values in exclude.items()},
     )
     check_date_format(date_format)
+    if other_currencies == "drop" and currency_column is None:
+        raise DataError('other_currencies = "drop": give currency_column, which tells the currency of each row.')
     layout = Layout(
         purchase_columns(
             customer,
