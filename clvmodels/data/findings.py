@@ -2,6 +2,7 @@
 
 import calendar
 import datetime as dt
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from clvmodels.data.occasions import Occasions
 from clvmodels.foundation.patterns import IntArray
 from clvmodels.foundation.records import Findings, LedgerLine
 
+FOLDED_UP_TO = 1_000_000  # customers, one by one, where some ids have letters beyond ASCII
+UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")  # controls, marks of format, blanks
 EARLIEST = dt.date(1990, 1, 1)  # purchases before it are seldom real
 FAR_DAYS = 365  # nor those so long after all but a thousandth of the others
 LARGE_SHARE = 0.01  # of the revenue, in one row
@@ -26,7 +29,7 @@ def findings(occasions: Occasions, *, mixed_ids: int, unseen: Sequence[str]) -> 
     """Number of customers, and notes on rows and customers; a row may be in several notes, most are in none."""
     table = occasions.table
     first = table.group_by("customer_id").aggregate(first=table.date.min())
-    ids = first_row(first.aggregate(ids=first.count(), folded=first.customer_id.lower().nunique()))
+    ids = first_row(first.aggregate(ids=first.count()))["ids"]
     won = first.group_by(date=first["first"]).aggregate(customers=first.count())
     daily = table.group_by("date").aggregate(purchases=table.count(), amount=total(table.amount))
     days, purchases = _by_day(daily, "purchases")
@@ -34,7 +37,7 @@ def findings(occasions: Occasions, *, mixed_ids: int, unseen: Sequence[str]) -> 
         _counted("zero_amount", occasions.counted.filter(occasions.counted.amount == 0)),
         _repeated(occasions),
         _counted("far_date", occasions.counted.filter(_far(occasions.counted.date, days, purchases))),
-        LedgerLine("similar_id", ids["ids"] - ids["folded"], 0.0),
+        LedgerLine("similar_id", ids - _folded_ids(first.customer_id, ids), 0.0),
         LedgerLine("mixed_id", mixed_ids, 0.0),
         _several_orders(occasions),
         _older(occasions),
@@ -43,7 +46,21 @@ def findings(occasions: Occasions, *, mixed_ids: int, unseen: Sequence[str]) -> 
         _last_period_cut(table, days[0], days[-1]),
         LedgerLine("exclude_unseen", len(unseen), 0.0, tuple(unseen[:SAMPLES])),
     )
-    return Findings(ids["ids"], tuple(line for line in lines if line.rows))
+    return Findings(ids, tuple(line for line in lines if line.rows))
+
+
+def _folded_ids(ids: Any, count: int) -> int:
+    """Number of ids that differ by more than case, blanks, marks that cannot be seen and Unicode form."""
+    plain = ids.lower().re_replace(r"\s+", "")
+    seen = first_row(ids.as_table().aggregate(folded=plain.nunique(), further=ids.re_search(r"[^\x00-\x7F]").any()))
+    if not seen["further"] or count > FOLDED_UP_TO:
+        return int(seen["folded"])
+    return len({_fold(text) for text in ids.to_pyarrow().to_pylist()})
+
+
+def _fold(text: str) -> str:
+    seen = (mark for mark in unicodedata.normalize("NFKC", text) if unicodedata.category(mark) not in UNSEEN)
+    return "".join(seen).casefold()
 
 
 def _by_day(table: Any, column: str) -> tuple[list[dt.date], IntArray]:
