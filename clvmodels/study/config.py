@@ -73,8 +73,8 @@ class DataTable(Table, frozen=True):
 class WindowTable(Table, frozen=True):
     """[window]: the last day that the models see, and the last day of the check.
 
-    `acquired_from` and `acquired_until`: the check is of customers first seen between these days. The decision is for
-    every customer.
+    `acquired_from` and `acquired_until`: models learn from customers first seen between these days, and are checked on
+    them. The decision is for every customer.
     """
 
     calibration_end: dt.date
@@ -259,6 +259,11 @@ class Study(Table, frozen=True):
     def contest_window(self) -> Window:
         """The window of the contest: calibration and holdout."""
         return Window(**msgspec.structs.asdict(self.window))
+
+    def learning_window(self, as_of: dt.date) -> Window:
+        """The window of the customers that the models of the decision learn from."""
+        window = self.window
+        return Window(as_of, unit=window.unit, acquired_from=window.acquired_from, acquired_until=window.acquired_until)
 
 
 def purchase_study(toml: TomlFile) -> Study:

@@ -48,7 +48,7 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
         require_effects(file, study, log, traits)
     evidence = gather_evidence(study, log, traits, steps)
     decision = decide(study, log, traits, steps)
-    adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.customers, steps)
+    adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.learnt, steps)
     groups, rivals = weigh_rivals(study, log, evidence, steps)
     results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups)
     with steps.step("write", "write results and tables"):
