@@ -142,6 +142,7 @@ def test_the_complete_journey_is_read_by_the_days_of_new_york():
     assert read.keys() == spent.keys()
     assert max(abs(read[key] - spent[key]) for key in spent) < 1e-9
     assert (log.first_date, log.last_date) == (dt.date(2017, 1, 1), dt.date(2017, 12, 31))
+    assert "repeated_line" not in {note.reason for note in log.notes}  # products of one price are told apart
 
 
 def test_what_counts_is_asked_of_a_named_data_set_like_any_other():

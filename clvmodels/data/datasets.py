@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from clvmodels.data.layout import Layout, purchase_columns
+from clvmodels.data.layout import Column, Layout, purchase_columns
 from clvmodels.foundation.errors import DataError
 
 PREFIX = "dataset:"
@@ -124,10 +124,11 @@ def _dataset(name: str, table: Mapping[str, Any]) -> Dataset:
 def _layout(options: Mapping[str, Any]) -> Layout:
     """The layout that options of `read_transactions` stand for."""
     parts = {key: value for key, value in options.items() if key in PARTS_OF_LAYOUT}
-    names = {key: value for key, value in options.items() if key not in PARTS_OF_LAYOUT}
+    names = {key: value for key, value in options.items() if key not in (*PARTS_OF_LAYOUT, "apart")}
+    apart = (Column("apart", name, f"apart_{place}", "label") for place, name in enumerate(options.get("apart", ())))
     if "columns" in parts:
         parts["columns"] = tuple(parts["columns"])
-    return Layout(purchase_columns(**names), **parts)
+    return Layout((*purchase_columns(**names), *apart), **parts)
 
 
 _TABLES = tomllib.loads(resources.files("clvmodels.data").joinpath("datasets.toml").read_text(encoding="utf-8"))
