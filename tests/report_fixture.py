@@ -195,6 +195,7 @@ def _retail_notes() -> list[LedgerLine]:
         LedgerLine("largest_row", 1, 38970.0, ("15098 2011-06-10 38970.00",)),
         LedgerLine("left_truncated", 883, 0.0),
         LedgerLine("last_period_cut", 15218, 342851.08),
+        LedgerLine("exclude_unseen", 1, 0.0, ("stock_code: SAMPLES",)),
         LedgerLine("similar_id", 2, 0.0, ("a17", "A17")),
     ]
 

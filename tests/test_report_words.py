@@ -12,7 +12,7 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from clvmodels.baselines import BASELINES
-from clvmodels.data.refunds import COUNTED, SET_ASIDE
+from clvmodels.data.ledger import COUNTED, SET_ASIDE
 from clvmodels.evaluation.predictive_checks import PURCHASE_KEYS, SPEND_CLASSES, SPEND_MOMENTS
 from clvmodels.evaluation.scores import SCORES
 from clvmodels.foundation.counting import WORDS, CountingRules
@@ -49,6 +49,7 @@ NOTED = (
     "largest_row",
     "left_truncated",
     "last_period_cut",
+    "exclude_unseen",
 )
 
 PACKAGE = Path(__file__).parent.parent / "clvmodels"

@@ -43,7 +43,7 @@ def findings(occasions: Occasions, *, mixed_ids: int, unseen: Sequence[str]) -> 
         _older(occasions),
         _largest_row(occasions),
         _left_truncated(*_by_day(won, "customers"), last=days[-1]),
-        _last_period_cut(table, days[0], days[-1]),
+        _last_period_cut(occasions.counted, days[0], days[-1]),
         LedgerLine("exclude_unseen", len(unseen), 0.0, tuple(unseen[:SAMPLES])),
     )
     return Findings(ids, tuple(line for line in lines if line.rows))
@@ -89,14 +89,14 @@ def _repeated(occasions: Occasions) -> LedgerLine:
 
 
 def _several_orders(occasions: Occasions) -> LedgerLine:
-    """Orders beyond the first of a customer's day, which count as one purchase; where orders are known."""
+    """Days of a customer with several orders, which count as one purchase; where orders are known."""
     if "order" not in occasions.counted.columns:
         return LedgerLine("several_orders", 0, 0.0)
     rows = _on_busy_days(occasions)
     by_day = rows.group_by("customer_id", "date").aggregate(orders=rows.order.nunique(), amount=total(rows.amount))
     several = by_day.filter(by_day.orders > 1)
-    seen = first_row(several.aggregate(rows=(several.orders - 1).sum(), amount=total(several.amount)))
-    return LedgerLine("several_orders", seen["rows"] or 0, seen["amount"], sample(several) if seen["rows"] else ())
+    seen = first_row(several.aggregate(rows=several.count(), amount=total(several.amount)))
+    return LedgerLine("several_orders", seen["rows"], seen["amount"], sample(several) if seen["rows"] else ())
 
 
 def _far(date: Any, days: Sequence[dt.date], purchases: IntArray) -> Any:
@@ -134,10 +134,10 @@ def _left_truncated(days: Sequence[dt.date], customers: IntArray, *, last: dt.da
     return LedgerLine("left_truncated", opening if many and length >= FEW_DAYS else 0, 0.0)
 
 
-def _last_period_cut(table: Any, first: dt.date, last: dt.date) -> LedgerLine:
-    """Purchases of a last month that the log does not reach the end of, where it has whole months before."""
+def _last_period_cut(rows: Any, first: dt.date, last: dt.date) -> LedgerLine:
+    """Rows of a last month that the log does not reach the end of, where it has whole months before."""
     whole = last.day == calendar.monthrange(last.year, last.month)[1]
     if whole or (last - first).days < 2 * OPENING_DAYS:
         return LedgerLine("last_period_cut", 0, 0.0)
-    found = _counted("last_period_cut", table.filter(table.date >= last.replace(day=1)))
+    found = _counted("last_period_cut", rows.filter(rows.date >= last.replace(day=1)))
     return LedgerLine(found.reason, found.rows, found.amount, (last.isoformat(),))

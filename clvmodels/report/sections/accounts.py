@@ -22,6 +22,7 @@ COUNTED_IN = {
     "few_customers": "customers",
     "few_repeat_buyers": "customers",
     "several_orders": "days",
+    "exclude_unseen": "values",
 }
 
 
