@@ -18,7 +18,17 @@ READERS: Mapping[Kind, str] = {
     "donors": "clv.donor_summary()",
     "retention table": 'clv.retention_data("NAME")',
 }
-PARTS_OF_LAYOUT = ("date_format", "delimiter", "columns", "encoding", "decimal", "written_in", "time_zone")
+PARTS_OF_LAYOUT = (  # how the files of a data set are written; what else a layout has is asked for
+    "date_format",
+    "delimiter",
+    "columns",
+    "encoding",
+    "decimal",
+    "thousands",
+    "sheet",
+    "written_in",
+    "time_zone",
+)
 
 
 @dataclass(frozen=True)
@@ -100,13 +110,15 @@ class Dataset:
         """
         assert self.layout is not None
         exclude = tuple(column for column in asked.wanted if column.option == "exclude")
-        own = replace(self.layout, wanted=(*self.layout.wanted, *exclude), day_starts=asked.day_starts)
-        unnamed = Layout((*purchase_columns(), *exclude), day_starts=asked.day_starts)
-        if asked not in (unnamed, own):
+        named = tuple(column for column in asked.wanted if column not in exclude)
+        parts = {part: getattr(self.layout, part) for part in PARTS_OF_LAYOUT}
+        plain = Layout(purchase_columns())
+        others = [part for part in parts if getattr(asked, part) not in (getattr(plain, part), parts[part])]
+        if others or named not in (plain.wanted, self.layout.wanted):
             raise DataError(
                 f'source = "{PREFIX}{self.name}": a named data set brings its own columns and formats; leave them out.'
             )
-        return own
+        return replace(asked, wanted=(*self.layout.wanted, *exclude), **parts)
 
 
 def _dataset(name: str, table: Mapping[str, Any]) -> Dataset:
