@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clvmodels.baselines import BASELINES as BASELINES
+    from clvmodels.data import DATASETS as DATASETS
     from clvmodels.data import calendar as calendar
     from clvmodels.data import cohort_triangle as cohort_triangle
     from clvmodels.data import contract_triangle as contract_triangle
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from clvmodels.data import opportunity_holdout as opportunity_holdout
     from clvmodels.data import opportunity_summary as opportunity_summary
     from clvmodels.data import read_transactions as read_transactions
+    from clvmodels.data import retention_data as retention_data
     from clvmodels.data import retention_table as retention_table
     from clvmodels.data import rolling_windows as rolling_windows
     from clvmodels.data import update_summary as update_summary
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
 
 HOMES = {
     "BASELINES": "clvmodels.baselines",
+    "DATASETS": "clvmodels.data",
     "calendar": "clvmodels.data",
     "cohort_triangle": "clvmodels.data",
     "contract_triangle": "clvmodels.data",
@@ -93,6 +96,7 @@ HOMES = {
     "opportunity_holdout": "clvmodels.data",
     "opportunity_summary": "clvmodels.data",
     "read_transactions": "clvmodels.data",
+    "retention_data": "clvmodels.data",
     "retention_table": "clvmodels.data",
     "rolling_windows": "clvmodels.data",
     "update_summary": "clvmodels.data",

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from clvmodels.data.cohorts import cohort_triangle, contract_triangle
     from clvmodels.data.compression import compress, compress_retention, compress_spend, repeat_spend
     from clvmodels.data.datasets import DATASETS
-    from clvmodels.data.donations import donor_summary
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
     from clvmodels.data.kept import keep_summary, kept_summary, update_summary
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
+    from clvmodels.data.published import donor_summary, retention_data
     from clvmodels.data.rereading import alternatives, choices
     from clvmodels.data.retention import retention_table
     from clvmodels.data.seasons import calendar
@@ -45,6 +45,7 @@ __all__ = [
     "purchases_by_period",
     "read_transactions",
     "repeat_spend",
+    "retention_data",
     "retention_table",
     "rolling_windows",
     "update_summary",
@@ -63,7 +64,7 @@ _HOME = {
     "cohort_triangle": "cohorts",
     "contract_triangle": "cohorts",
     "customer_summary": "summary",
-    "donor_summary": "donations",
+    "donor_summary": "published",
     "first_purchase_days": "history",
     "holdout_summary": "summary",
     "keep_summary": "kept",
@@ -74,6 +75,7 @@ _HOME = {
     "purchases_by_period": "history",
     "read_transactions": "transactions",
     "repeat_spend": "compression",
+    "retention_data": "published",
     "retention_table": "retention",
     "rolling_windows": "windows",
     "update_summary": "kept",

@@ -123,6 +123,8 @@ def read_transactions(
         last_day=None if last_day is None else as_date(last_day, "last_day"),
         exclude={name: _as_tuple(values) for name, values in exclude.items()},
     )
+    if other_currencies == "drop" and currency_column is None:
+        raise DataError('other_currencies = "drop": give currency_column, which tells the currency of each row.')
     layout = Layout(
         purchase_columns(
             customer,
@@ -172,15 +174,8 @@ def _as_tuple(values: Sequence[str]) -> tuple[str, ...]:
 def _open(source: Any, layout: Layout) -> tuple[Source, Layout]:
     if not (isinstance(source, str) and source.startswith(PREFIX)):
         return open_source(source, layout), layout
-    dataset = named_dataset(source)
-    own, asked = Layout(purchase_columns()), replace(layout, currency=None)
-    further = tuple(column for column in asked.wanted if column.option == "exclude")
-    if replace(asked, wanted=tuple(column for column in asked.wanted if column not in further)) not in (
-        own,
-        dataset.layout,
-    ):
-        raise DataError(f'source = "{source}": a named data set brings its own columns and formats; leave them out.')
-    layout = replace(dataset.layout, wanted=(*dataset.layout.wanted, *further))
+    dataset = named_dataset(source, "purchase log")
+    layout = dataset.layout_beside(layout)
     return replace(open_source(dataset.path, layout), name=source), layout
 
 

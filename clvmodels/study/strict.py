@@ -96,12 +96,13 @@ def _explain(struct: type[Table], toml: TomlFile, problem: str) -> str:
 def _named(struct: type[Table], content: Any, keys: list[str]) -> list[str]:
     """The keys with the name of the table at fault, where msgspec says only that it is one of several."""
     for place, key in enumerate(keys):
-        tables = _seen(content, keys[: place + 1])
-        if key.endswith("[...]") and isinstance(tables, dict):
-            name = key.removesuffix("[...]")
-            kind = get_args(_struct_at(struct, [*keys[:place], name]))[1]
+        name, some, inside = key.partition("[...]")
+        tables = _seen(content, [*keys[:place], name]) if some else None
+        if isinstance(tables, dict):
+            asked = _struct_at(struct, [*keys[:place], name])
+            kind = next(get_args(kind)[1] for kind in (asked, *get_args(asked)) if get_origin(kind) is dict)
             wrong = next(key for key, table in tables.items() if not _converts(table, kind))
-            return [*keys[:place], name, wrong, *keys[place + 1 :]]
+            return [*keys[:place], name, wrong + inside, *keys[place + 1 :]]
     return keys
 
 
