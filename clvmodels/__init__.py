@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clvmodels.data import opportunity_summary as opportunity_summary
     from clvmodels.data import read_transactions as read_transactions
     from clvmodels.data import retention_table as retention_table
+    from clvmodels.data import training_windows as training_windows
     from clvmodels.evaluation import SCORES as SCORES
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
     from clvmodels.evaluation import run_sbc as run_sbc
@@ -87,6 +88,7 @@ HOMES = {
     "opportunity_summary": "clvmodels.data",
     "read_transactions": "clvmodels.data",
     "retention_table": "clvmodels.data",
+    "training_windows": "clvmodels.data",
     "SCORES": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",

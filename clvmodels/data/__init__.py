@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clvmodels.data.retention import retention_table
     from clvmodels.data.seasons import calendar
     from clvmodels.data.summary import compress_log, customer_summary, holdout_summary
+    from clvmodels.data.training import training_windows
     from clvmodels.data.transactions import read_transactions
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "read_transactions",
     "repeat_spend",
     "retention_table",
+    "training_windows",
 ]
 
 _HOME = {
@@ -67,6 +69,7 @@ _HOME = {
     "read_transactions": "transactions",
     "repeat_spend": "compression",
     "retention_table": "retention",
+    "training_windows": "training",
 }
 
 
