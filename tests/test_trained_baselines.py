@@ -20,6 +20,7 @@ from clvmodels.baselines.ziln import (
     negative_binomial,
     zero_inflated_lognormal,
 )
+from clvmodels.evaluation.calibration import scores_by_customer
 from clvmodels.foundation.errors import DataError
 from tests.baseline_cases import dearer, histories, outcome, windows
 from tests.evaluation_cases import customers
@@ -267,9 +268,8 @@ def test_the_zero_inflated_lognormal_is_that_of_its_draws():
     draws = np.exp(mu + sigma * rng.normal(size=(400_000, 3))) * (rng.random((400_000, 3)) < p)
     np.testing.assert_allclose(told.mean, draws.mean(axis=0), rtol=0.05)
     np.testing.assert_allclose(told.sd, draws.std(axis=0), rtol=0.05)
-    for level, found in ((0.05, told.q05), (0.5, told.q50), (0.95, told.q95)):
-        np.testing.assert_allclose(found, np.quantile(draws, level, axis=0), rtol=0.02)
-    assert told.q95[0] == 0  # 98 % spend nothing
+    np.testing.assert_allclose(told.quantiles, np.quantile(draws, [0.05, 0.5, 0.95], axis=0), rtol=0.02)
+    assert told.quantiles[2, 0] == 0  # 98 % spend nothing
 
 
 def test_negative_binomial_counts_are_those_of_a_gamma_rate():
@@ -277,8 +277,27 @@ def test_negative_binomial_counts_are_those_of_a_gamma_rate():
     rng = np.random.default_rng(37)
     draws = rng.poisson(np.array([0.0, 0.5, 6.0]) * rng.gamma(0.9, 1 / 0.9, size=(400_000, 3)))
     np.testing.assert_allclose(told.sd, draws.std(axis=0), rtol=0.02)
-    for level, found in ((0.05, told.q05), (0.5, told.q50), (0.95, told.q95)):
-        np.testing.assert_array_equal(found, np.quantile(draws, level, axis=0, method="inverted_cdf"))
+    expected = np.quantile(draws, [0.05, 0.5, 0.95], axis=0, method="inverted_cdf")
+    np.testing.assert_array_equal(told.quantiles, expected)
+
+
+def test_draws_of_the_regressions_score_as_their_distributions_do():
+    """CRPS and log score from draws, against sums and integrals over the distribution functions themselves."""
+    summary, rate = histories(700, 61)  # more than a block
+    forecasts = BASELINES["ziln"].forecasts(summary, 8.0, training=windows())
+    came = np.random.default_rng(62).poisson(rate * 8.0) * 1.0
+    counts = forecasts["purchases"]
+    k = counts.mean**2 / (counts.sd**2 - counts.mean)
+    law = stats.nbinom(k[:, None], (k / (k + counts.mean))[:, None])
+    grid = np.arange(2000)
+    crps, log_score = scores_by_customer(counts, came)
+    np.testing.assert_allclose(crps, ((law.cdf(grid) - (grid >= came[:, None])) ** 2).sum(axis=1), atol=0.01)
+    probability = law.pmf(came[:, None])[:, 0]
+    np.testing.assert_allclose(log_score[probability > 0.01], -np.log(probability[probability > 0.01]), atol=0.05)
+    blocks = [block.values for block in forecasts["spend"].replay("customers")]
+    np.testing.assert_allclose(np.concatenate(blocks).mean(axis=1), forecasts["spend"].mean, rtol=0.03)
+    with pytest.raises(DataError, match="not that of sums"):
+        next(counts.replay("draws"))
 
 
 def test_intervals_cover_nine_in_ten_of_what_comes_and_the_active_share_is_right():

@@ -6,13 +6,13 @@ References
    arXiv:1912.07753
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 from scipy.optimize import minimize
-from scipy.special import digamma, expit, gammaln
+from scipy.special import digamma, expit, gammaln, ndtri
 
 from clvmodels.baselines.features import FEATURE_INPUTS, log_features
 from clvmodels.baselines.method import (
@@ -24,10 +24,13 @@ from clvmodels.baselines.method import (
     point_forecast,
     training_length,
 )
+from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray
-from clvmodels.foundation.records import CustomerSummary, Forecast
+from clvmodels.foundation.records import CustomerSummary, DrawBlock, Forecast
 
-LEVELS = {"q05": 0.05, "q50": 0.50, "q95": 0.95}
+LEVELS = np.array([0.05, 0.50, 0.95])
+DRAWS, BLOCK = 2000, 500  # quantiles of a customer, customers at a time: 8 MB
+TABLED = 200.0  # largest mean count whose probabilities are tabled one by one
 RIDGE = 1e-3  # on coefficients of standardised columns: holds those of columns that say the same
 LOG_SHAPE = (-7.0, 7.0)  # beyond, the count is all but a Poisson, or all but never above 0
 
@@ -52,20 +55,53 @@ class Scale:
 
 @dataclass(frozen=True)
 class Distribution:
-    """Mean, standard deviation and quantiles of each customer, each shape (N,)."""
+    """Mean, standard deviation and quantiles of each customer, each shape (N,), and what draws are made from.
+
+    Attributes
+    ----------
+    at : (rows, levels) -> quantiles of some customers, shape (customers, levels)
+    """
 
     mean: FloatArray
     sd: FloatArray
-    q05: FloatArray
-    q50: FloatArray
-    q95: FloatArray
+    at: Callable[[slice, FloatArray], FloatArray]
+
+    @property
+    def quantiles(self) -> FloatArray:
+        """The 5 %, 50 % and 95 % quantiles, shape (3, N)."""
+        return self.at(slice(0, len(self.mean)), LEVELS).T
+
+    def replay(self, mode: str) -> Iterator[DrawBlock]:
+        """Draws for scores of single customers: quantiles at even steps, in increasing order.
+
+        They are the same whatever the order of customers, and say nothing of sums over customers.
+
+        Raises
+        ------
+        DataError
+            If draws of all customers together are asked for.
+        """
+        if mode != "customers":
+            raise DataError("the regressions tell each customer's distribution and not that of sums over customers.")
+        levels = (np.arange(DRAWS) + 0.5) / DRAWS
+        for start in range(0, len(self.mean), BLOCK):
+            rows = slice(start, min(start + BLOCK, len(self.mean)))
+            yield DrawBlock(rows, slice(0, DRAWS), self.at(rows, levels))
 
 
 def negative_binomial(mean: FloatArray, shape: float) -> Distribution:
     """Counts that are Poisson with a gamma rate: variance mean + mean^2 / shape."""
-    counts = stats.nbinom(shape, shape / (shape + mean))
-    quantiles = {name: np.asarray(counts.ppf(level)) for name, level in LEVELS.items()}
-    return Distribution(mean, np.asarray(counts.std()), **quantiles)
+
+    def at(rows: slice, levels: FloatArray) -> FloatArray:
+        of = mean[rows, None]
+        if len(levels) <= len(LEVELS) or of.max() > TABLED:
+            return np.asarray(stats.nbinom.ppf(levels, shape, shape / (shape + of)))
+        # Many levels of small counts: a table of each customer's probabilities is faster than as many searches.
+        most = int(stats.nbinom.ppf(levels.max(), shape, shape / (shape + of.max())))
+        below = np.asarray(stats.nbinom.cdf(np.arange(most + 1), shape, shape / (shape + of)))
+        return np.array([np.searchsorted(row, levels) for row in below], dtype=np.float64)
+
+    return Distribution(mean, np.sqrt(mean + mean**2 / shape), at)
 
 
 def zero_inflated_lognormal(p: FloatArray, mu: FloatArray, sigma: float) -> Distribution:
@@ -73,11 +109,13 @@ def zero_inflated_lognormal(p: FloatArray, mu: FloatArray, sigma: float) -> Dist
     mean = p * np.exp(mu + sigma**2 / 2)
     sd = np.sqrt(np.maximum(p * np.exp(2 * mu + 2 * sigma**2) - mean**2, 0.0))
 
-    def quantile(level: float) -> FloatArray:
-        above = np.divide(level - (1 - p), p, out=np.full_like(p, 0.5), where=p > 1 - level)
-        return np.where(p > 1 - level, np.exp(mu + sigma * stats.norm.ppf(above)), 0.0)
+    def at(rows: slice, levels: FloatArray) -> FloatArray:
+        some, centre = p[rows, None], mu[rows, None]
+        above = levels - (1 - some)  # of the probability of any spend
+        share = np.divide(above, some, out=np.full(above.shape, 0.5), where=above > 0)
+        return np.where(above > 0, np.exp(centre + sigma * ndtri(share)), 0.0)
 
-    return Distribution(mean, sd, **{name: quantile(level) for name, level in LEVELS.items()})
+    return Distribution(mean, sd, at)
 
 
 def fit_negative_binomial(design: FloatArray, count: FloatArray) -> tuple[FloatArray, float]:
@@ -170,11 +208,19 @@ def forecasts(customers: CustomerSummary, horizon: float, training: Training) ->
     if typical is not None:
         found["spend"] = _spend(known, asked, outcomes(training, "spend"), times=times)
 
-    def forecast(quantity: str, of: FloatArray) -> Forecast:
-        return point_forecast(quantity, "ziln", customers=customers, horizon=horizon, mean=of)
+    active = -np.expm1(-shape * np.log1p(mean * times / shape))
+    told = {
+        quantity: _with_distribution(
+            point_forecast(quantity, "ziln", customers=customers, horizon=horizon, mean=one.mean), one
+        )
+        for quantity, one in found.items()
+    }
+    return {**told, "active": point_forecast("active", "ziln", customers=customers, horizon=horizon, mean=active)}
 
-    told = {quantity: replace(forecast(quantity, one.mean), **vars(one)) for quantity, one in found.items()}
-    return {**told, "active": forecast("active", -np.expm1(-shape * np.log1p(mean * times / shape)))}
+
+def _with_distribution(forecast: Forecast, told: Distribution) -> Forecast:
+    q05, q50, q95 = told.quantiles
+    return replace(forecast, sd=told.sd, q05=q05, q50=q50, q95=q95, replay=told.replay)
 
 
 def _typical_spend(training: Training) -> float:
