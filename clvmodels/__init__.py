@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clvmodels.data import retention_data as retention_data
     from clvmodels.data import retention_table as retention_table
     from clvmodels.data import rolling_windows as rolling_windows
+    from clvmodels.data import training_windows as training_windows
     from clvmodels.data import update_summary as update_summary
     from clvmodels.evaluation import SCORES as SCORES
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
@@ -100,6 +101,7 @@ HOMES = {
     "retention_table": "clvmodels.data",
     "rolling_windows": "clvmodels.data",
     "update_summary": "clvmodels.data",
+    "training_windows": "clvmodels.data",
     "SCORES": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",

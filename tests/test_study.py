@@ -16,7 +16,12 @@ from clvmodels.study import read_study
 from clvmodels.study.config import CheckName
 
 STUDIES = Path(__file__).parents[1] / "studies"
-QUICK = {"draws = 2000": "draws = 400", '"mle", "nuts"': '"mle"', "replicates = 400": "replicates = 100"}
+QUICK = {
+    "draws = 2000": "draws = 400",
+    '"mle", "nuts"': '"mle"',
+    "replicates = 400": "replicates = 100",
+    '"same_rate", "lifetimes"': '"same_rate", "ziln", "lifetimes"',
+}
 
 
 def write_study(path, **changes):
@@ -98,6 +103,14 @@ def test_customers_left_out_and_scaled_priors_speak_for_the_fits(results):
 
 def test_the_study_file_knows_every_check_of_a_fit_and_no_other():
     assert set(get_args(CheckName)) == set(ADVICE)
+
+
+def test_a_method_that_learns_inside_the_calibration_is_scored_and_ranks_the_customers(results, customers):
+    scores = {s["score"]: s["value"] for s in results["comparison"]["scores"] if s["method"] == "ziln"}
+    assert scores["spend_gini"] == pytest.approx(0.703, abs=0.001)
+    assert 0.93 < scores["purchases_coverage_90"] < 0.98
+    assert scores["purchases_crps"] > 0
+    assert (customers["ziln_score"] > 0).all()
 
 
 def test_where_abc_ranks_better_the_results_say_so(results):

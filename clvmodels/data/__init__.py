@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clvmodels.data.retention import retention_table
     from clvmodels.data.seasons import calendar
     from clvmodels.data.summary import compress_log, customer_summary, holdout_summary
+    from clvmodels.data.training import training_windows
     from clvmodels.data.transactions import read_transactions
     from clvmodels.data.windows import rolling_windows
 
@@ -48,6 +49,7 @@ __all__ = [
     "retention_data",
     "retention_table",
     "rolling_windows",
+    "training_windows",
     "update_summary",
 ]
 
@@ -79,6 +81,7 @@ _HOME = {
     "retention_table": "retention",
     "rolling_windows": "windows",
     "update_summary": "kept",
+    "training_windows": "training",
 }
 
 

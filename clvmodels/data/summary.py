@@ -65,7 +65,7 @@ def customer_summary(
         If the calibration ends before the first purchase or long after the last one, no customer was won when
         they count, or the calendar does not cover it.
     """
-    _check_calibration(log, window)
+    check_calibration(log, window)
     if current_days < 1:
         raise DataError(f"current_days = {current_days}: expected at least 1 day.")
     end = window.calibration_end
@@ -154,7 +154,7 @@ def holdout_summary(log: TransactionLog, window: Window) -> HoldoutSummary:
     DataError
         If the window has no holdout, or the log ends before it does.
     """
-    _check_calibration(log, window)
+    check_calibration(log, window)
     start, end = window.calibration_end, holdout_end(log, window)
     table = log.table.filter(log.table.date <= day(end))
     held = table.date > day(start)
@@ -182,7 +182,7 @@ def compress_log(log: TransactionLog, window: Window) -> PurchasePatterns:
     DataError
         If the calibration ends before the first purchase or long after the last one.
     """
-    _check_calibration(log, window)
+    check_calibration(log, window)
     end = window.calibration_end
     rows = won_in(customers_until(log, end, current_from=end), window)
     key = ["frequency", "recency_days", "T_days"]
@@ -205,7 +205,8 @@ def holdout_end(log: TransactionLog, window: Window) -> dt.date:
     return window.holdout_end
 
 
-def _check_calibration(log: TransactionLog, window: Window) -> None:
+def check_calibration(log: TransactionLog, window: Window) -> None:
+    """Refuse a calibration that ends before the first purchase or long after the last one."""
     latest = log.last_date + dt.timedelta(days=QUIET_DAYS)
     if not log.first_date <= window.calibration_end <= latest:
         raise DataError(

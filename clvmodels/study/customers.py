@@ -1,5 +1,6 @@
 """The customers of a study on a day, with what its customers' file tells of them."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from clvmodels.data import calendar, customer_summary
+from clvmodels.baselines import BASELINES, Training
+from clvmodels.data import calendar, customer_summary, training_windows
 from clvmodels.foundation.effects import covariates_by_parameter, groups_by_parameter, learn_effects
 from clvmodels.foundation.errors import DataError, FitError, StudyError
 from clvmodels.foundation.model import Model
@@ -81,6 +83,13 @@ def summarise(study: Study, log: TransactionLog, traits: pd.DataFrame | None, wi
             f"(first: {first}). Add them; unknown values may be a category of their own."
         )
     return customers.with_columns(traits, covariates=study.customers.covariates, groups=study.customers.groups)
+
+
+def training_for(baselines: Iterable[str], log: TransactionLog, window: Window, *, horizon: float) -> Training:
+    """Windows inside the calibration for the baselines that learn from them; none where no baseline does."""
+    if not any(BASELINES[name].trained for name in baselines):
+        return ()
+    return training_windows(log, window, horizon=horizon)
 
 
 def customers_for(model: Model, customers: CustomerSummary, study: Study, log: TransactionLog) -> CustomerSummary:

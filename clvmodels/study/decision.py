@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from clvmodels.baselines import BASELINES
+from clvmodels.baselines import BASELINES, Training
 from clvmodels.baselines.abc import abc_classes
 from clvmodels.baselines.rfm import rfm_scores
 from clvmodels.forecast import expected_clv, predict, sample_future
@@ -33,7 +33,7 @@ from clvmodels.strategy import (
 from clvmodels.strategy.lifecycle import ALIVE_LIMIT, BUY_LIMIT, stages
 from clvmodels.strategy.pyramid import tiers
 from clvmodels.study.config import Study, cut_of
-from clvmodels.study.customers import summarise
+from clvmodels.study.customers import summarise, training_for
 from clvmodels.study.evidence import fit_pair
 from clvmodels.study.progress import Steps, seed_for
 
@@ -87,7 +87,7 @@ def decide(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps
     """Fit on the customers that the study learns from, forecast every customer, and set out who needs what."""
     outlook = _outlook(study, log, traits, steps)
     with steps.step("strategy", "customers, segments and strategy"):
-        table = _customer_table(study, outlook)
+        table = _customer_table(study, log, outlook)
         return Decision(
             outlook=outlook,
             value=_value_section(study, outlook),
@@ -328,7 +328,7 @@ def _act_on_row(outlook: Outlook, key: str, row: int) -> ActOn:
     )
 
 
-def _customer_table(study: Study, outlook: Outlook) -> pd.DataFrame:
+def _customer_table(study: Study, log: TransactionLog, outlook: Outlook) -> pd.DataFrame:
     """A row a customer: history, forecasts, cell, tier, stage, and the baselines' scores."""
     customers = outlook.customers
     frame = customers.to_pandas().assign(
@@ -346,15 +346,17 @@ def _customer_table(study: Study, outlook: Outlook) -> pd.DataFrame:
     frame["stage"] = stages(customers.frequency, outlook.alive.mean, outlook.p_buy)
     frame["abc_class"] = abc_classes(customers)
     frame["rfm_group"] = rfm_scores(customers).group
+    window, horizon = Window(outlook.as_of, unit=study.window.unit), study.value.horizon
+    training = training_for(study.contest.baselines, log, window, horizon=horizon)
     for name in study.contest.baselines:
-        frame[f"{name}_score"] = _baseline_score(name, customers, study.value.horizon)
+        frame[f"{name}_score"] = _baseline_score(name, customers, horizon, training)
     return frame
 
 
-def _baseline_score(name: str, customers: CustomerSummary, horizon: float) -> FloatArray:
+def _baseline_score(name: str, customers: CustomerSummary, horizon: float, training: Training) -> FloatArray:
     """What a baseline ranks customers by, shape (N,); NaN where it gives no forecast on these data."""
     try:
-        forecasts = BASELINES[name].forecasts(customers, horizon)
+        forecasts = BASELINES[name].forecasts(customers, horizon, training=training)
     except FitError:  # another package's fit; the contest names it
         return np.full(len(customers), np.nan)
     return next(forecasts[key].mean for key in ("score", "spend", "purchases") if key in forecasts)
