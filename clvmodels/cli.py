@@ -230,6 +230,8 @@ def _fit(arguments: argparse.Namespace) -> None:
 
     if arguments.output and not Path(arguments.output).resolve().parent.is_dir():
         raise FitError(f"--output {arguments.output}: there is no such folder.")
+    if arguments.output and Path(arguments.output).is_dir():
+        raise FitError(f"--output {arguments.output}: is a folder. Name a file in it, such as fit.nc.")
     fitted = fit(
         arguments.model,
         _read_summary(arguments),
@@ -291,16 +293,10 @@ def _sbc(arguments: argparse.Namespace) -> int:
 
 
 def _read_summary(arguments: argparse.Namespace) -> "CustomerSummary":
-    import pandas as pd
-
+    from clvmodels.data.tables import read_table
     from clvmodels.foundation.records import CustomerSummary
 
-    path = Path(arguments.summary)
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"customer_id": str})
-    except (OSError, ValueError) as problem:
-        raise DataError(f"{path} cannot be read as a customer summary: {problem}.") from None
-    return CustomerSummary.from_frame(frame, unit=arguments.unit, currency=arguments.currency)
+    return CustomerSummary.from_frame(read_table(arguments.summary), unit=arguments.unit, currency=arguments.currency)
 
 
 def _write(frame: Any, output: str | None) -> None:

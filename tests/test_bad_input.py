@@ -28,11 +28,11 @@ SECONDS = 20
 CASES = cases()
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """What a command says as it ends with exit code 2."""
 
 
-REFUSALS = (clv.DataError, clv.FitError, clv.StudyError, Refused)
+REFUSALS = (clv.DataError, clv.FitError, clv.StudyError, RefusedError)
 
 
 @contextmanager
@@ -201,7 +201,11 @@ class FilesAnswer:
         return wanted if wanted in text else text
 
     def of_ids_of(self, path: Path, _) -> list[str]:
-        read = pd.read_parquet if path.suffix == ".parquet" else lambda file: pd.read_csv(file, keep_default_na=False)
+        read = (
+            pd.read_parquet
+            if path.suffix == ".parquet"
+            else lambda file: pd.read_csv(file, dtype=str, keep_default_na=False)
+        )
         return read(path)["customer_id"].tolist()
 
 
@@ -216,7 +220,7 @@ def told(arguments: list[str]) -> None:
     assert "Traceback" not in err.getvalue()
     assert code in (0, 2)
     if code:
-        raise Refused(err.getvalue())
+        raise RefusedError(err.getvalue())
 
 
 def command(case: Case, folder: Path) -> FilesAnswer:

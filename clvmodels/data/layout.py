@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from clvmodels.foundation.errors import DataError
+
 
 @dataclass(frozen=True)
 class Column:
@@ -55,6 +57,18 @@ class Layout:
     written_in: str | None = None
     time_zone: str | None = None
     day_starts: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a column that is to be two things: its values would be right as one of them at most."""
+        used: dict[str, str] = {}
+        for column in self.wanted:
+            if not isinstance(column.name, str):
+                raise DataError(f"{column.option} = {column.name!r}: expected the name of a column, as text.")
+            if column.kind in ("id", "day", "number") and column.name in used:
+                first = used[column.name]
+                raise DataError(f'{first} and {column.option} are both "{column.name}": name two columns.')
+            if column.kind in ("id", "day", "number"):
+                used[column.name] = column.option
 
     def column(self, role: str) -> Column:
         """The column that has a role."""

@@ -1,8 +1,8 @@
 """Cases of the corpus, as their TOML files say them.
 
-A file names the entry that its cases are given to (`call`); a case says what is given and what is right: `refused`, words
-that the message holds (what is wrong, where, how to fix it), or `read`, exact values of the answer. A case with both is
-right either way: it may be refused, and if it is read, then so.
+A file names the entry that its cases are given to (`call`); a case says what is given and what is right: `refused`,
+words that the message holds (what is wrong, where, how to fix it), or `read`, exact values of the answer. A case with
+both is right either way: it may be refused, and if it is read, then so.
 """
 
 import tomllib

@@ -5,7 +5,6 @@ import gzip
 import os
 import zipfile
 from decimal import Decimal
-from pathlib import Path
 
 import ibis
 import numpy as np
@@ -23,7 +22,11 @@ TWO_DAYS = ["2024-01-01", "2024-01-02"]
 
 def _frame(**columns):
     size = len(next(iter(columns.values())))
-    plain = {"customer_id": ["a", "b", "c"], "date": ["2024-01-01", "2024-01-02", "2024-01-03"], "amount": [1.0, 2.0, 4.0]}
+    plain = {
+        "customer_id": ["a", "b", "c"],
+        "date": ["2024-01-01", "2024-01-02", "2024-01-03"],
+        "amount": [1.0, 2.0, 4.0],
+    }
     return pd.DataFrame({name: values[:size] for name, values in plain.items()} | columns)
 
 
@@ -322,7 +325,9 @@ def unbound_table(_):
 
 def table_of_a_closed_data_base(_):
     connection = ibis.duckdb.connect()
-    table = connection.create_table("log", schema=ibis.schema({"customer_id": "string", "date": "date", "amount": "float"}))
+    table = connection.create_table(
+        "log", schema=ibis.schema({"customer_id": "string", "date": "date", "amount": "float"})
+    )
     connection.disconnect()
     return table
 
@@ -428,6 +433,17 @@ def customers_in_months(_):
 
 def customers_in_yen(_):
     return clv.CustomerSummary.from_frame(_customers(), unit="week", currency="JPY")
+
+
+def customers_with_ages_unknown(_):
+    frame = pd.DataFrame({"customer_id": list("abc"), "frequency": [2, 0, 1], "recency": [3.0, 0, 2], "T": 9.0})
+    frame["age"] = [30.0, np.nan, np.inf]
+    return clv.CustomerSummary.from_frame(frame, unit="week", covariates=["age"])
+
+
+def customers_with_a_channel_unknown(_):
+    frame = _customers(channel=["web", None])
+    return clv.CustomerSummary.from_frame(frame, unit="week", groups=["channel"])
 
 
 def log(_):
