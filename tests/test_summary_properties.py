@@ -23,7 +23,6 @@ from clvmodels.data import compress_log
 from clvmodels.foundation.units import DAYS_PER_UNIT
 
 START = dt.date(2024, 1, 1)
-DAYS = 40
 
 # The choices of `CountingRules` that the account knows; those that the reader does not have yet are left out.
 RULES = {
@@ -57,14 +56,14 @@ class Line(NamedTuple):
 # Few values, so that rows meet: of one customer, on one day, of one amount, twice the same.
 LINES = st.builds(
     Line,
-    customer=st.sampled_from(["7", "007", "a", "A", "\u5f20", None]),
-    day=st.one_of(st.integers(0, DAYS), st.sampled_from([0, 7, 8, 33, 34])),
-    cents=st.sampled_from([1, 250, 250, 500, 1999, 0, -250, -250, -500, -1999]),
+    customer=st.sampled_from(["7", "7", "007", "007", "a", None]),
+    day=st.sampled_from([0, 0, 6, 7, 33, 34, 40]),
+    cents=st.sampled_from([250, 250, 500, 1, 1999, 0, -250, -250, -500, -1999]),
     sku=st.sampled_from(["A1", "A1", "A1", "POST", "7"]),
     currency=st.sampled_from(["USD", "USD", "USD", "EUR"]) if CURRENCY else st.just("USD"),
     invoice=st.sampled_from(["i1", "i2"]),
 )
-LOGS = st.lists(LINES, min_size=1, max_size=50)
+LOGS = st.one_of(st.lists(LINES, min_size=1, max_size=8), st.lists(LINES, min_size=15, max_size=40))
 CHOICES = st.fixed_dictionaries({rule: st.sampled_from(words) for rule, words in RULES.items()})
 
 
@@ -229,7 +228,7 @@ def check_summaries(log, days, share, unit):
 @settings(max_examples=20, deadline=None)
 @given(lines=LOGS, rules=CHOICES, data=st.data())
 def test_the_order_of_rows_the_kind_of_source_and_other_columns_change_nothing(lines, rules, data):
-    numbers = {"7": "7", "007": "12", "a": "3000000000", "A": "4", "\u5f20": "5", None: None}
+    numbers = {"7": "7", "007": "12", "a": "3000000000", None: None}
     lines = [line._replace(customer=numbers[line.customer]) for line in lines]
     if not days_of(lines, fates_of(lines, rules)):
         return
