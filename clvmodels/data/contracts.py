@@ -9,7 +9,7 @@ import ibis
 
 from clvmodels.data.anniversaries import days_later
 from clvmodels.data.engines import day, first_row, materialise, refusals, total
-from clvmodels.data.layout import Column, Layout
+from clvmodels.data.layout import Column, Layout, told_apart
 from clvmodels.data.ledger import EARLIEST
 from clvmodels.data.sources import Source, open_source
 from clvmodels.data.values import (
@@ -137,7 +137,7 @@ def contract_layout(
         *(Column("groups", name, f"label_{place}", "label") for place, name in enumerate(groups)),
         *(Column("covariates", name, f"trait_{place}", "trait") for place, name in enumerate(covariates)),
     ]
-    return Layout(tuple(wanted), date_format, delimiter, None if columns is None else tuple(columns), encoding)
+    return Layout(told_apart(wanted), date_format, delimiter, None if columns is None else tuple(columns), encoding)
 
 
 def traits(layout: Layout) -> list[Column]:
