@@ -214,6 +214,7 @@ def _summarize(arguments: argparse.Namespace) -> None:
     from clvmodels.data import customer_summary, read_transactions
     from clvmodels.foundation.records import Window
 
+    _require_place(arguments.output)
     window = Window(arguments.calibration_end, unit=arguments.unit)
     columns = {} if arguments.source.startswith("dataset:") else _columns(arguments)
     log = read_transactions(arguments.source, currency=arguments.currency, refunds=arguments.refunds, **columns)
@@ -228,10 +229,7 @@ def _columns(arguments: argparse.Namespace) -> dict[str, Any]:
 def _fit(arguments: argparse.Namespace) -> None:
     from clvmodels.inference import fit
 
-    if arguments.output and not Path(arguments.output).resolve().parent.is_dir():
-        raise FitError(f"--output {arguments.output}: there is no such folder.")
-    if arguments.output and Path(arguments.output).is_dir():
-        raise FitError(f"--output {arguments.output}: is a folder. Name a file in it, such as fit.nc.")
+    _require_place(arguments.output)
     fitted = fit(
         arguments.model,
         _read_summary(arguments),
@@ -254,6 +252,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from clvmodels.forecast import predict
     from clvmodels.inference import load_fit
 
+    _require_place(arguments.output)
     forecast = predict(
         load_fit(arguments.fit),
         _read_summary(arguments),
@@ -297,6 +296,16 @@ def _read_summary(arguments: argparse.Namespace) -> "CustomerSummary":
     from clvmodels.foundation.records import CustomerSummary
 
     return CustomerSummary.from_frame(read_table(arguments.summary), unit=arguments.unit, currency=arguments.currency)
+
+
+def _require_place(output: str | None) -> None:
+    """Refuse, before any work, a file that could not be written after it."""
+    if output is None:
+        return
+    if not Path(output).resolve().parent.is_dir():
+        raise StudyError(f"--output {output}: there is no such folder.")
+    if Path(output).is_dir():
+        raise StudyError(f"--output {output}: is a folder. Name a file in it.")
 
 
 def _write(frame: Any, output: str | None) -> None:

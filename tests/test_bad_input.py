@@ -3,9 +3,11 @@
 No case may be answered wrong in silence, raise anything but our own errors, or take longer than `SECONDS`.
 """
 
+import faulthandler
 import io
 import math
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -25,6 +27,7 @@ from tests.corpus import givens
 from tests.corpus.cases import Case, cases
 
 SECONDS = 20
+SAID = (UserWarning, RuntimeWarning)  # others are of libraries to each other
 CASES = cases()
 
 
@@ -42,9 +45,11 @@ def in_time() -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(SECONDS)
+    faulthandler.dump_traceback_later(3 * SECONDS, exit=True, file=sys.__stderr__)  # where C does not let go
     try:
         yield
     finally:
+        faulthandler.cancel_dump_traceback_later()
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
 
@@ -311,7 +316,7 @@ def test_bad_input_is_refused_with_its_place_or_read_right(entry, case, tmp_path
             require_message(str(problem), case)
         else:
             require_answer(answer, case)
-    said = [str(warning.message) for warning in told if issubclass(warning.category, UserWarning)]
+    said = [str(warning.message) for warning in told if issubclass(warning.category, SAID)]
     assert any(case.warns in text for text in said) if case.warns else not said
 
 
@@ -319,3 +324,48 @@ def test_the_corpus_is_large_and_its_names_are_its_own():
     names = [f"{entry}: {case.name}" for entry, case in CASES]
     assert len(names) == len(set(names)) >= 110
     assert all(case.refused is not None or case.read is not None for _, case in CASES)
+
+
+# --- ids that are code to somebody ---
+
+ODD_IDS = (
+    "<script>alert(1)</script>",
+    '=HYPERLINK("http://x.example","y")',
+    "@SUM(A1:A9)",
+    "../../etc/passwd",
+    "'; DROP TABLE customers; --",
+    "{{ 7 * 7 }}",
+    "\u202egnp.exe",
+    "\U0001f469\u200d\U0001f4bb",
+    'a,"b"\nc',
+    "x" * 10_000,
+    "007",
+    "7",
+)
+
+
+@pytest.fixture(scope="module")
+def odd_shop(tmp_path_factory):
+    """The folder of a study whose customers have odd ids, each with a refund that its page shows."""
+    folder = tmp_path_factory.mktemp("odd_shop")
+    log = givens.shop([*ODD_IDS, *(f"{place:05d}" for place in range(100, 140))])
+    refunds = pd.DataFrame({"client": ODD_IDS, "day": "2023-01-01", "paid": -1.0})
+    pd.concat([log, refunds]).to_csv(folder / "log.csv", index=False)
+    text = givens.STUDY.replace("{folder}", folder.as_posix()).replace('"EUR"', '"EUR"\nrefunds = "drop"')
+    (folder / "study.toml").write_text(text)
+    told(["study", str(folder / "study.toml"), "--output", str(folder)])
+    return folder / "odd"
+
+
+def test_odd_ids_stay_text_up_to_the_tables(odd_shop):
+    exact = pd.read_parquet(odd_shop / "customers.parquet")["customer_id"].tolist()
+    shown = pd.read_csv(odd_shop / "customers.csv", dtype=str)["customer_id"].tolist()
+    assert set(ODD_IDS) <= set(exact)
+    assert shown == [f"'{name}" if name[0] in "=@" else name for name in exact]
+
+
+def test_odd_ids_are_no_code_on_the_page(odd_shop):
+    page = (odd_shop / "index.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script>alert(1)" not in page
+    assert "{{ 7 * 7 }}" in page

@@ -187,13 +187,14 @@ def data_scale(patterns: Patterns) -> DataScale:
         If the times or amounts come to more than a float holds, or vanish.
     """
     n = patterns.n_customers
-    if isinstance(patterns, PurchasePatterns):
-        repeats = float(n @ patterns.frequency.rows)
-        return DataScale(time=_ordinary("times", float(n @ patterns.T.rows) / repeats))
-    if isinstance(patterns, RetentionPatterns):
-        seen = float(n @ (patterns.age.rows - patterns.entry.rows))
-        return DataScale(time=_ordinary("times", seen / float(n @ patterns.lost)))
-    return DataScale(money=_ordinary("amounts", float(np.average(patterns.monetary_value, weights=n))))
+    with np.errstate(over="ignore"):  # an infinite sum is refused
+        if isinstance(patterns, PurchasePatterns):
+            repeats = float(n @ patterns.frequency.rows)
+            return DataScale(time=_ordinary("times", float(n @ patterns.T.rows) / repeats))
+        if isinstance(patterns, RetentionPatterns):
+            seen = float(n @ (patterns.age.rows - patterns.entry.rows))
+            return DataScale(time=_ordinary("times", seen / float(n @ patterns.lost)))
+        return DataScale(money=_ordinary("amounts", float(np.average(patterns.monetary_value, weights=n))))
 
 
 def _ordinary(what: str, typical: float) -> float:

@@ -514,11 +514,11 @@ replicates = 100
 def shop(ids):
     """Three purchases or more of each of the customers, over the days of the study's window."""
     rng = np.random.default_rng(1)
-    start = np.datetime64("2023-01-01")
     lines = []
     for place, name in enumerate(ids):
         first = int(rng.integers(0, 200)) * (place > 0)
         times = np.cumsum(np.ceil(rng.exponential(rng.gamma(2.0, 30.0), size=1 + place % 7))).astype(int)
         days = [0, *(day for day in times if first + day <= 480), *([485] if place == 0 else [])]
-        lines += [(name, str(start + first + day), round(float(rng.gamma(3.0, 10.0)), 2)) for day in days]
+        dates = [dt.date(2023, 1, 1) + dt.timedelta(days=int(first + day)) for day in days]
+        lines += [(name, date.isoformat(), round(float(rng.gamma(3.0, 10.0)), 2)) for date in dates]
     return pd.DataFrame(lines, columns=["client", "day", "paid"])
