@@ -56,7 +56,7 @@ def _read_frame(table: CustomersTable, place: str) -> pd.DataFrame:
     try:
         frame = read_table(table.source, texts=(table.id, *table.groups))
     except DataError as problem:
-        raise StudyError(f"{place} source: {problem}") from None
+        raise StudyError(f'{place} source = "{table.source}" cannot be read: {problem}') from None
     return frame.assign(**{table.id: frame[table.id].astype("str")}) if table.id in frame else frame
 
 
