@@ -232,7 +232,7 @@ def test_days_do_not_depend_on_the_time_zone_of_the_machine(csv):
 
 def test_days_far_from_all_others_are_noted():
     log = read_transactions(frame(date=["1970-01-01", "2024-01-02", "2024-01-05"]))
-    assert [(note.reason, note.rows, note.amount) for note in log.notes] == [("far_date", 1, 1.0)]
+    assert ("far_date", 1, 1.0) in [(note.reason, note.rows, note.amount) for note in log.notes]
 
 
 # --- refusals ---

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clvmodels.data.donations import donor_summary
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
+    from clvmodels.data.rereading import alternatives, choices
     from clvmodels.data.retention import retention_table
     from clvmodels.data.seasons import calendar
     from clvmodels.data.summary import compress_log, customer_summary, holdout_summary
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DATASETS",
+    "alternatives",
     "calendar",
     "calendar_history",
+    "choices",
     "cohort_triangle",
     "compress",
     "compress_log",
@@ -43,8 +46,10 @@ __all__ = [
 
 _HOME = {
     "DATASETS": "datasets",
+    "alternatives": "rereading",
     "calendar": "seasons",
     "calendar_history": "history",
+    "choices": "rereading",
     "compress": "compression",
     "compress_log": "summary",
     "compress_retention": "compression",

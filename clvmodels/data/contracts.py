@@ -9,8 +9,8 @@ import ibis
 
 from clvmodels.data.anniversaries import days_later
 from clvmodels.data.engines import day, first_row, materialise, refusals, total
+from clvmodels.data.findings import EARLIEST
 from clvmodels.data.layout import Column, Layout, told_apart
-from clvmodels.data.ledger import EARLIEST
 from clvmodels.data.sources import Source, open_source
 from clvmodels.data.values import (
     MISSING_ID,
@@ -157,7 +157,7 @@ def read_relations(contracts: Any, layout: Layout, seen: Observation) -> Relatio
     with refusals(opened.name):
         lines = materialise(_lines(opened, layout))
         faults = [*((MISSING_ID,) if seen.missing_ids == "refuse" else ()), *_faults(layout)]
-        check_values(lines, opened, layout, faults=faults)
+        check_values(lines, opened, layout, faults=faults, sums={})
         lines = _with_numbers(lines, layout, opened)
         end = _observation_end(lines, opened, seen)
         known = lines.filter(lines.customer_id.notnull())

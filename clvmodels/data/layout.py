@@ -1,10 +1,13 @@
 """The layout of a source: which of its columns are read, as what, and how their values are written."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from clvmodels.foundation.errors import DataError
+
+Kind = Literal["id", "label", "day", "number", "trait"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Column:
     option: str
     name: str
     role: str
-    kind: Literal["id", "label", "day", "number", "trait"]
+    kind: Kind
     optional: bool = False
 
 
@@ -66,7 +69,8 @@ class Layout:
     sheet : name of the sheet of a workbook, or None for its only one
     written_in : time zone of times that name none, such as "UTC"; None: the day is the one written
     time_zone : time zone whose days count, such as "America/New_York", or None
-    day_starts : hour of the day at which a day begins, in minutes after midnight
+    day_starts : time at which a day begins, in minutes after midnight
+    trimmed : whether texts are known to be neither empty nor to have blanks around them
     """
 
     wanted: tuple[Column, ...]
@@ -80,6 +84,7 @@ class Layout:
     written_in: str | None = None
     time_zone: str | None = None
     day_starts: int = 0
+    trimmed: bool = False
 
     def column(self, role: str) -> Column:
         """The column that has a role."""
@@ -107,7 +112,7 @@ def purchase_columns(
     DataError
         If one is to be two things.
     """
-    named = (
+    named: tuple[tuple[str, str | None, str, Kind], ...] = (
         ("order", order, "order", "label"),
         ("quantity", quantity, "quantity", "number"),
         ("currency_column", currency_column, "currency", "label"),
@@ -120,3 +125,17 @@ def purchase_columns(
         *(Column("exclude", name, f"exclude_{place}", "label") for place, name in enumerate(exclude)),
     )
     return told_apart(columns)
+
+
+def minutes_of(time: str) -> int:
+    """Minutes after midnight of a time such as "04:00".
+
+    Raises
+    ------
+    DataError
+        If it is none.
+    """
+    written = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", time)
+    if written is None:
+        raise DataError(f'day_starts = "{time}": expected a time such as "04:00".')
+    return 60 * int(written[1]) + int(written[2])

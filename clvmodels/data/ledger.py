@@ -1,69 +1,122 @@
-"""Accounts of a log's rows: what became of each, and what a reader should know of those used."""
+"""Accounts of a log's rows: what became of each, with amounts; every row is in one line, and they add up."""
 
-import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from clvmodels.data.engines import day, first_row, total
-from clvmodels.data.refunds import COUNTED, SET_ASIDE
+from clvmodels.data.engines import exact_total, first_row
+from clvmodels.data.refunds import Settled
+from clvmodels.data.row_fates import USED
+from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.records import LedgerLine
 
-EARLIEST = dt.date(1990, 1, 1)  # purchases before it are seldom real
-FAR_DAYS = 365  # nor those so long after all but a thousandth of the others
+COUNTED = (USED, "refund_netted")
+SET_ASIDE = (
+    "missing_id",
+    "other_currency",
+    "before_first_day",
+    "after_last_day",
+    "excluded",
+    "zero_amount",
+    "duplicate",
+    "first_refund",
+    "refund_day",
+    "refund_dropped",
+    "refund_matched",
+    "refund_unmatched",
+)
+SAMPLES = 5
 
 
-def ledger(fates: Any) -> tuple[LedgerLine, ...]:
-    """Rows and amounts by fate; every row is in one line."""
-    counts = fates.group_by("fate").aggregate(rows=fates.count(), amount=total(fates.amount))
-    found = {line["fate"]: line for line in counts.to_pyarrow().to_pylist()}
-    return tuple(
-        LedgerLine(fate, found[fate]["rows"], found[fate]["amount"], _sample(fates, fate))
-        for fate in COUNTED + SET_ASIDE
-        if fate in found
-    )
+@dataclass(frozen=True)
+class Entry:
+    """Rows of one fate, their amount to the last decimal, and some of them."""
+
+    fate: str
+    rows: int
+    amount: Decimal
+    sample: tuple[str, ...] = ()
 
 
-def notes(counted: Any, *, mixed_ids: int) -> tuple[LedgerLine, ...]:
-    """Rows used that a reader should know of; a row may be in several notes, most are in none.
+def ledger(entries: Iterable[Entry], *, rows_read: int, gross: Decimal) -> tuple[LedgerLine, ...]:
+    """A line a fate, those that count first.
 
-    The lines "similar_id" (ids that differ from another by case alone) and "mixed_id" count ids
-    and have no amount.
+    Raises
+    ------
+    DataError
+        If rows or amounts do not add up to those that were read: a fault of this package.
     """
-    lines = (
-        _counted("zero_amount", counted.filter(counted.amount == 0)),
-        _repeated(counted),
-        _counted("far_date", counted.filter(_far(counted))),
-        LedgerLine("similar_id", _similar_ids(counted), 0.0),
-        LedgerLine("mixed_id", mixed_ids, 0.0),
+    by_fate: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.rows:
+            by_fate.setdefault(entry.fate, []).append(entry)
+    rows = sum(entry.rows for found in by_fate.values() for entry in found)
+    amount = sum((entry.amount for found in by_fate.values() for entry in found), Decimal(0))
+    if (rows, amount) != (rows_read, gross):
+        raise DataError(
+            f"the ledger does not balance: {rows} rows of {amount} are accounted for, {rows_read} rows of {gross} were "
+            "read. Either the data changed while they were read, or this is a fault of clvmodels: please report it."
+        )
+    return tuple(_line(fate, by_fate[fate]) for fate in COUNTED + SET_ASIDE if fate in by_fate)
+
+
+def entries_by_fate(judged: Any) -> list[Entry]:
+    """Rows and amounts by fate of lines that have one; with samples of those not used."""
+    sums = judged.group_by("fate").aggregate(rows=judged.count(), amount=exact_total(judged.amount))
+    return [
+        Entry(found["fate"], found["rows"], found["amount"], _sample_of(judged, found["fate"]))
+        for found in sums.to_pyarrow().to_pylist()
+    ]
+
+
+def entries_of_days(settled: Settled, lines: Any) -> list[Entry]:
+    """Rows and amounts of days: purchases, refunds netted, and days that refunds have undone.
+
+    Parameters
+    ----------
+    lines : the rows that were settled
+    """
+    days = settled.days
+    if "refunds" not in days.columns:
+        sums = first_row(days.aggregate(rows=days.lines.sum(), amount=days.amount.sum().fill_null(0)))
+        return [Entry(USED, sums["rows"] or 0, sums["amount"])]
+    undone, netted = days.undone, ~days.undone & (days.refunds > 0)
+    sums = first_row(
+        days.aggregate(
+            used=(days.lines - days.refunds).sum(where=~undone).fill_null(0),
+            used_amount=(days.amount - days.refunded).sum(where=~undone).fill_null(0),
+            netted=days.refunds.sum(where=netted).fill_null(0),
+            netted_amount=days.refunded.sum(where=netted).fill_null(0),
+            undone=days.lines.sum(where=undone).fill_null(0),
+            undone_amount=days.amount.sum(where=undone).fill_null(0),
+        )
     )
-    return tuple(line for line in lines if line.rows)
+    refunds = lines.filter(lines.amount < 0)
+    return [
+        Entry(USED, sums["used"], sums["used_amount"]),
+        Entry("refund_netted", sums["netted"], sums["netted_amount"], sample(_of(refunds, days.filter(netted)))),
+        Entry("refund_day", sums["undone"], sums["undone_amount"], sample(_of(lines, days.filter(undone)))),
+    ]
 
 
-def _sample(fates: Any, fate: str) -> tuple[str, ...]:
-    if fate == "used":
-        return ()
-    rows = fates.filter(fates.fate == fate).order_by("date", "customer_id", "amount").limit(5).to_pyarrow()
-    return tuple(f"{row['customer_id'] or '-'} {row['date']} {row['amount']:.2f}" for row in rows.to_pylist())
+def _of(lines: Any, days: Any) -> Any:
+    """The rows of some days, of the first that are enough for a sample."""
+    return lines.semi_join(days.order_by("date", "customer_id").limit(SAMPLES), ["customer_id", "date"])
 
 
-def _counted(reason: str, rows: Any) -> LedgerLine:
-    seen = first_row(rows.aggregate(rows=rows.count(), amount=total(rows.amount)))
-    return LedgerLine(reason, seen["rows"], seen["amount"])
+def sample(rows: Any) -> tuple[str, ...]:
+    """A few rows as text: customer, day and amount."""
+    named = rows.select("customer_id", "date", "amount")
+    found = named.order_by("date", "customer_id", "amount").limit(SAMPLES).to_pyarrow().to_pylist()
+    return tuple(f"{row['customer_id'] or '-'} {row['date']} {row['amount']:.2f}" for row in found)
 
 
-def _repeated(rows: Any) -> LedgerLine:
-    """Lines that say again what another says, beyond the first of each."""
-    again = rows.group_by("customer_id", "date", "amount").aggregate(extra=rows.count() - 1)
-    seen = first_row(again.aggregate(rows=again.extra.sum(), amount=total(again.amount * again.extra)))
-    return LedgerLine("repeated_line", seen["rows"], seen["amount"])
+def _sample_of(judged: Any, fate: str) -> tuple[str, ...]:
+    return () if fate == USED else sample(judged.filter(judged.fate == fate))
 
 
-def _far(rows: Any) -> Any:
-    day_number = rows.date.epoch_days()
-    latest = first_row(rows.aggregate(day=day_number.quantile(0.999)))["day"] + FAR_DAYS
-    return (rows.date < day(EARLIEST)) | (day_number > latest)
-
-
-def _similar_ids(rows: Any) -> int:
-    ids = rows.customer_id
-    seen = first_row(rows.aggregate(ids=ids.nunique(), folded=ids.lower().nunique()))
-    return int(seen["ids"] - seen["folded"])
+def _line(fate: str, entries: list[Entry]) -> LedgerLine:
+    amount = sum((entry.amount for entry in entries), Decimal(0))
+    shown = [text for entry in entries for text in entry.sample][:SAMPLES]
+    return LedgerLine(fate, sum(entry.rows for entry in entries), float(amount), tuple(shown))

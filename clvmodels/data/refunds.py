@@ -1,68 +1,85 @@
-"""What becomes of each row of a log: refunds settled, rows set aside, each with its reason.
+"""Refunds settled: amounts below 0 netted within the day, or matched with the purchase that they undo."""
 
-A refund is an amount below 0. A fate in `COUNTED` makes the row part of a purchase occasion; a row
-of any other fate is set aside.
-"""
-
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ibis
 
-from clvmodels.data.engines import first_row, total
-
-COUNTED = ("used", "refund_netted")
-SET_ASIDE = (
-    "missing_id",
-    "zero_amount",
-    "refund_day",
-    "refund_dropped",
-    "refund_matched",
-    "refund_unmatched",
-)
+from clvmodels.data.engines import exact_total, materialise, money
+from clvmodels.data.row_fates import USED
 
 
-def with_fates(lines: Any, *, refunds: str, zero_amounts: str) -> Any:
-    """The lines with a column `fate`; `refunds` is a word of `REFUNDS`, `zero_amounts` "keep" or "drop"."""
-    refunded = first_row(lines.aggregate(any=(lines.amount < 0).any()))["any"]
-    settled = REFUNDS[refunds](lines) if refunded else _keep(lines)
-    zero = (settled.amount == 0) & ibis.literal(zero_amounts == "drop")
-    fate = ibis.cases((settled.customer_id.isnull(), "missing_id"), (zero, "zero_amount"), else_=settled.fate)
-    return settled.select("customer_id", "date", "amount", fate=fate)
+@dataclass(frozen=True)
+class Settled:
+    """Days of purchases, and rows that are in none of them.
 
-
-def _keep(lines: Any) -> Any:
-    return lines.mutate(fate=ibis.literal("used"))
-
-
-def _drop(lines: Any) -> Any:
-    return lines.mutate(fate=ibis.ifelse(lines.amount < 0, "refund_dropped", "used"))
-
-
-def _net(lines: Any) -> Any:
-    """Refunds within the day: a day that has one is a purchase if it comes to more than 0."""
-    daily = lines.group_by("customer_id", "date").mutate(
-        net=lambda table: total(table.amount), refunded=lambda table: (table.amount < 0).any()
-    )
-    undone = daily.refunded & (daily.net <= 0)
-    return daily.mutate(fate=ibis.cases((undone, "refund_day"), (daily.amount < 0, "refund_netted"), else_="used"))
-
-
-def _match(lines: Any) -> Any:
-    """Refunds against the latest earlier purchase of the same customer and amount, paired like brackets.
-
-    Over the days, purchases of one customer and amount step up and refunds step down. A refund
-    undoes the purchase that stepped up to the height that it steps down from. Steps between two
-    heights alternate, so each need only look at its neighbour there.
+    Attributes
+    ----------
+    days : Ibis table customer_id, date, amount (decimal), lines; and where refunds are netted: refunds (rows below 0),
+        refunded (decimal, their sum), undone (whether they have left no purchase)
+    counted : Ibis table of the rows that the purchases are made of
+    aside : Ibis table of rows that were set aside, with their fate; or None where days tell what became of each
     """
-    signed = lines.mutate(size=lines.amount.abs(), refund=(lines.amount < 0).cast("int64"))
-    walk = ibis.window(group_by=["customer_id", "size"], order_by=["date", "refund"], rows=(None, 0))
-    steps = signed.mutate(height=(1 - 2 * signed.refund).sum().over(walk) + signed.refund)
-    there = ibis.window(group_by=["customer_id", "size", "height"], order_by=["date", "refund"])
-    near = steps.mutate(before=steps.refund.lag(1).over(there), after=steps.refund.lead(1).over(there))
-    matched = ((near.refund == 1) & (near.before == 0)) | ((near.amount > 0) & (near.refund == 0) & (near.after == 1))
-    return near.mutate(
-        fate=ibis.cases((matched, "refund_matched"), (near.refund == 1, "refund_unmatched"), else_="used")
+
+    days: Any
+    counted: Any
+    aside: Any | None = None
+
+
+def by_day(lines: Any, *, refunds: bool) -> Any:
+    """A row a customer and day; without the columns on refunds where it is known that there are none."""
+    further = {"refunds": (lines.amount < 0).sum(), "refunded": exact_total(lines.amount, lines.amount < 0)}
+    return lines.group_by("customer_id", "date").aggregate(
+        amount=money(lines.amount).sum(), lines=lines.count(), **(further if refunds else {})
     )
 
 
-REFUNDS = {"net": _net, "match": _match, "drop": _drop, "keep": _keep}
+def keep(lines: Any) -> Settled:
+    """A refund is an amount like any other."""
+    return Settled(materialise(by_day(lines, refunds=False)), lines)
+
+
+def net(lines: Any) -> Settled:
+    """Refunds within the day: a day that has one is a purchase if it comes to more than 0."""
+    days = materialise(by_day(lines, refunds=True))
+    days = days.mutate(undone=(days.refunds > 0) & (days.amount <= 0))
+    return Settled(days, lines.anti_join(days.filter(days.undone), ["customer_id", "date"]))
+
+
+def match(lines: Any) -> Settled:
+    """Refunds against purchases of the same customer and amount; first within the order, where it is known."""
+    concerned = lines.filter(lines.amount < 0).select("customer_id", size=lines.amount.abs()).distinct()
+    sized = lines.mutate(size=lines.amount.abs())
+    near = materialise(sized.semi_join(concerned, ["customer_id", "size"]).drop("size"))
+    keys: list[list[str]] = [["customer_id", "size"]]
+    if "order" in lines.columns:
+        keys.insert(0, ["customer_id", "order", "size"])
+    for key in keys:
+        near = materialise(_matched(near, key))
+    near = near.mutate(fate=((near.fate == USED) & (near.amount < 0)).ifelse("refund_unmatched", near.fate))
+    far = sized.anti_join(concerned, ["customer_id", "size"]).drop("size")
+    left = far.union(near.filter(near.fate == USED).select(*far.columns))
+    return Settled(materialise(by_day(left, refunds=False)), left, near.filter(near.fate != USED))
+
+
+def _matched(lines: Any, key: Sequence[str]) -> Any:
+    """The lines with the fate "refund_matched" for each refund and the purchase that it undoes, paired like brackets.
+
+    Over the days, purchases of one key step up and refunds step down. A refund undoes the purchase that stepped up
+    to the height that it steps down from. Steps between two heights alternate, so each need only look at its
+    neighbour there.
+    """
+    open_lines = lines.filter(lines.fate == USED)
+    signed = open_lines.mutate(size=open_lines.amount.abs(), refund=(open_lines.amount < 0).cast("int64"))
+    walk = ibis.window(group_by=key, order_by=["date", "refund"], rows=(None, 0))
+    steps = signed.mutate(height=(1 - 2 * signed.refund).sum().over(walk) + signed.refund)
+    there = ibis.window(group_by=[*key, "height"], order_by=["date", "refund"])
+    near = steps.mutate(before=steps.refund.lag(1).over(there), after=steps.refund.lead(1).over(there))
+    undoes = (near.refund == 1) & (near.before == 0)
+    undone = (near.amount > 0) & (near.refund == 0) & (near.after == 1)
+    found = near.mutate(fate=(undoes | undone).ifelse("refund_matched", USED))
+    return found.select(*lines.columns).union(lines.filter(lines.fate != USED))
+
+
+SETTLE = {"net": net, "match": match, "keep": keep}

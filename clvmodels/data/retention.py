@@ -19,7 +19,7 @@ from clvmodels.data.contracts import (
     read_relations,
     traits,
 )
-from clvmodels.data.engines import day, first_row, materialise, total
+from clvmodels.data.engines import day, first_row, materialise, precise_total, total
 from clvmodels.data.layout import Column, Layout
 from clvmodels.data.values import check_word
 from clvmodels.foundation.calendar import Calendar
@@ -243,7 +243,7 @@ def _counted(table: Any, form: _Form) -> Any:
     return table.group_by(keys).aggregate(
         n_customers=table.count(),
         price=total(table.price) / known.nullif(0),
-        due=total(table.due) / table.due.count().nullif(0),
+        due=precise_total(table.due) / table.due.count().nullif(0),
     ).order_by(keys)  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import ibis
 import numpy as np
 import pyarrow as pa
 
-from clvmodels.data.engines import day, total
+from clvmodels.data.engines import day, precise_total
 from clvmodels.foundation.calendar import Calendar, joined
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import BoolArray, FloatArray
@@ -147,7 +147,7 @@ def term_sums(log: TransactionLog, end: dt.date, known: Calendar, customer_id: I
     seen = log.table.filter(log.table.date <= day(end))
     first = seen.group_by("customer_id").mutate(first=lambda table: table.date.min())
     repeats = first.filter(first.date > first["first"]).join(_by_day(known), "date")
-    sums = repeats.group_by("customer_id").aggregate(**{name: total(repeats[name]) for name in _columns(known)})
+    sums = repeats.group_by("customer_id").aggregate(**{name: precise_total(repeats[name]) for name in _columns(known)})
     found = sums.order_by("customer_id").to_pyarrow()
     values = np.zeros((len(customer_id), len(known.terms)))
     rows = np.searchsorted(customer_id.astype(str), found["customer_id"].to_numpy(zero_copy_only=False).astype(str))

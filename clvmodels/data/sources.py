@@ -16,7 +16,7 @@ import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clvmodels.data.engines import duckdb, refusals
+from clvmodels.data.engines import duckdb, in_duckdb, refusals
 from clvmodels.data.layout import Layout
 from clvmodels.foundation.errors import DataError
 
@@ -35,6 +35,7 @@ class Source:
     files : the files in name order; none for a frame
     locate : position of a row (from 0) to its place as a reader counts it
     mixed_ids : rows whose id is a number in a column of texts and reads as one of these texts
+    in_place : whether the engine can read the rows again at little cost
     """
 
     name: str
@@ -42,6 +43,7 @@ class Source:
     files: tuple[Path, ...]
     locate: Callable[[int], str]
     mixed_ids: int = 0
+    in_place: bool = False
 
 
 def open_source(source: Any, layout: Layout) -> Source:
@@ -105,7 +107,7 @@ def _open_files(source: str | Path, layout: Layout) -> Source:
         return next(itertools.islice(places, position, None))
 
     with refusals(str(source)):
-        return Source(str(source), read(files, layout), files, locate)
+        return Source(str(source), read(files, layout), files, locate, in_place=read is _parquet)
 
 
 def _files(source: str | Path) -> tuple[Path, ...]:
@@ -236,7 +238,7 @@ def _open_frame(frame: Any, layout: Layout, name: str) -> Source:
     columns = {
         column.role: _arrow(ids if column.kind == "id" else frame[column.name], column.name) for column in layout.wanted
     }
-    return Source(name, ibis.memtable(pa.table(columns)), (), lambda position: f"row {position}", mixed)
+    return Source(name, in_duckdb(pa.table(columns)), (), lambda position: f"row {position}", mixed)
 
 
 def _arrow(column: Any, name: str) -> Any:

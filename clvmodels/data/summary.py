@@ -6,7 +6,7 @@ from typing import Any
 import ibis
 import numpy as np
 
-from clvmodels.data.engines import day, exact_log, money, total
+from clvmodels.data.engines import day, exact_log, money, precise_total, total
 from clvmodels.data.seasons import term_sums
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
@@ -21,11 +21,17 @@ from clvmodels.foundation.records import (
 )
 from clvmodels.foundation.units import DAYS_PER_YEAR, days_per_unit
 
+LOGARITHMS_UP_TO = 2_000_000  # purchases
 QUIET_DAYS = 31  # a calibration may end this long after the last purchase: a small firm can be without one
 
 
 def customer_summary(
-    log: TransactionLog, window: Window, *, current_days: int = 365, calendar: Calendar | None = None
+    log: TransactionLog,
+    window: Window,
+    *,
+    current_days: int = 365,
+    calendar: Calendar | None = None,
+    logarithms: bool | None = None,
 ) -> CustomerSummary:
     """Frequency, recency, T and spend of each customer won by the end of the calibration.
 
@@ -37,6 +43,9 @@ def customer_summary(
         included, at a yearly rate; of all days of the log where it is shorter
     calendar : terms of season and campaigns, whose sums over a customer's purchases are added; for a model that
         reads them
+    logarithms : whether to work out log_interval, paid_purchases, log_amount and log_amount_sd, which models of
+        regular timing and of lognormal spend read; None: where the log has at most 2,000,000 purchases, since they
+        cost as much as all the rest
 
     Returns
     -------
@@ -57,7 +66,11 @@ def customer_summary(
     end = window.calibration_end
     days_used = min(current_days, (end - log.first_date).days + 1)
     current_from = end - dt.timedelta(days=days_used - 1)
-    rows = customers_until(log, end, current_from=current_from).order_by("customer_id").to_pyarrow()
+    with_logs = log.occasions <= LOGARITHMS_UP_TO if logarithms is None else logarithms
+    seen = customers_until(log, end, current_from=current_from)
+    if with_logs:
+        seen = seen.left_join(_logarithms_until(log, end), "customer_id")
+    rows = seen.order_by("customer_id").to_pyarrow()
     frequency, recency, T, repeat_amount, first_amount, current = (
         rows[name].to_numpy().astype(np.float64)
         for name in ("frequency", "recency_days", "T_days", "repeat_amount", "first_amount", "current_amount")
@@ -73,7 +86,7 @@ def customer_summary(
         monetary_value=np.where((frequency > 0) & ~unpaid, repeat_amount / np.maximum(frequency, 1), np.nan),
         first_amount=first_amount,
         current_value=current * (DAYS_PER_YEAR / days_used),
-        **_logarithms(rows, frequency, per_unit),
+        **(_logarithms(rows, frequency, per_unit) if with_logs else {}),
         unit=window.unit,
         currency=log.currency,
         calendar=calendar,
@@ -149,16 +162,9 @@ def compress_log(log: TransactionLog, window: Window) -> PurchasePatterns:
 def customers_until(log: TransactionLog, end: dt.date, *, current_from: dt.date) -> Any:
     """A row a customer of what the log shows until a day; lengths of time in whole days.
 
-    Columns: customer_id, first, frequency, recency_days, T_days, repeat_amount, first_amount, current_amount, and
-    of the repeat purchases log_days (sum of log days since the purchase before), paid_purchases (those with an
-    amount above 0), log_amounts and squared_log_amounts (sums).
+    Columns: customer_id, first, frequency, recency_days, T_days, repeat_amount, first_amount, current_amount.
     """
     seen = log.table.filter(log.table.date <= day(end))
-    in_turn = ibis.window(group_by="customer_id", order_by="date")
-    before = seen.date.lag().over(in_turn)
-    seen = seen.mutate(days=seen.date.delta(before, unit="day"))
-    paid = (seen.amount > 0) & seen.days.notnull()
-    log_amount = exact_log(paid.ifelse(seen.amount, 1.0))
     by_customer = seen.group_by("customer_id").aggregate(
         first=seen.date.min(),
         last=seen.date.max(),
@@ -166,10 +172,6 @@ def customers_until(log: TransactionLog, end: dt.date, *, current_from: dt.date)
         spent=money(seen.amount).sum(),
         spent_first=money(seen.amount.argmin(seen.date)),
         current_amount=total(seen.amount, where=seen.date >= day(current_from)),
-        log_days=total(exact_log(seen.days.fill_null(1))),
-        paid_purchases=paid.sum(),
-        log_amounts=total(log_amount, where=paid),
-        squared_log_amounts=total(log_amount.cast("float64") ** 2, where=paid),
     )
     return by_customer.select(
         "customer_id",
@@ -180,10 +182,25 @@ def customers_until(log: TransactionLog, end: dt.date, *, current_from: dt.date)
         repeat_amount=(by_customer.spent - by_customer.spent_first).cast("float64"),
         first_amount=by_customer.spent_first.cast("float64"),
         current_amount=by_customer.current_amount,
-        log_days=by_customer.log_days,
-        paid_purchases=by_customer.paid_purchases,
-        log_amounts=by_customer.log_amounts,
-        squared_log_amounts=by_customer.squared_log_amounts,
+    )
+
+
+def _logarithms_until(log: TransactionLog, end: dt.date) -> Any:
+    """A row a customer with sums over the repeat purchases until a day.
+
+    Columns: customer_id, log_days (log days since the purchase before), paid_purchases (those with an amount above
+    0), log_amounts and squared_log_amounts.
+    """
+    seen = log.table.filter(log.table.date <= day(end))
+    before = seen.date.lag().over(ibis.window(group_by="customer_id", order_by="date"))
+    seen = seen.mutate(days=seen.date.delta(before, unit="day"))
+    paid = (seen.amount > 0) & seen.days.notnull()
+    log_amount = exact_log(paid.ifelse(seen.amount, 1.0))
+    return seen.group_by("customer_id").aggregate(
+        log_days=precise_total(exact_log(seen.days.fill_null(1))),
+        paid_purchases=paid.sum(),
+        log_amounts=precise_total(log_amount, where=paid),
+        squared_log_amounts=precise_total(log_amount.cast("float64") ** 2, where=paid),
     )
 
 
@@ -216,6 +233,8 @@ def _set_aside(ids: IdArray, amounts: FloatArray) -> tuple[LedgerLine, ...]:
 
 def _won_later(log: TransactionLog, end: dt.date) -> tuple[LedgerLine, ...]:
     """Customers whose first purchase is after the calibration."""
+    if end >= log.last_date:
+        return ()
     by_customer = log.table.group_by("customer_id").aggregate(
         first=log.table.date.min(), amount=money(log.table.amount).sum()
     )

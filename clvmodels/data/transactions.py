@@ -1,22 +1,25 @@
 """Reading a purchase log: every row checked, settled and accounted for, one occasion a customer and day."""
 
+import datetime as dt
+import functools
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import ibis
 
 from clvmodels.data.datasets import PREFIX, named_dataset
-from clvmodels.data.engines import first_row, materialise, refusals, total
-from clvmodels.data.layout import Layout, purchase_columns
-from clvmodels.data.ledger import ledger, notes
-from clvmodels.data.refunds import COUNTED, REFUNDS, with_fates
+from clvmodels.data.engines import engine_of, first_row, materialise, money, refusals
+from clvmodels.data.findings import findings
+from clvmodels.data.layout import Layout, minutes_of, purchase_columns
+from clvmodels.data.occasions import Occasions, occasions, sums_of
+from clvmodels.data.row_fates import other_currency, with_row_fates
 from clvmodels.data.sources import Source, digest_of_files, open_source
-from clvmodels.data.values import MISSING_ID, Fault, check_date_format, check_values, check_word, out_of_range, parsed
+from clvmodels.data.values import MISSING_ID, Fault, check_date_format, check_values, out_of_range, parsed
+from clvmodels.foundation.counting import CountingRules
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.records import TransactionLog
+from clvmodels.foundation.records import TransactionLog, as_date
 
 FAULTS = (
     MISSING_ID,
@@ -32,34 +35,64 @@ def read_transactions(
     customer: str = "customer_id",
     date: str = "date",
     amount: str = "amount",
+    order: str | None = None,
+    quantity: str | None = None,
     currency: str = "USD",
+    currency_column: str | None = None,
     date_format: str | None = None,
+    decimal: str = ".",
+    thousands: str | None = None,
+    delimiter: str | None = None,
+    columns: Sequence[str] | None = None,
+    encoding: str | Sequence[str] = "utf-8",
+    sheet: str | None = None,
+    written_in: str | None = None,
+    time_zone: str | None = None,
+    day_starts: str = "00:00",
     refunds: str = "net",
     zero_amounts: str = "keep",
     missing_ids: str = "refuse",
-    delimiter: str | None = None,
-    columns: Sequence[str] | None = None,
-    encoding: str = "utf-8",
+    duplicates: str = "keep",
+    first_refunds: str = "keep",
+    other_currencies: str = "refuse",
+    first_day: str | dt.date | None = None,
+    last_day: str | dt.date | None = None,
+    exclude: Mapping[str, Sequence[str]] | None = None,
 ) -> TransactionLog:
-    """A purchase log: one row a customer and day, its amount the sum of the day's lines.
+    """A purchase log: one row a customer and day, its amount the sum of the day's rows.
 
     Parameters
     ----------
-    source : path or glob of CSV or Parquet files, "dataset:NAME", pandas, polars or pyarrow frame, Ibis table
+    source : path, glob or folder of CSV, Parquet or workbook files, "dataset:NAME", pandas, polars or pyarrow frame,
+        Ibis table
     customer, date, amount : names of the columns; a named data set brings its own
+    order : column with the number of the order or invoice: refunds are matched within it first
+    quantity : column that amount is multiplied by, where amount is the price of one
     currency : code of the one currency of all amounts
+    currency_column : column with the currency of each row
     date_format : strptime codes such as "%d/%m/%Y" for dates that are texts or whole numbers; without
-        it a text is an ISO date (1997-03-04, a time may follow). The day is the date as it is
-        written, whatever its time zone.
-    refunds : what an amount below 0 is. "net": summed within the customer's day; a day that has a
-        refund and does not come to more than 0 is no purchase. "match": cancels the customer's
-        latest earlier purchase of the same amount, or one of that day. "drop": set aside.
-        "keep": an amount like any other.
-    zero_amounts : "keep" counts a line at 0 as a purchase, "drop" sets it aside
-    missing_ids : "refuse" or "drop"
+        it a text is an ISO date (1997-03-04, a time may follow)
+    decimal, thousands : marks in numbers that are texts, such as "," and "."
     delimiter : of text files: " " for runs of blanks; by default that of , ; tab | most in the header
     columns : names of all columns of text files that have no header line
-    encoding : of text files
+    encoding : of text files; of several, each file is read in the first that fits all its bytes
+    sheet : of a workbook that has several
+    written_in : time zone of times that name none, such as "UTC"
+    time_zone : time zone whose days count, such as "America/New_York"; without it the day is the date as it is
+        written, whatever its time zone
+    day_starts : time at which a day begins, such as "04:00" where nights belong to the evening before
+    refunds : what an amount below 0 is. "net": summed within the customer's day; a day that has a
+        refund and does not come to more than 0 is no purchase. "match": cancels the customer's
+        latest earlier purchase of the same amount (of the same order, where that is known), or one of that day.
+        "drop": set aside. "keep": an amount like any other.
+    zero_amounts : "keep" counts a row at 0 as a purchase, "drop" sets it aside
+    missing_ids : "refuse" or "drop" rows without a customer
+    duplicates : "keep" rows that repeat another in every column that is read, or "drop" all but one of them
+    first_refunds : "keep" customers whose first day has refunds alone, or "drop" all their rows: what they return
+        was bought before the log begins
+    other_currencies : "refuse" or "drop" rows in another currency, where currency_column tells
+    first_day, last_day : days that the log is complete for; rows before and after are set aside
+    exclude : values by column that mark rows as no purchase, such as {"stock_code": ["POST", "BANK CHARGES"]}
 
     Returns
     -------
@@ -74,66 +107,168 @@ def read_transactions(
     Notes
     -----
     Ids are text; blanks around them are left out, leading zeros are kept. Amounts are summed
-    exactly, in ten decimals, so that threads and the order of rows change no digit.
+    exactly, in six decimals, so that threads, engines and the order of rows change no digit.
     """
-    check_word("refunds", refunds, REFUNDS)
-    check_word("zero_amounts", zero_amounts, ("keep", "drop"))
-    check_word("missing_ids", missing_ids, ("refuse", "drop"))
+    _check_currency(currency)
+    exclude = dict(exclude or {})
+    rules = CountingRules(
+        refunds=refunds,
+        zero_amounts=zero_amounts,
+        missing_ids=missing_ids,
+        duplicates=duplicates,
+        first_refunds=first_refunds,
+        other_currencies=other_currencies,
+        first_day=None if first_day is None else as_date(first_day, "first_day"),
+        last_day=None if last_day is None else as_date(last_day, "last_day"),
+        exclude={name: _as_tuple(values) for name, values in exclude.items()},
+    )
     check_date_format(date_format)
-    names = None if columns is None else tuple(columns)
-    layout = Layout(purchase_columns(customer, date, amount), date_format, delimiter, names, encoding)
+    layout = Layout(
+        purchase_columns(
+            customer,
+            date,
+            amount,
+            order=order,
+            quantity=quantity,
+            currency_column=currency_column,
+            exclude=tuple(exclude),
+        ),
+        date_format=date_format,
+        delimiter=delimiter,
+        columns=None if columns is None else tuple(columns),
+        encoding=encoding if isinstance(encoding, str) else tuple(encoding),
+        decimal=decimal,
+        thousands=thousands,
+        sheet=sheet,
+        written_in=written_in,
+        time_zone=time_zone,
+        day_starts=minutes_of(day_starts),
+    )
     opened, layout = _open(source, layout)
     with refusals(opened.name):
-        lines = materialise(parsed(opened.rows, layout))
-        faults = [fault for fault in FAULTS if fault is not MISSING_ID or missing_ids == "refuse"]
-        rows_read = check_values(lines, opened, layout, faults=faults)
-        fates = materialise(with_fates(lines, refunds=refunds, zero_amounts=zero_amounts))
-        return _log(fates, opened, rows_read=rows_read, currency=currency)
+        return _log(_Reading(opened, layout, rules, currency))
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What is read, and how."""
+
+    source: Source
+    layout: Layout
+    rules: CountingRules
+    currency: str
+
+
+def _check_currency(currency: Any) -> None:
+    if not (isinstance(currency, str) and any(mark.isalpha() for mark in currency)):
+        raise DataError(f'currency = {currency!r}: expected a code such as "USD".')
+
+
+def _as_tuple(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(values) if not isinstance(values, str) else (values,)
 
 
 def _open(source: Any, layout: Layout) -> tuple[Source, Layout]:
     if not (isinstance(source, str) and source.startswith(PREFIX)):
         return open_source(source, layout), layout
     dataset = named_dataset(source)
-    if layout not in (Layout(purchase_columns()), dataset.layout):
+    own, asked = Layout(purchase_columns()), layout
+    further = tuple(column for column in asked.wanted if column.option == "exclude")
+    if replace(asked, wanted=tuple(column for column in asked.wanted if column not in further)) not in (
+        own,
+        dataset.layout,
+    ):
         raise DataError(f'source = "{source}": a named data set brings its own columns and formats; leave them out.')
-    return replace(open_source(dataset.path, dataset.layout), name=source), dataset.layout
+    layout = replace(dataset.layout, wanted=(*dataset.layout.wanted, *further))
+    return replace(open_source(dataset.path, layout), name=source), layout
 
 
-def _log(fates: Any, source: Source, *, rows_read: int, currency: str) -> TransactionLog:
-    counted = fates.filter(fates.fate.isin(COUNTED))
-    daily = counted.group_by("customer_id", "date").aggregate(amount=total(counted.amount), lines=counted.count())
-    table = materialise(daily.order_by("customer_id", "date"))
+def _log(reading: _Reading) -> TransactionLog:
+    lines = _lines(reading)
+    judged = with_row_fates(lines, reading.rules, reading.currency)
+    seen = check_values(judged, reading.source, reading.layout, faults=_faults(reading), sums=sums_of(judged))
+    rows_read = seen["rows"]
+    found = occasions(judged, reading.rules, seen=seen)
     facts = first_row(
-        table.aggregate(
-            occasions=table.count(),
-            n_customers=table.customer_id.nunique(),
-            first_date=table.date.min(),
-            last_date=table.date.max(),
+        found.table.aggregate(
+            occasions=found.table.count(), first_date=found.table.date.min(), last_date=found.table.date.max()
         )
     )
     if facts["occasions"] == 0:
-        raise DataError(f"{source.name}: no purchase is left, the {rows_read} rows are refunds or were set aside.")
+        raise DataError(
+            f"{reading.source.name}: no purchase is left, the {rows_read} rows are refunds or were set aside."
+        )
+    source = reading.source
+    if source.files:
+        digest = digest_of_files(source.files)  # now, since files can change
+        fingerprint: Callable[[], str] = lambda: digest  # noqa: E731
+    else:
+        fingerprint = functools.partial(_digest_of_values, lines)
     return TransactionLog(
-        table=table,
-        ledger=ledger(fates),
+        table=found.table,
+        rows=lines,
+        ledger=found.ledger,
+        rules=reading.rules,
         rows_read=rows_read,
+        gross=float(found.gross),
         **facts,
-        currency=currency,
+        currency=reading.currency,
         source=source.name,
-        digest=digest_of_files(source.files) if source.files else _digest_of_values(fates),
-        notes=notes(counted, mixed_ids=source.mixed_ids),
+        look=functools.partial(_look, found, reading, lines),
+        fingerprint=fingerprint,
     )
 
 
+def _lines(reading: _Reading) -> Any:
+    """The rows with their values read; kept in the engine unless it can read the source again at little cost."""
+    source, layout = reading.source, reading.layout
+    if source.in_place:
+        layout = replace(layout, trimmed=_is_trimmed(source, layout))
+    read = parsed(source.rows.mutate(written=source.rows.date), layout)
+    if layout.has("quantity"):
+        read = read.mutate(amount=read.amount * read.quantity)
+    names = [column.role for column in layout.wanted if column.role != "quantity"]
+    lines = read.select(*names, "written")
+    return lines if source.in_place else materialise(lines)
+
+
+def _is_trimmed(source: Source, layout: Layout) -> bool:
+    """Whether no text has blanks around it: to look once is cheaper than to strip in every pass."""
+    texts = [source.rows[column.role] for column in layout.wanted if column.kind in ("id", "label")]
+    odd = [(text < "!") | (text.right(1) <= " ") for text in texts if text.type().is_string()]
+    seen = first_row(
+        source.rows.aggregate(rows=source.rows.count(), **{f"odd_{n}": one.any() for n, one in enumerate(odd)})
+    )
+    return not any(seen[f"odd_{place}"] for place in range(len(odd)))
+
+
+def _faults(reading: _Reading) -> list[Fault]:
+    rules, currency = reading.rules, reading.currency
+    faults = [fault for fault in FAULTS if fault is not MISSING_ID or rules.missing_ids == "refuse"]
+    if reading.layout.has("currency") and rules.other_currencies == "refuse":
+        fix = f'The log is in {currency}: read one currency at a time, or leave others out by other_currencies="drop".'
+        faults.append(Fault("currency", lambda rows: other_currency(rows, currency), fix))
+    return faults
+
+
+def _look(found: Occasions, reading: _Reading, lines: Any) -> Any:
+    return findings(found, mixed_ids=reading.source.mixed_ids, unseen=_unseen(lines, reading))
+
+
+def _unseen(lines: Any, reading: _Reading) -> list[str]:
+    """Values to exclude that no row has, as column: value."""
+    unseen = []
+    for place, (name, values) in enumerate(reading.rules.exclude.items()):
+        column = lines[f"exclude_{place}"]
+        seen = set(lines.filter(column.isin(values)).select(value=column).distinct().to_pyarrow()["value"].to_pylist())
+        unseen += [f"{name}: {value}" for value in values if value not in seen]
+    return unseen
+
+
 def _digest_of_values(lines: Any) -> str:
-    """SHA-256 of ids, days and amounts, sorted, so that the order of rows does not matter."""
-    names = ["customer_id", "date", "amount"]
-    values = lines.select(*names).order_by(*names).to_pyarrow().combine_chunks()
-    ids = pc.fill_null(values["customer_id"].cast(pa.large_string()), "")
-    digest = hashlib.sha256()
-    digest.update(pc.binary_length(ids).to_numpy().astype("<i8").tobytes())
-    digest.update("".join(ids.to_pylist()).encode())
-    digest.update(values["date"].cast(pa.int32()).to_numpy().astype("<i8").tobytes())
-    digest.update(values["amount"].to_numpy().astype("<f8").tobytes())
-    return digest.hexdigest()
+    """SHA-256 of what the rows hold, whatever their order and engine: of the sum of a hash of each."""
+    amount = money(lines.amount).cast("string")
+    texts = [lines.customer_id.fill_null(""), lines.date.cast("string"), amount]
+    hashed = engine_of(lines).hash_of(ibis.literal("\x1f").join(texts))
+    seen = first_row(lines.aggregate(rows=lines.count(), total=hashed.sum()))
+    return hashlib.sha256(f"{seen['rows']} {seen['total']}".encode()).hexdigest()

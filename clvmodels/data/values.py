@@ -1,7 +1,7 @@
 """Values of a source: ids, days and numbers parsed in the engine, refused where they cannot be used."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +59,14 @@ def parsed(rows: Any, layout: Layout) -> Any:
     return rows.mutate(**read, **unread)
 
 
-def check_values(lines: Any, source: Source, layout: Layout, *, faults: Sequence[Fault]) -> int:
-    """The number of rows; refuses the table where a value of it cannot be used.
+def check_values(
+    lines: Any, source: Source, layout: Layout, *, faults: Sequence[Fault], sums: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The number of rows and further sums, by name; refuses the table where a value of it cannot be used.
+
+    Parameters
+    ----------
+    sums : by name, aggregates of the lines that stand any value
 
     Raises
     ------
@@ -68,13 +74,13 @@ def check_values(lines: Any, source: Source, layout: Layout, *, faults: Sequence
         With the number of bad values, the place of the first, and what it holds.
     """
     counts = {f"fault_{place}": fault.bad(lines).sum() for place, fault in enumerate(faults)}
-    seen = first_row(lines.aggregate(rows=lines.count(), **counts))
+    seen = first_row(lines.aggregate(rows=lines.count(), **counts, **sums))
     if seen["rows"] == 0:
         raise DataError(f"{source.name}: there are no rows.")
     for place, fault in enumerate(faults):
         if seen[f"fault_{place}"]:
             raise _refusal(source, layout, fault, f"{seen[f'fault_{place}']} of {seen['rows']} rows")
-    return int(seen["rows"])
+    return {"rows": seen["rows"], **{name: seen[name] for name in sums}}
 
 
 def _refusal(source: Source, layout: Layout, fault: Fault, rows: str) -> DataError:
@@ -98,7 +104,7 @@ def _read(value: Any, column: Column, layout: Layout) -> Any:
         return _number(value, column)
     if column.kind == "trait" and (value.type().is_numeric() or value.type().is_boolean()):
         return value.cast("float64").nullif(float("nan"))
-    return _id(value)
+    return value if layout.trimmed and value.type().is_string() else _id(value)
 
 
 def _written(value: Any) -> Any:

@@ -55,5 +55,5 @@ class CountingRules:
         if self.first_day is not None and self.last_day is not None and self.last_day < self.first_day:
             raise DataError(f"last_day {self.last_day} is before first_day {self.first_day}.")
         for name, values in self.exclude.items():
-            if isinstance(values, str) or not values:
+            if not values:
                 raise DataError(f'exclude = {{"{name}": {values!r}}}: expected a list of values, at least one.')

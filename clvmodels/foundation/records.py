@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.columns import id_texts, numeric_column
+from clvmodels.foundation.counting import CountingRules
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.units import days_per_unit
@@ -52,15 +54,20 @@ class Window:
     calibration_end : last day that the model sees
     holdout_end : last day of the check, or None
     unit : "day", "week", "month" or "year"; recency, T and horizons are in this unit
+    acquired_from, acquired_until : first and last day of the first purchases of the customers that count, or None:
+        customers won before or after are left out, such as those of a log that begins after them
     """
 
     calibration_end: dt.date
     holdout_end: dt.date | None = None
     unit: str = "week"
+    acquired_from: dt.date | None = None
+    acquired_until: dt.date | None = None
 
     def __post_init__(self) -> None:
         days_per_unit(self.unit)
         object.__setattr__(self, "calibration_end", as_date(self.calibration_end, "calibration_end"))
+        self._check_acquisition()
         if self.holdout_end is None:
             return
         object.__setattr__(self, "holdout_end", as_date(self.holdout_end, "holdout_end"))
@@ -69,6 +76,18 @@ class Window:
                 f"holdout_end {self.holdout_end} is not after calibration_end {self.calibration_end}: "
                 "the holdout begins the day after the calibration ends."
             )
+
+    def _check_acquisition(self) -> None:
+        for name in ("acquired_from", "acquired_until"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, as_date(getattr(self, name), name))
+        first, last, end = self.acquired_from, self.acquired_until, self.calibration_end
+        if first is not None and first > (last or end):
+            raise DataError(
+                f"acquired_from {first} is after {'calibration_end' if last is None else 'acquired_until'}."
+            )
+        if last is not None and last > end:
+            raise DataError(f"acquired_until {last} is after calibration_end {end}: those won later have no history.")
 
     @property
     def holdout_length(self) -> float:
@@ -103,6 +122,20 @@ class LedgerLine:
 
 
 @dataclass(frozen=True)
+class Findings:
+    """What a look at a log's customers and rows finds.
+
+    Attributes
+    ----------
+    n_customers : with a purchase
+    notes : rows or customers used that a reader should know of, such as "zero_amount" or "repeated_line"
+    """
+
+    n_customers: int
+    notes: tuple[LedgerLine, ...]
+
+
+@dataclass(frozen=True)
 class TransactionLog:
     """A purchase log inside its engine: one row a customer and day, and a ledger of the rows read.
 
@@ -111,25 +144,49 @@ class TransactionLog:
     Attributes
     ----------
     table : Ibis table with columns customer_id (text), date (day), amount (float), lines (whole)
-    ledger : what became of each row that was read; rows add up to rows_read
-    rows_read, first_date, last_date, n_customers : of the log
+    rows : Ibis table of the rows as they were read, before anything was set aside
+    ledger : what became of each row that was read; rows add up to rows_read, amounts to gross
+    rules : what counts, as the reader stated it
+    rows_read, gross, occasions, first_date, last_date : of the log
     currency : code, such as "USD"
     source : what was read, as text for a reader
-    digest : SHA-256 of the source's bytes (of the columns' values, if it was a frame)
-    notes : rows used that a reader should know of, such as "zero_amount" or "repeated_line"; not in the balance
+    look : works out the findings, when they are first asked for
+    fingerprint : works out the digest, when it is first asked for
     """
 
     table: Any
+    rows: Any
     ledger: tuple[LedgerLine, ...]
+    rules: CountingRules
     rows_read: int
+    gross: float
     occasions: int
-    n_customers: int
     first_date: dt.date
     last_date: dt.date
     currency: str
     source: str
-    digest: str
-    notes: tuple[LedgerLine, ...] = field(default=())
+    look: Callable[[], Findings] = field(repr=False, compare=False)
+    fingerprint: Callable[[], str] = field(repr=False, compare=False)
+
+    @cached_property
+    def findings(self) -> Findings:
+        """Number of customers, and notes."""
+        return self.look()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the source's bytes (of what the rows hold, if it was no file)."""
+        return self.fingerprint()
+
+    @property
+    def n_customers(self) -> int:
+        """Customers with a purchase."""
+        return self.findings.n_customers
+
+    @property
+    def notes(self) -> tuple[LedgerLine, ...]:
+        """Rows or customers used that a reader should know of; they are not in the balance."""
+        return self.findings.notes
 
 
 def _refuse_where(bad: NDArray[np.bool_], ids: IdArray, what: str, fix: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels.baselines import BASELINES
-from clvmodels.data import calendar_history, read_transactions
+from clvmodels.data import alternatives, calendar_history, choices, read_transactions
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.patterns import IntArray
 from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog
@@ -207,6 +207,9 @@ def _data_section(log: TransactionLog, evidence: Evidence, revenue: float) -> Da
         holdout_amount=float(holdout.amount.sum()),
         holdout_buyers=int((holdout.purchases > 0).sum()),
         notes=[*log.notes, *_few(customers)],
+        gross=log.gross,
+        choices=choices(log),
+        alternatives=alternatives(log),
     )
 
 
