@@ -326,6 +326,26 @@ def test_the_corpus_is_large_and_its_names_are_its_own():
     assert all(case.refused is not None or case.read is not None for _, case in CASES)
 
 
+# --- files that change ---
+
+
+@pytest.mark.parametrize("change", ["other rows", "no file"])
+def test_a_file_that_changes_after_it_was_read_tells_nothing_else_of_the_log(tmp_path, change):
+    """Parquet is read where it lies; what is asked of a log later must be of the rows that it was made from."""
+    path, rows = tmp_path / "log.parquet", pd.DataFrame({"customer_id": ["a", "b"], "date": ["2024-01-01"] * 2})
+    rows.assign(amount=[1.0, 0.0]).to_parquet(path)
+    log = clv.read_transactions(path)
+    if change == "no file":
+        path.unlink()
+    else:
+        rows.assign(amount=[0.0, 0.0]).to_parquet(path)
+    try:
+        zeros = [note.rows for note in log.notes if note.reason == "zero_amount"]
+    except clv.DataError:
+        zeros = [1]  # to refuse is right too
+    assert zeros == [1]
+
+
 # --- ids that are code to somebody ---
 
 ODD_IDS = (
