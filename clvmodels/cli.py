@@ -301,6 +301,7 @@ def _summarize(arguments: argparse.Namespace) -> None:
     from clvmodels.data import customer_summary, read_transactions
     from clvmodels.foundation.records import Window
 
+    _require_place(arguments.output)
     window = Window(
         arguments.calibration_end,
         unit=arguments.unit,
@@ -351,8 +352,7 @@ def _reading(arguments: argparse.Namespace) -> dict[str, Any]:
 def _fit(arguments: argparse.Namespace) -> None:
     from clvmodels.inference import fit
 
-    if arguments.output and not Path(arguments.output).resolve().parent.is_dir():
-        raise FitError(f"--output {arguments.output}: there is no such folder.")
+    _require_place(arguments.output)
     fitted = fit(
         arguments.model,
         _read_summary(arguments),
@@ -375,6 +375,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from clvmodels.forecast import predict
     from clvmodels.inference import load_fit
 
+    _require_place(arguments.output)
     forecast = predict(
         load_fit(arguments.fit),
         _read_summary(arguments),
@@ -414,16 +415,20 @@ def _sbc(arguments: argparse.Namespace) -> int:
 
 
 def _read_summary(arguments: argparse.Namespace) -> "CustomerSummary":
-    import pandas as pd
-
+    from clvmodels.data.small_tables import read_table
     from clvmodels.foundation.records import CustomerSummary
 
-    path = Path(arguments.summary)
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"customer_id": str})
-    except (OSError, ValueError) as problem:
-        raise DataError(f"{path} cannot be read as a customer summary: {problem}.") from None
-    return CustomerSummary.from_frame(frame, unit=arguments.unit, currency=arguments.currency)
+    return CustomerSummary.from_frame(read_table(arguments.summary), unit=arguments.unit, currency=arguments.currency)
+
+
+def _require_place(output: str | None) -> None:
+    """Refuse, before any work, a file that could not be written after it."""
+    if output is None:
+        return
+    if not Path(output).resolve().parent.is_dir():
+        raise StudyError(f"--output {output}: there is no such folder.")
+    if Path(output).is_dir():
+        raise StudyError(f"--output {output}: is a folder. Name a file in it.")
 
 
 def _write(frame: Any, output: str | None) -> None:

@@ -11,7 +11,7 @@ from clvmodels.data.anniversaries import days_later
 from clvmodels.data.engines import day, first_row, materialise, total
 from clvmodels.data.findings import EARLIEST
 from clvmodels.data.ids import join_ids
-from clvmodels.data.layout import Column, Layout
+from clvmodels.data.layout import Column, Layout, told_apart
 from clvmodels.data.sources import Source, open_source, reading
 from clvmodels.data.values import (
     MISSING_ID,
@@ -27,6 +27,7 @@ from clvmodels.foundation.whole import require_count
 
 OPEN_END = dt.date(2100, 1, 1)  # an end from here on is how data bases write that there is none
 NEVER = dt.date(9999, 12, 31)
+LONGEST_GAP = 36_525
 
 EndIs = Literal["day_after", "last_day"]
 
@@ -73,6 +74,8 @@ class Observation:
         check_word("end_is", self.end_is, ("day_after", "last_day"))
         check_word("missing_ids", self.missing_ids, ("refuse", "drop"))
         require_count("gap_days", self.gap_days, least=0, error=DataError)
+        if self.gap_days > LONGEST_GAP:
+            raise DataError(f"gap_days = {self.gap_days}: expected at most {LONGEST_GAP}, a hundred years.")
         if self.begin is not None and self.end is not None and self.begin > self.end:
             raise DataError(f"observed_from {self.begin} is after observation_end {self.end}.")
 
@@ -133,7 +136,7 @@ def contract_layout(
         *(Column("groups", name, f"label_{place}", "label") for place, name in enumerate(groups)),
         *(Column("covariates", name, f"trait_{place}", "trait") for place, name in enumerate(covariates)),
     ]
-    return Layout(tuple(wanted), date_format, delimiter, None if columns is None else tuple(columns), encoding)
+    return Layout(told_apart(wanted), date_format, delimiter, None if columns is None else tuple(columns), encoding)
 
 
 def traits(layout: Layout) -> list[Column]:
@@ -198,11 +201,22 @@ def _lines(source: Source, layout: Layout) -> Any:
 
 def _faults(layout: Layout) -> list[Fault]:
     priced = any(column.role == "price" for column in layout.wanted)
-    return [*FAULTS, *(PRICE_FAULTS if priced else ()), *(_missing(column.role) for column in traits(layout))]
+    of_traits = (fault(column.role) for column in traits(layout) for fault in (_missing, _not_finite))
+    return [*FAULTS, *(PRICE_FAULTS if priced else ()), *of_traits]
 
 
 def _missing(role: str) -> Fault:
     return Fault(role, lambda rows: rows[role].isnull(), "Fill it in: every contract has one.")
+
+
+def _not_finite(role: str) -> Fault:
+    """A number that is not finite, also where it is text: all is text in a file."""
+
+    def bad(rows: Any) -> Any:
+        number = rows[role].try_cast("float64") if rows[role].type().is_string() else rows[role]
+        return number.isnan() | number.isinf()
+
+    return Fault(role, bad, "Give a finite number, or a word of its own for those that are not known.")
 
 
 def _with_numbers(lines: Any, layout: Layout, source: Source) -> Any:

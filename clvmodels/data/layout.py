@@ -38,6 +38,29 @@ class Column:
     optional: bool = False
 
 
+def told_apart(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns, where none is to be two things: its values would be right as one of them at most.
+
+    Labels and traits may be columns that are something else too.
+
+    Raises
+    ------
+    DataError
+        If one is, or a name is no text.
+    """
+    used: dict[str, str] = {}
+    for column in columns:
+        if not isinstance(column.name, str):
+            raise DataError(f"{column.option} = {column.name!r}: expected the name of a column, as text.")
+        if column.kind in ("label", "trait"):
+            continue
+        if column.name in used:
+            both = f"{used[column.name]} and {column.option}"
+            raise DataError(f'{both} are both the column "{column.name}": name two columns.')
+        used[column.name] = column.option
+    return tuple(columns)
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where a source keeps what is read of it, and how it is written.
@@ -114,19 +137,26 @@ def purchase_columns(
     currency_column: str | None = None,
     exclude: Sequence[str] = (),
 ) -> tuple[Column, ...]:
-    """The columns of a purchase log, those that are named."""
+    """The columns of a purchase log, those that are named.
+
+    Raises
+    ------
+    DataError
+        If one is to be two things.
+    """
     named: tuple[tuple[str, str | None, str, Literal["label", "number"]], ...] = (
         ("order", order, "order", "label"),
         ("quantity", quantity, "quantity", "number"),
         ("currency_column", currency_column, "currency", "label"),
     )
-    return (
+    columns = (
         Column("customer", customer, "customer_id", "id"),
         Column("date", date, "date", "day"),
         Column("amount", amount, "amount", "number"),
         *(Column(option, name, role, kind) for option, name, role, kind in named if name is not None),
         *(Column("exclude", name, f"exclude_{place}", "label") for place, name in enumerate(exclude)),
     )
+    return told_apart(columns)
 
 
 def minutes_of_day(clock: str, option: str) -> int:
