@@ -190,13 +190,17 @@ def _study(arguments: argparse.Namespace) -> None:
 
 def _pages(folder: Path, languages: Sequence[str]) -> None:
     from clvmodels.report import read_results, render_report
-    from clvmodels.report.render import page_name
+    from clvmodels.report.render import page_names
 
-    for page in folder.glob("index*.html"):  # of a language that the study no longer has: its numbers are old
-        if page.name not in {page_name(language) for language in read_results(folder).study.languages}:
-            page.unlink()
+    results = read_results(folder)
+    current = {name for language in results.study.languages for name in page_names(results, language)}
+    for pattern in ("index*.html", "data.html", "data.*.html"):
+        for page in folder.glob(pattern):  # of a language or a kind that the study no longer has: its numbers are old
+            if page.name not in current:
+                page.unlink()
     for language in languages:
-        sys.stdout.write(f"{render_report(folder, language=language)}\n")
+        render_report(folder, language=language)
+        sys.stdout.writelines(f"{folder / name}\n" for name in page_names(results, language))
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -112,7 +112,7 @@ def test_revenue_is_net_of_refunds_and_the_sum_of_the_history(shop):
 
 
 def test_a_study_in_one_language_has_one_page_and_no_link_to_another(shop):
-    assert {page.name for page in shop.glob("*.html")} == {"index.html"}
+    assert {page.name for page in shop.glob("*.html")} == {"index.html", "data.html"}
     assert "index.zh.html" not in (shop / "index.html").read_text(encoding="utf-8")
 
 

@@ -109,6 +109,7 @@ def read_transactions(
     Ids are text; blanks around them are left out, leading zeros are kept. Amounts are summed
     exactly, in six decimals, so that threads, engines and the order of rows change no digit.
     """
+    _check_currency(currency)
     exclude = dict(exclude or {})
     rules = CountingRules(
         refunds=refunds,
@@ -156,6 +157,11 @@ class _Reading:
     layout: Layout
     rules: CountingRules
     currency: str
+
+
+def _check_currency(currency: Any) -> None:
+    if not (isinstance(currency, str) and any(mark.isalpha() for mark in currency)):
+        raise DataError(f'currency = {currency!r}: expected a code such as "USD".')
 
 
 def _as_tuple(values: Sequence[str]) -> tuple[str, ...]:
