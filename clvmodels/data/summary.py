@@ -6,7 +6,7 @@ from typing import Any
 import ibis
 import numpy as np
 
-from clvmodels.data.engines import day, exact_log, money, precise_total, total
+from clvmodels.data.engines import day, exact_log, money, precise_total, purchase_amount, total
 from clvmodels.data.seasons import term_sums
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
@@ -165,13 +165,14 @@ def customers_until(log: TransactionLog, end: dt.date, *, current_from: dt.date)
     Columns: customer_id, first, frequency, recency_days, T_days, repeat_amount, first_amount, current_amount.
     """
     seen = log.table.filter(log.table.date <= day(end))
+    amount = purchase_amount(seen)
     by_customer = seen.group_by("customer_id").aggregate(
         first=seen.date.min(),
         last=seen.date.max(),
         occasions=seen.count(),
-        spent=money(seen.amount).sum(),
-        spent_first=money(seen.amount.argmin(seen.date)),
-        current_amount=total(seen.amount, where=seen.date >= day(current_from)),
+        spent=amount.sum(),
+        spent_first=amount.argmin(seen.date),
+        current_amount=amount.sum(where=seen.date >= day(current_from)).fill_null(0).cast("float64"),
     )
     return by_customer.select(
         "customer_id",
