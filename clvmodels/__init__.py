@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clvmodels.data import contract_triangle as contract_triangle
     from clvmodels.data import customer_summary as customer_summary
     from clvmodels.data import donor_summary as donor_summary
+    from clvmodels.data import engine_limits as engine_limits
     from clvmodels.data import holdout_summary as holdout_summary
     from clvmodels.data import opportunity_holdout as opportunity_holdout
     from clvmodels.data import opportunity_summary as opportunity_summary
@@ -82,6 +83,7 @@ HOMES = {
     "contract_triangle": "clvmodels.data",
     "customer_summary": "clvmodels.data",
     "donor_summary": "clvmodels.data",
+    "engine_limits": "clvmodels.data",
     "holdout_summary": "clvmodels.data",
     "opportunity_holdout": "clvmodels.data",
     "opportunity_summary": "clvmodels.data",

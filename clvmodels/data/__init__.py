@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from clvmodels.data.compression import compress, compress_retention, compress_spend, repeat_spend
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.donations import donor_summary
+    from clvmodels.data.engines import engine_limits
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
     from clvmodels.data.rereading import alternatives, choices
@@ -33,6 +34,7 @@ __all__ = [
     "contract_triangle",
     "customer_summary",
     "donor_summary",
+    "engine_limits",
     "first_purchase_days",
     "holdout_summary",
     "opportunity_holdout",
@@ -58,6 +60,7 @@ _HOME = {
     "contract_triangle": "cohorts",
     "customer_summary": "summary",
     "donor_summary": "donations",
+    "engine_limits": "engines",
     "first_purchase_days": "history",
     "holdout_summary": "summary",
     "opportunity_holdout": "opportunities",

@@ -6,7 +6,7 @@ from typing import Any
 import ibis
 import numpy as np
 
-from clvmodels.data.engines import day, exact_log, money, precise_total, purchase_amount, total
+from clvmodels.data.engines import day, exact_log, money, precise_total, purchase_amount, total, within_limits
 from clvmodels.data.seasons import term_sums
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
@@ -25,6 +25,7 @@ LOGARITHMS_UP_TO = 2_000_000  # purchases
 QUIET_DAYS = 31  # a calibration may end this long after the last purchase: a small firm can be without one
 
 
+@within_limits()
 def customer_summary(
     log: TransactionLog,
     window: Window,
@@ -113,6 +114,7 @@ def _logarithms(rows: Any, frequency: FloatArray, per_unit: float) -> dict[str, 
         }
 
 
+@within_limits()
 def holdout_summary(log: TransactionLog, window: Window) -> HoldoutSummary:
     """Purchase days and spend in the holdout of each customer of the calibration, in the same order.
 
@@ -138,6 +140,7 @@ def holdout_summary(log: TransactionLog, window: Window) -> HoldoutSummary:
     )
 
 
+@within_limits()
 def compress_log(log: TransactionLog, window: Window) -> PurchasePatterns:
     """The counted patterns of the calibration straight from the log, grouped inside the engine.
 
