@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clvmodels.data import contract_triangle as contract_triangle
     from clvmodels.data import customer_summary as customer_summary
     from clvmodels.data import donor_summary as donor_summary
+    from clvmodels.data import engine_limits as engine_limits
     from clvmodels.data import holdout_summary as holdout_summary
     from clvmodels.data import keep_summary as keep_summary
     from clvmodels.data import kept_summary as kept_summary
@@ -91,6 +92,7 @@ HOMES = {
     "contract_triangle": "clvmodels.data",
     "customer_summary": "clvmodels.data",
     "donor_summary": "clvmodels.data",
+    "engine_limits": "clvmodels.data",
     "holdout_summary": "clvmodels.data",
     "keep_summary": "clvmodels.data",
     "kept_summary": "clvmodels.data",

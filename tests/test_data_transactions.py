@@ -40,7 +40,8 @@ def frame(**columns):
 
 
 def rows(log):
-    return [tuple(row.values()) for row in log.table.order_by("customer_id", "date").to_pyarrow().to_pylist()]
+    table = log.table.select("customer_id", "date", "amount", "lines").order_by("customer_id", "date")
+    return [tuple(row.values()) for row in table.to_pyarrow().to_pylist()]
 
 
 # --- CDNOW ---

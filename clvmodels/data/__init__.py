@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from clvmodels.data.cohorts import cohort_triangle, contract_triangle
     from clvmodels.data.compression import compress, compress_retention, compress_spend, repeat_spend
     from clvmodels.data.datasets import DATASETS
+    from clvmodels.data.engines import engine_limits
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
     from clvmodels.data.kept import keep_summary, kept_summary, update_summary
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
@@ -36,6 +37,7 @@ __all__ = [
     "contract_triangle",
     "customer_summary",
     "donor_summary",
+    "engine_limits",
     "first_purchase_days",
     "holdout_summary",
     "keep_summary",
@@ -67,6 +69,7 @@ _HOME = {
     "contract_triangle": "cohorts",
     "customer_summary": "summary",
     "donor_summary": "published",
+    "engine_limits": "engines",
     "first_purchase_days": "history",
     "holdout_summary": "summary",
     "keep_summary": "kept",

@@ -4,6 +4,7 @@ import atexit
 import datetime as dt
 import functools
 import os
+import re
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
@@ -17,8 +18,11 @@ import ibis.expr.datatypes as types
 
 from clvmodels.foundation.errors import DataError
 
-MEMORY_PER_THREAD_MB = 300  # beyond it the engine spills to the temporary folder; a log of ten million rows does
+MEMORY_PER_THREAD_MB = 210  # beyond it the engine spills to the temporary folder; a log of ten million rows does
+MEMORY = r"([5-9]\d|\d{3,})(\.\d+)? ?M(i?)B|[1-9]\d*(\.\d+)? ?[GT](i?)B"
 DECIMALS = 6  # of amounts: a float of up to 15 digits has them exactly, whatever engine turns it into a decimal
+SMALL, LARGE = (f"decimal({digits}, {DECIMALS})" for digits in (18, 38))
+SMALL_BELOW = 1e11  # SMALL ends at 1e12
 PRECISE_DECIMALS = 10  # of numbers that are not money, such as logarithms
 
 
@@ -69,7 +73,7 @@ def duckdb() -> Any:
     One for the process: a new one costs 0.2 s, which a summary of CDNOW does not.
     """
     connection = ibis.duckdb.connect(
-        temp_directory=str(Path(tempfile.gettempdir(), f"clvmodels-duckdb-{os.getpid()}")),
+        temp_directory=str(_spill_folder(tempfile.gettempdir())),
         autoinstall_known_extensions=False,  # nothing is fetched from a network
     )
     threads = connection.raw_sql("SELECT current_setting('threads')").fetchall()[0][0]
@@ -77,6 +81,79 @@ def duckdb() -> Any:
     connection.raw_sql("SET TimeZone = 'UTC'")
     atexit.register(connection.disconnect)
     return connection
+
+
+def engine_limits(
+    *, memory: str | None = None, threads: int | None = None, folder: str | os.PathLike[str] | None = None
+) -> None:
+    """Limit what the data engine of this process takes, from now on; what is not named stays as it is.
+
+    Results do not depend on it. What does not fit into the memory is written to the folder for the time being: of a
+    log of 200,000,000 rows some 10 GB.
+
+    Parameters
+    ----------
+    memory : for tables and intermediate results, such as "4GB"; to begin with 210 MB a thread. Python's own, some
+        0.2 GB and the summaries handed over, comes on top.
+    threads : that work at a time; to begin with one a processor
+    folder : for what does not fit; to begin with the system's for temporary files. It can be changed until it is used.
+
+    Raises
+    ------
+    DataError
+        If a limit cannot be set.
+    """
+    settings: dict[str, str] = {}
+    if memory is not None:
+        if not re.fullmatch(MEMORY, str(memory)):
+            raise DataError(f'memory = {memory!r}: expected a size of at least 50MB, such as "800MB" or "4GB".')
+        settings["memory_limit"] = memory
+    if threads is not None:
+        if not re.fullmatch(r"[1-9]\d*", str(threads)):
+            raise DataError(f"threads = {threads!r}: expected a whole number from 1.")
+        settings["threads"] = str(threads)
+    if folder is not None:
+        if not (Path(folder).is_dir() and os.access(folder, os.W_OK)):
+            raise DataError(f'folder = "{folder}": expected a folder that can be written to.')
+        settings["temp_directory"] = str(_spill_folder(folder))
+    for name, value in settings.items():
+        _set(name, value)
+
+
+def _spill_folder(folder: str | os.PathLike[str]) -> Path:
+    return Path(folder, f"clvmodels-duckdb-{os.getpid()}")
+
+
+def _set(name: str, value: str) -> None:
+    from duckdb import Error
+
+    try:
+        duckdb().con.execute(f"SET {name} = ?", [value])  # of a handful of names, none from outside
+    except Error as error:
+        what = str(error).splitlines()[0]
+        raise DataError(f"{name}: cannot be set to {value}. {what} Set limits before the first log is read.") from None
+
+
+@contextmanager
+def within_limits() -> Iterator[None]:
+    """Turns what the engine says when it runs out of memory or disk into a `DataError` that names the setting."""
+    from duckdb import IOException, OutOfMemoryException
+
+    try:
+        yield
+    except OutOfMemoryException as error:
+        what = str(error).splitlines()[0]
+        raise DataError(
+            f"the data engine has not enough memory ({what}). Give it more by clv.engine_limits(memory=...), let "
+            "fewer threads work (threads=...), or name a folder with more room for what does not fit (folder=...)."
+        ) from None
+    except IOException as error:
+        if "No space left" not in str(error):
+            raise
+        raise DataError(
+            "the data engine has no room on the disk for what does not fit into its memory. Name a folder with more by "
+            "clv.engine_limits(folder=...), or give it more memory (memory=...)."
+        ) from None
 
 
 def in_duckdb(frame: Any) -> Any:
@@ -121,7 +198,8 @@ def refusals(source: str) -> Iterator[None]:
     from duckdb import Error
 
     try:
-        yield
+        with within_limits():
+            yield
     except Error as error:
         said = [line.strip() for line in str(error).splitlines() if line.strip(" ^")]
         what = " ".join(line for line in said[:3] if not line.startswith(("LINE ", "Possible Solution")))
@@ -149,7 +227,20 @@ def first_row(table: Any) -> dict[str, Any]:
 
 def money(amount: Any) -> Any:
     """Amounts as exact decimals, so that a sum does not depend on the order or the number of threads."""
-    return amount.cast(f"decimal(38, {DECIMALS})")
+    return amount.cast(LARGE)
+
+
+def money_type(turnover: float) -> str:
+    """The narrowest type of exact decimals that holds any sum of some amounts, which come to so much without signs.
+
+    The customers of a log are summed in two thirds of the time where it is the small one.
+    """
+    return SMALL if turnover < SMALL_BELOW else LARGE
+
+
+def purchase_amount(purchases: Any) -> Any:
+    """The amounts of a log's purchases as exact decimals."""
+    return purchases.exact if "exact" in purchases.columns else money(purchases.amount)
 
 
 def total(amount: Any, where: Any = None) -> Any:

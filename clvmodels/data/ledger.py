@@ -91,32 +91,32 @@ def entries_of_days(settled: Settled, lines: Any) -> list[Entry]:
     ----------
     lines : the rows that were settled
     """
-    days = settled.days
-    if "refunds" not in days.columns:
-        sums = first_row(days.aggregate(rows=days.lines.sum(), amount=days.amount.sum().fill_null(0)))
-        return [Entry(USED, sums["rows"] or 0, sums["amount"])]
-    undone, netted = days.undone, ~days.undone & (days.refunds > 0)
-    sums = first_row(
-        days.aggregate(
-            used=(days.lines - days.refunds).sum(where=~undone).fill_null(0),
-            used_amount=(days.amount - days.refunded).sum(where=~undone).fill_null(0),
-            netted=days.refunds.sum(where=netted).fill_null(0),
-            netted_amount=days.refunded.sum(where=netted).fill_null(0),
-            undone=days.lines.sum(where=undone).fill_null(0),
-            undone_amount=days.amount.sum(where=undone).fill_null(0),
-        )
-    )
+    days, netted = settled.days, settled.netted
+    sums = first_row(days.aggregate(rows=days.lines.sum().fill_null(0), amount=days.amount.sum().fill_null(0)))
+    if netted is None:
+        return [Entry(USED, sums["rows"], sums["amount"])]
+    left, undone = netted.filter(~netted.undone), netted.filter(netted.undone)
     refunds = lines.filter(lines.amount < 0)
-    return [
-        Entry(USED, sums["used"], sums["used_amount"]),
-        Entry("refund_netted", sums["netted"], sums["netted_amount"], sample(_of(refunds, days.filter(netted)))),
-        Entry("refund_day", sums["undone"], sums["undone_amount"], sample(_of(lines, days.filter(undone)))),
+    entries = [
+        _of_days("refund_netted", left, {"rows": left.refunds, "amount": left.refunded}, refunds),
+        _of_days("refund_day", undone, {"rows": undone.lines, "amount": undone.amount}, lines),
     ]
+    rows = sums["rows"] - sum(entry.rows for entry in entries)
+    amount = sums["amount"] - sum((entry.amount for entry in entries), Decimal(0))
+    return [Entry(USED, rows, amount), *entries]
+
+
+def _of_days(fate: str, days: Any, sums: dict[str, Any], lines: Any) -> Entry:
+    """Sums over some days, and rows of them."""
+    found = first_row(days.aggregate(**{name: column.sum().fill_null(0) for name, column in sums.items()}))
+    return Entry(fate, found["rows"], found["amount"], sample(_of(lines, days)) if found["rows"] else ())
 
 
 def _of(lines: Any, days: Any) -> Any:
     """The rows of some days, of the first that are enough for a sample."""
-    return lines.semi_join(days.order_by("date", "customer_id").limit(SAMPLES), ["customer_id", "date"])
+    first = days.select("customer_id", "date").order_by("date", "customer_id").limit(SAMPLES)
+    dates = set(first.to_pyarrow()["date"].to_pylist())  # by them the engine skips most of a file
+    return lines.filter(lines.date.isin(dates)).semi_join(first, ["customer_id", "date"])
 
 
 def sample(rows: Any) -> tuple[str, ...]:

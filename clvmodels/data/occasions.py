@@ -7,7 +7,7 @@ from typing import Any
 
 import ibis
 
-from clvmodels.data.engines import exact_total, materialise
+from clvmodels.data.engines import exact_total, materialise, money_type
 from clvmodels.data.ledger import Entry, entries_by_fate, entries_of_days, ledger
 from clvmodels.data.refunds import SETTLE, keep
 from clvmodels.data.row_fates import USED, with_duplicates
@@ -22,7 +22,8 @@ class Occasions:
 
     Attributes
     ----------
-    table : Ibis table with columns customer_id (text), date (day), amount (float), lines (whole)
+    table : Ibis table with columns customer_id (text), date (day), amount (float), lines (whole), exact (the amount as
+        a decimal)
     counted : Ibis table of the rows that are in it, as they were read
     ledger : what became of each row
     gross : amount of all rows
@@ -52,20 +53,25 @@ def occasions(judged: Any, rules: CountingRules, *, seen: Mapping[str, Any], met
         judged = materialise(with_duplicates(used).union(judged.filter(judged.fate != USED)))
     older = None
     if seen["refunds"] or met is not None:
-        older = materialise(older_customers(judged.filter(judged.fate == USED), met))
+        older = older_customers(judged.filter(judged.fate == USED), met)  # worked out where it is asked for
         if rules.first_refunds == "drop":
+            older = materialise(older)
             judged = _without(judged, older)
     entries: list[Entry] = []
     if seen["aside"] or rules.duplicates == "drop" or (older is not None and rules.first_refunds == "drop"):
         entries = [entry for entry in entries_by_fate(judged) if entry.fate != USED]
         judged = judged.filter(judged.fate == USED)
-    settled = (SETTLE[rules.refunds] if seen["refunds"] and rules.refunds != "drop" else keep)(judged)
+    settled = (SETTLE[rules.refunds] if seen["refunds"] and rules.refunds != "drop" else keep)(
+        judged, money_type(seen["turnover"])
+    )
     entries += entries_of_days(settled, judged)
     if settled.aside is not None:
         entries += entries_by_fate(settled.aside)
     days = settled.days.filter(~settled.days.undone) if "undone" in settled.days.columns else settled.days
     return Occasions(
-        table=days.select("customer_id", "date", amount=days.amount.cast("float64"), lines=days.lines),
+        table=days.select(
+            "customer_id", "date", amount=days.amount.cast("float64"), lines=days.lines, exact=days.amount
+        ),
         counted=settled.counted,
         ledger=ledger(entries, rows_read=seen["rows"], gross=seen["gross"]),
         gross=seen["gross"],
@@ -74,11 +80,15 @@ def occasions(judged: Any, rules: CountingRules, *, seen: Mapping[str, Any], met
 
 
 def sums_of(judged: Any) -> dict[str, Any]:
-    """Aggregates by name: gross (amount of all rows), aside (rows not used), refunds (those used with less than 0)."""
+    """Aggregates by name: gross (amount of all rows), aside (rows not used), refunds (those used with less than 0).
+
+    And turnover: the amount of all rows without signs, as a float that need not be exact.
+    """
     used = judged.fate == USED
     usable = out_of_range(judged.amount).ifelse(None, judged.amount)  # the others are refused in the same look
     return {
         "gross": exact_total(usable),
+        "turnover": usable.abs().sum().fill_null(0.0),
         "aside": (~used).sum().fill_null(0),
         "refunds": (used & (judged.amount < 0)).sum().fill_null(0),
     }

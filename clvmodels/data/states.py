@@ -12,7 +12,7 @@ from typing import Any
 
 import ibis
 
-from clvmodels.data.engines import day, exact_log, money, precise, total
+from clvmodels.data.engines import day, exact_log, money, precise, purchase_amount
 from clvmodels.foundation.records import TransactionLog
 
 LOGARITHMS = ("log_days", "log_amounts", "squared_log_amounts")
@@ -24,18 +24,19 @@ def customers_until(log: TransactionLog, end: dt.date, *, current_from: dt.date)
     Columns: as of `in_days`, with current_amount.
     """
     seen = log.table.filter(log.table.date <= day(end))
-    current = total(seen.amount, where=seen.date >= day(current_from))
+    current = purchase_amount(seen).sum(where=seen.date >= day(current_from)).fill_null(0).cast("float64")
     return in_days(states_of(seen, {"current_amount": current}), end)
 
 
 def states_of(purchases: Any, further: Mapping[str, Any] = MappingProxyType({})) -> Any:
     """The state of each customer after some purchases, without logarithms; and further aggregates of theirs."""
+    amount = purchase_amount(purchases)
     return purchases.group_by("customer_id").aggregate(
         first=purchases.date.min(),
         last=purchases.date.max(),
         occasions=purchases.count(),
-        spent=money(purchases.amount).sum(),
-        spent_first=money(purchases.amount.argmin(purchases.date)),
+        spent=money(amount.sum()),
+        spent_first=money(amount.argmin(purchases.date)),
         **further,
     )
 

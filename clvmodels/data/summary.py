@@ -7,7 +7,7 @@ from typing import Any
 import ibis
 import numpy as np
 
-from clvmodels.data.engines import day, money, total
+from clvmodels.data.engines import day, money, total, within_limits
 from clvmodels.data.ledger import SAMPLES
 from clvmodels.data.seasons import term_sums
 from clvmodels.data.states import customers_until, logarithms_of, with_floats
@@ -28,6 +28,7 @@ from clvmodels.foundation.units import DAYS_PER_YEAR, days_per_unit
 LOGARITHMS_UP_TO = 2_000_000  # purchases
 
 
+@within_limits()
 def customer_summary(
     log: TransactionLog,
     window: Window,
@@ -146,6 +147,7 @@ def _logarithms(rows: Any, frequency: FloatArray, per_unit: float) -> dict[str, 
         }
 
 
+@within_limits()
 def holdout_summary(log: TransactionLog, window: Window) -> HoldoutSummary:
     """Purchase days and spend in the holdout of each customer of `customer_summary`, in the same order.
 
@@ -171,6 +173,7 @@ def holdout_summary(log: TransactionLog, window: Window) -> HoldoutSummary:
     )
 
 
+@within_limits()
 def compress_log(log: TransactionLog, window: Window) -> PurchasePatterns:
     """The counted patterns of the calibration straight from the log, grouped inside the engine.
 

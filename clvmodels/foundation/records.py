@@ -143,7 +143,8 @@ class TransactionLog:
 
     Attributes
     ----------
-    table : Ibis table with columns customer_id (text), date (day), amount (float), lines (whole)
+    table : Ibis table with columns customer_id (text), date (day), amount (float), lines (whole), and exact (the
+        amount as a decimal) where it was read from rows
     rows : Ibis table of the rows as they were read, before anything was set aside
     ledger : what became of each row that was read; rows add up to rows_read, amounts to gross
     rules : what counts, as the reader stated it

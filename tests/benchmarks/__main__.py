@@ -1,7 +1,7 @@
 """Each task in fresh processes, one at a time: wall and CPU seconds, and the process's peak memory.
 
-python -m tests.benchmarks [PART ...] [--runs 3]; parts are tasks, peer, scale, clv. Times are the least of the runs, so
-that a machine shared with others disturbs them least; the load beside a table says how busy it was.
+python -m tests.benchmarks [PART ...] [--runs 3]; parts are tasks, peer, scale, clv, logs. Times are the least of the
+runs, so that a machine shared with others disturbs them least; the load beside a table says how busy it was.
 """
 
 import argparse
@@ -9,20 +9,28 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks import scale
+from tests.benchmarks import logs, scale
+from tests.benchmarks.logs import LOG_TASKS
 from tests.benchmarks.tasks import ROOT, TASKS, customers_of
 
+LOGS = ROOT / ".cache" / "logs"  # made up for the benchmark, removed after it
 LATEST = ROOT / ".benchmarks" / "latest.json"
 PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+LOG_PEERS: dict[str, str | Path] = {"lifetimes": sys.executable, "pymc-marketing": PEER_PYTHON}
+PEER_TARGET = f"{logs.TIMES_LESS_CPU} and {1 / logs.SHARE_OF_MEMORY:.0f}"
 WARM_FITS = 4  # in one process; the first is not counted
+
+GROUPS = ("peer", "scale", "clv", "logs")
 
 Figures = dict[str, Any]
 
@@ -42,10 +50,16 @@ def task_here(name: str) -> Figures:
     return {"wall": min(wall[counted]), "cpu": min(cpu[counted]), "megabytes": peak}
 
 
-def in_fresh_process(command: Sequence[str | Path]) -> Figures:
-    """What the command prints as JSON in its last line, with its wall and CPU seconds from start to end."""
+def in_fresh_process(command: Sequence[str | Path], spill: Path | None = None) -> Figures:
+    """What the command prints as JSON in its last line, with its wall and CPU seconds from start to end.
+
+    Parameters
+    ----------
+    spill : folder for its temporary files
+    """
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = os.environ if spill is None else {**os.environ, "TMPDIR": str(spill)}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
     process = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
@@ -158,6 +172,94 @@ def bench_clv(size: int, draws: int) -> list[Figures]:
     return table
 
 
+def bench_logs(names: Sequence[str], runs: int) -> dict[str, list[Figures]]:
+    """Logs to summaries and patterns; of 10,000,000 rows the least of the runs, larger ones once."""
+    print(
+        f"\n{'log':46} {'by':15} {'wall s':>7} {'CPU s':>7} {'peak MB':>8} {'spilt MB':>8} {'CPU x':>6} {'MB x':>6}",
+        end="",
+    )
+    print(f"  wanted; {load()}")
+    found: dict[str, list[Figures]] = {}
+    written: tuple[int, str] | None = None
+    try:
+        for name in sorted(names, key=lambda name: (LOG_TASKS[name].rows, LOG_TASKS[name].form)):
+            task = LOG_TASKS[name]
+            if written != (task.rows, task.form):
+                command = here("--write-log", LOGS / "rows", "--size", str(task.rows), "--form", task.form)
+                in_fresh_process(command)
+                written = task.rows, task.form
+            found[name] = _log_rows(task, runs if task.rows <= 10_000_000 else 1)
+    finally:
+        shutil.rmtree(LOGS, ignore_errors=True)
+    return found
+
+
+def _log_rows(task: logs.LogTask, runs: int) -> list[Figures]:
+    """Ours and the peers' figures, in turn, so that load hits all."""
+    ours = here("--log", f"{LOGS / 'rows'}/*.{task.form}", "--work", task.work)
+    script = ROOT / "tests" / "benchmarks" / "log_peer.py"
+    commands = {"clvmodels": ours} | {
+        peer: [python, script, peer, LOGS / "rows", logs.LAST_DAY]
+        for peer, python in LOG_PEERS.items()
+        if peer in task.peers
+    }
+    seen: dict[str, list[Figures]] = {by: [] for by in commands if _can_run(commands[by][0], by)}
+    for _ in range(runs):
+        for by, rows in seen.items():
+            rows.append(_watched(commands[by]))
+    figures = [{"by": by, **least(rows)} for by, rows in seen.items()]
+    targets = [
+        f"{limit:,} {unit}" for limit, unit in ((task.seconds, "s"), (task.megabytes, "MB")) if limit is not None
+    ]
+    for row in figures:
+        cpu, memory = (row[key] / figures[0][key] for key in ("cpu", "megabytes"))
+        ratios = f"{cpu:6.1f} {memory:6.1f}  {PEER_TARGET}" if row is not figures[0] else f"{'':15}{', '.join(targets)}"
+        print(f"{task.what:46} {row['by']:15} {row['wall']:7.1f} {row['cpu']:7.1f} {row['megabytes']:8.0f} ", end="")
+        print(f"{row['spilt']:8.0f} {ratios}", flush=True)
+    return figures
+
+
+def _can_run(python: str | Path, peer: str) -> bool:
+    """Whether an environment has a peer; says so where it has not."""
+    module = {"clvmodels": "clvmodels"}.get(peer, peer.replace("-", "_"))
+    there = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False, cwd=ROOT)
+    if there.returncode:
+        print(f"{peer}: left out, since {python} cannot import it (make bench sets it up)")
+    return not there.returncode
+
+
+def _watched(command: Sequence[str | Path]) -> Figures:
+    """The figures of a process, with the most that it had in temporary files."""
+    spill, done = LOGS / "spill", threading.Event()
+    spill.mkdir(parents=True, exist_ok=True)
+    most = [0]
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            most.append(_bytes_of(spill))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        figures = in_fresh_process(command, spill)
+    finally:
+        done.set()
+        watcher.join()
+        shutil.rmtree(spill)
+    return {**figures, "spilt": max(most) / 2**20}
+
+
+def _bytes_of(folder: Path) -> int:
+    """The size of its files; some may go while they are looked at."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size
+        except OSError:
+            continue
+    return total
+
+
 # Options that a fresh process is started with, and its work
 WORK_HERE: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "task": lambda of: task_here(of.task),
@@ -165,6 +267,8 @@ WORK_HERE: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "simulate_spenders": lambda of: scale.simulate_spenders_here(of.simulate_spenders, of.model, of.size),
     "fit": lambda of: scale.fit_here(of.fit, of.method),
     "clv": lambda of: scale.clv_here(of.clv, of.model, of.draws),
+    "write_log": lambda of: logs.write_log_here(of.write_log, of.size, of.form),
+    "log": lambda of: logs.log_here(of.log, of.work),
 }
 
 
@@ -172,7 +276,10 @@ def main() -> None:
     """Measure the parts asked for, print tables, keep the figures."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"peer, scale, clv, or some of {', '.join(TASKS)}; or all"
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help=f"{', '.join(GROUPS)}, or some of {', '.join((*TASKS, *LOG_TASKS))}; or all",
     )
     parser.add_argument("--runs", type=int, default=3, help="fresh processes a task")
     parser.add_argument("--most", type=int, default=10_000_000, help="customers of the largest fit of scale")
@@ -185,6 +292,10 @@ def main() -> None:
     parser.add_argument("--simulate-spenders", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--clv", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
+    parser.add_argument("--write-log", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--form", help=argparse.SUPPRESS)
+    parser.add_argument("--log", help=argparse.SUPPRESS)
+    parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--times", help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -192,8 +303,8 @@ def main() -> None:
         if getattr(arguments, name):
             print(json.dumps(work(arguments)))
             return
-    parts = arguments.parts or [*TASKS, "peer", "scale", "clv"]
-    unknown = set(parts) - {*TASKS, "peer", "scale", "clv"}
+    parts = arguments.parts or [*TASKS, *GROUPS]
+    unknown = set(parts) - {*TASKS, *LOG_TASKS, *GROUPS}
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
     figures: Figures = {}
@@ -205,6 +316,8 @@ def main() -> None:
         figures["scale"] = bench_scale(arguments.most, arguments.runs)
     if "clv" in parts:
         figures["clv"] = bench_clv(arguments.customers, arguments.draws)
+    if names := [name for name in LOG_TASKS if name in parts or "logs" in parts]:
+        figures["logs"] = bench_logs(names, arguments.runs)
     LATEST.parent.mkdir(exist_ok=True)
     LATEST.write_text(json.dumps({"machine": platform.platform(), **figures}, indent=1) + "\n", encoding="utf-8")
 
