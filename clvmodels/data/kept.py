@@ -21,7 +21,7 @@ import ibis
 import msgspec
 import pyarrow.parquet as pq
 
-from clvmodels.data.engines import day, duckdb, engine_of, exact_total, first_row, in_duckdb, money
+from clvmodels.data.engines import day, duckdb, engine_of, exact_total, first_row, in_duckdb, money, purchase_amount
 from clvmodels.data.ledger import as_decimal, continued, sample
 from clvmodels.data.occasions import occasions, older_customers, sums_of
 from clvmodels.data.row_fates import USED, with_row_fates
@@ -282,7 +282,9 @@ def _write_states(kept: KeptSummary, folder: Path, part: _Part, *, days_after: d
     states = _states(bought, logarithms=kept.logarithms)
     if kept.parts:
         states = joined(_customers(kept, folder), _here(states))
-    recent = bought.filter(bought.date > day(days_after)).select("customer_id", "date", amount=money(bought.amount))
+    recent = bought.filter(bought.date > day(days_after)).select(
+        "customer_id", "date", amount=money(purchase_amount(bought))
+    )
     paths = {name: folder / f"{name}_{len(kept.parts) + 1}.parquet" for name in ("days", "customers", "met")}
     digests = {paths["days"].name: _write(recent, paths["days"])}
     digests[paths["customers"].name] = _write(states, paths["customers"])

@@ -48,7 +48,7 @@ def logarithms_of(purchases: Any) -> Any:
     0), log_amounts and squared_log_amounts.
     """
     before = purchases.date.lag().over(ibis.window(group_by="customer_id", order_by="date"))
-    seen = purchases.mutate(days=purchases.date.delta(before, unit="day"), counted=money(purchases.amount))
+    seen = purchases.mutate(days=purchases.date.delta(before, unit="day"), counted=money(purchase_amount(purchases)))
     repeat = seen.days.notnull()
     return seen.group_by("customer_id").aggregate(
         log_days=exact_log(seen.days.fill_null(1)).sum(),
