@@ -19,7 +19,7 @@ import ibis.expr.datatypes as types
 from clvmodels.foundation.errors import DataError
 
 MEMORY_PER_THREAD_MB = 210  # beyond it the engine spills to the temporary folder; a log of ten million rows does
-MEMORY_PER_MILLION_ROWS_MB = 20  # below it a GROUP BY of 50,000,000 rows or more stops, for all that it can spill
+MEMORY_PER_MILLION_ROWS_MB = 20  # at 10 a GROUP BY of 200,000,000 stops, for all that it can spill
 MEMORY = r"([5-9]\d|\d{3,})(\.\d+)? ?M(i?)B|[1-9]\d*(\.\d+)? ?[GT](i?)B"
 DECIMALS = 6  # of amounts: a float of up to 15 digits has them exactly, whatever engine turns it into a decimal
 SMALL, LARGE = (f"decimal({digits}, {DECIMALS})" for digits in (18, 38))
