@@ -180,14 +180,15 @@ def bench_logs(names: Sequence[str], runs: int) -> dict[str, list[Figures]]:
     )
     print(f"  wanted; {load()}")
     found: dict[str, list[Figures]] = {}
-    written: tuple[int, str] | None = None
+    written: tuple[int, str, float] | None = None
     try:
-        for name in sorted(names, key=lambda name: (LOG_TASKS[name].rows, LOG_TASKS[name].form)):
-            task = LOG_TASKS[name]
-            if written != (task.rows, task.form):
-                command = here("--write-log", LOGS / "rows", "--size", str(task.rows), "--form", task.form)
-                in_fresh_process(command)
-                written = task.rows, task.form
+        for name, task in LOG_TASKS.items():
+            if name not in names:
+                continue
+            if written != (task.rows, task.form, task.refunded):
+                written = task.rows, task.form, task.refunded
+                log = ("--size", str(task.rows), "--form", task.form, "--refunded", str(task.refunded))
+                in_fresh_process(here("--write-log", LOGS / "rows", *log))
             found[name] = _log_rows(task, runs if task.rows <= 10_000_000 else 1)
     finally:
         shutil.rmtree(LOGS, ignore_errors=True)
@@ -267,7 +268,7 @@ WORK_HERE: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "simulate_spenders": lambda of: scale.simulate_spenders_here(of.simulate_spenders, of.model, of.size),
     "fit": lambda of: scale.fit_here(of.fit, of.method),
     "clv": lambda of: scale.clv_here(of.clv, of.model, of.draws),
-    "write_log": lambda of: logs.write_log_here(of.write_log, of.size, of.form),
+    "write_log": lambda of: logs.write_log_here(of.write_log, of.size, of.form, of.refunded),
     "log": lambda of: logs.log_here(of.log, of.work),
 }
 
@@ -294,6 +295,7 @@ def main() -> None:
     parser.add_argument("--model", help=argparse.SUPPRESS)
     parser.add_argument("--write-log", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--form", help=argparse.SUPPRESS)
+    parser.add_argument("--refunded", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--log", help=argparse.SUPPRESS)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--times", help=argparse.SUPPRESS)

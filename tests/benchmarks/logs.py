@@ -2,10 +2,11 @@
 
 Logs are made up once, outside the clock and in bounded memory, under .cache, and removed afterwards: a tenth as many
 customers as rows, most with few purchases and few with many; customers won over the first year, purchases until the
-end of the second; a row in ten on the day of the one before, one in a hundred a refund; ids as text, amounts with two
+end of the second; a row in ten on the day of the one before, some of them refunds; ids as text, amounts with two
 decimals.
 """
 
+import datetime as dt
 import resource
 import shutil
 import time
@@ -22,11 +23,13 @@ import clvmodels as clv
 
 FIRST_DAY = np.datetime64("2023-01-01")
 LAST_DAY = "2024-12-31"
+WINDOW = clv.Window(dt.date.fromisoformat(LAST_DAY))
 DAYS = 731
 PART = 5_000_000  # rows of a file
 BLOCK = 500_000  # rows made up at a time: a row group
 ROWS_PER_CUSTOMER = 10
-SAME_DAY, REFUNDED = 0.1, 0.01  # shares of rows
+SAME_DAY = 0.1  # share of rows
+PEERS = ("lifetimes", "pymc-marketing")
 SCHEMA = pa.schema([("customer_id", pa.string()), ("date", pa.date32()), ("amount", pa.float64())])
 
 
@@ -41,6 +44,7 @@ class LogTask:
     form : "parquet" or "csv"
     work : of WORK
     peers : that do the same
+    refunded : share of rows below 0
     seconds, megabytes : at most, or None
     """
 
@@ -49,31 +53,32 @@ class LogTask:
     form: str
     work: str
     peers: tuple[str, ...] = ()
+    refunded: float = 0.01
     seconds: float | None = None
     megabytes: float | None = None
 
 
+TEN, FIFTY, MOST = 10_000_000, 50_000_000, 200_000_000
 LOG_TASKS = {
-    "log_10m": LogTask(
-        "10,000,000 rows of Parquet to summary", 10_000_000, "parquet", "summary", ("lifetimes", "pymc-marketing")
-    ),
-    "compress_10m": LogTask("the same to counted patterns", 10_000_000, "parquet", "compress"),
-    "findings_10m": LogTask("the same to summary and findings", 10_000_000, "parquet", "findings"),
-    "csv_10m": LogTask("10,000,000 rows of CSV to summary", 10_000_000, "csv", "summary"),
-    "log_50m": LogTask("50,000,000 rows of Parquet to summary", 50_000_000, "parquet", "summary", (), 60, 4_000),
-    "log_200m": LogTask("200,000,000 rows to counted patterns", 200_000_000, "parquet", "compress", (), None, 8_000),
+    "log_10m": LogTask("10,000,000 rows of Parquet to summary", TEN, "parquet", "summary", PEERS, 0.0),
+    "compress_10m": LogTask("the same to counted patterns", TEN, "parquet", "compress", (), 0.0),
+    "refunds_10m": LogTask("10,000,000 rows, 1 % refunds, to summary", TEN, "parquet", "summary", PEERS),
+    "findings_10m": LogTask("the same to summary and findings", TEN, "parquet", "findings"),
+    "csv_10m": LogTask("10,000,000 rows of CSV, 1 % refunds, to summary", TEN, "csv", "summary"),
+    "log_50m": LogTask("50,000,000 rows to summary", FIFTY, "parquet", "summary", (), 0.01, 60, 4_000),
+    "log_200m": LogTask("200,000,000 rows to counted patterns", MOST, "parquet", "compress", (), 0.01, None, 8_000),
 }
 TIMES_LESS_CPU, SHARE_OF_MEMORY = 4, 1 / 3  # wanted beside each peer
 
 
-def write_log_here(folder: Path, rows: int, form: str) -> dict[str, float]:
+def write_log_here(folder: Path, rows: int, form: str, refunded: float) -> dict[str, float]:
     """Write a log of so many rows into files of a folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for place, first in enumerate(range(0, rows, PART)):
         path = folder / f"part-{place:03d}.{form}"
         starts = range(first, min(first + PART, rows), BLOCK)
-        blocks = (_rows(np.random.default_rng(start), min(BLOCK, rows - start), rows) for start in starts)
+        blocks = (_rows(np.random.default_rng(start), min(BLOCK, rows - start), rows, refunded) for start in starts)
         kind = pa.csv.CSVWriter if form == "csv" else pa.parquet.ParquetWriter
         with kind(path, SCHEMA) as writer:
             for block in blocks:
@@ -81,7 +86,7 @@ def write_log_here(folder: Path, rows: int, form: str) -> dict[str, float]:
     return {"rows": rows, "bytes": sum(path.stat().st_size for path in folder.iterdir())}
 
 
-def _rows(rng: np.random.Generator, size: int, rows: int) -> pa.Table:
+def _rows(rng: np.random.Generator, size: int, rows: int, refunded: float) -> pa.Table:
     """Rows in no order; a customer's number tells the day on which it was won and how much it buys."""
     customer = (rows // ROWS_PER_CUSTOMER * rng.random(size) ** 1.5).astype(np.int64)
     won = customer * 2_654_435_761 % 366
@@ -89,20 +94,20 @@ def _rows(rng: np.random.Generator, size: int, rows: int) -> pa.Table:
     again = np.flatnonzero(rng.random(size - 1) < SAME_DAY) + 1
     customer[again], day[again] = customer[again - 1], day[again - 1]
     amount = np.round(np.exp(rng.normal(3.0, 0.8, size)) + 0.5, 2)
-    amount[rng.random(size) < REFUNDED] *= -1
+    amount[rng.random(size) < refunded] *= -1
     text = pa.array(customer).cast(pa.string())
     ids = pa.compute.binary_join_element_wise("C", pa.compute.utf8_lpad(text, width=9, padding="0"), "")
     return pa.table([ids, pa.array(FIRST_DAY + day), pa.array(amount)], schema=SCHEMA)
 
 
 def _summary(log: clv.TransactionLog) -> int:
-    return len(clv.customer_summary(log, clv.Window(LAST_DAY)))
+    return len(clv.customer_summary(log, WINDOW))
 
 
 def _compress(log: clv.TransactionLog) -> int:
     from clvmodels.data import compress_log
 
-    return int(compress_log(log, clv.Window(LAST_DAY)).n_customers.sum())
+    return int(compress_log(log, WINDOW).n_customers.sum())
 
 
 def _findings(log: clv.TransactionLog) -> int:
