@@ -19,7 +19,6 @@ import ibis.expr.datatypes as types
 from clvmodels.foundation.errors import DataError
 
 MEMORY_PER_THREAD_MB = 210  # beyond it the engine spills to the temporary folder; a log of ten million rows does
-MEMORY_PER_MILLION_ROWS_MB = 20  # at 10 a GROUP BY of 200,000,000 stops, for all that it can spill
 MEMORY = r"([5-9]\d|\d{3,})(\.\d+)? ?M(i?)B|[1-9]\d*(\.\d+)? ?[GT](i?)B"
 DECIMALS = 6  # of amounts: a float of up to 15 digits has them exactly, whatever engine turns it into a decimal
 SMALL, LARGE = (f"decimal({digits}, {DECIMALS})" for digits in (18, 38))
@@ -66,8 +65,6 @@ def materialise(table: Any) -> Any:
 
 # --- DuckDB ---
 
-STATED: set[str] = set()  # settings that a caller has named
-
 
 @functools.cache
 def duckdb() -> Any:
@@ -95,8 +92,7 @@ def engine_limits(
 
     Parameters
     ----------
-    memory : for tables and intermediate results, such as "4GB"; to begin with 210 MB a thread, or 20 MB a million
-        rows of a log if that is more. Python's own, some 0.2 GB and the summaries handed over, comes on top.
+    memory : for tables and intermediate results, such as "4GB"; to begin with 210 MB a thread. Python's own, some 0.2 GB and the summaries handed over, comes on top.
     threads : that work at a time; to begin with one a processor
     folder : for what does not fit; to begin with the system's for temporary files. It can be changed until it is used.
 
@@ -120,15 +116,6 @@ def engine_limits(
         settings["temp_directory"] = str(_spill_folder(folder))
     for name, value in settings.items():
         _set(name, value)
-        STATED.add(name)
-
-
-def make_room(rows: int) -> None:
-    """Let the engine take what it needs at least to group so many rows by day, unless a limit was stated."""
-    connection = duckdb()
-    needed = rows / 1e6 * MEMORY_PER_MILLION_ROWS_MB
-    if "memory_limit" not in STATED and needed > _threads(connection) * MEMORY_PER_THREAD_MB:
-        connection.raw_sql(f"SET memory_limit = '{needed:.0f}MB'")
 
 
 def _threads(connection: Any) -> int:
@@ -188,10 +175,22 @@ def _duckdb(connection: Any) -> Engine:
 def _temporary(connection: Any, table: Any) -> Any:
     """`Table.cache` does the same, but its clean-up fails with sqlglot 30."""
     name = ibis.util.gen_name("clvmodels")
-    made = connection.create_table(name, table, temp=True)
+    with _in_any_order(connection):
+        made = connection.create_table(name, table, temp=True)
     drop = weakref.finalize(made.op(), connection.raw_sql, f"DROP TABLE IF EXISTS {name}")
     drop.atexit = False
     return made
+
+
+@contextmanager
+def _in_any_order(connection: Any) -> Iterator[None]:
+    """While it lasts, rows may be written as they come: in order, large tables are held back in memory."""
+    before = connection.raw_sql("SELECT current_setting('preserve_insertion_order')").fetchall()[0][0]
+    connection.raw_sql("SET preserve_insertion_order = false")
+    try:
+        yield
+    finally:
+        connection.raw_sql(f"SET preserve_insertion_order = {str(before).lower()}")
 
 
 def _md5_number_lower(text: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import ibis
 
-from clvmodels.data.engines import exact_total, make_room, materialise, money_type
+from clvmodels.data.engines import exact_total, materialise, money_type
 from clvmodels.data.ledger import Entry, entries_by_fate, entries_of_days, ledger
 from clvmodels.data.refunds import SETTLE, keep
 from clvmodels.data.row_fates import USED, with_duplicates
@@ -48,7 +48,6 @@ def occasions(judged: Any, rules: CountingRules, *, seen: Mapping[str, Any], met
     met : Ibis table customer_id, older: customers with rows before these, and whether the first day of those had
         refunds alone; None: these rows are the first
     """
-    make_room(seen["rows"])
     if rules.duplicates == "drop":
         used = judged.filter(judged.fate == USED)
         judged = materialise(with_duplicates(used).union(judged.filter(judged.fate != USED)))
