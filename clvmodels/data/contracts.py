@@ -8,10 +8,11 @@ from typing import Any, Literal
 import ibis
 
 from clvmodels.data.anniversaries import days_later
+from clvmodels.data.days import OPEN_END
 from clvmodels.data.engines import day, first_row, materialise, total
 from clvmodels.data.findings import EARLIEST
 from clvmodels.data.ids import join_ids
-from clvmodels.data.layout import Column, Layout, told_apart
+from clvmodels.data.layout import Column, Layout, names_of_columns, told_apart
 from clvmodels.data.sources import Source, open_source, reading
 from clvmodels.data.values import (
     MISSING_ID,
@@ -25,7 +26,6 @@ from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.records import LedgerLine, as_date
 from clvmodels.foundation.whole import require_count
 
-OPEN_END = dt.date(2100, 1, 1)  # an end from here on is how data bases write that there is none
 NEVER = dt.date(9999, 12, 31)
 LONGEST_GAP = 36_525
 
@@ -136,7 +136,7 @@ def contract_layout(
         *(Column("groups", name, f"label_{place}", "label") for place, name in enumerate(groups)),
         *(Column("covariates", name, f"trait_{place}", "trait") for place, name in enumerate(covariates)),
     ]
-    return Layout(told_apart(wanted), date_format, delimiter, None if columns is None else tuple(columns), encoding)
+    return Layout(told_apart(wanted), date_format, delimiter, names_of_columns(columns), encoding)
 
 
 def traits(layout: Layout) -> list[Column]:

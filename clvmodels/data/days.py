@@ -23,6 +23,7 @@ WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "y": 2, "j": 3}
 CLOCK_CODES = "HIMSpf"
 EXCEL_EPOCH = dt.datetime(1899, 12, 30)
 LARGEST_SERIAL = 2_958_465  # 9999-12-31 as a spreadsheet counts
+OPEN_END = dt.date(2100, 1, 1)  # a day from here on is never real: data bases write so that there is none
 EARLIEST_YEAR, LATEST_YEAR = 1000, 9999  # %Y reads 97 as the year 97
 GUESSES = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y",
@@ -43,11 +44,13 @@ def read_day(value: Any, column: Column, layout: Layout) -> dict[str, Any]:
     """
     kind, role = value.type(), column.role
     if kind.is_date():
-        return _with_timed(role, value, ibis.literal(False), layout)  # noqa: FBT003
+        return _with_timed(role, _of_four_digits(value), ibis.literal(False), layout)  # noqa: FBT003
     if kind.is_timestamp():
-        local = _of_typed(value, column, layout)
+        local = _of_typed(_of_four_digits(value), column, layout)
         shown = local if kind.timezone is not None else value
         return _with_timed(role, _shifted(local, layout), shown != shown.truncate("D"), layout)
+    if kind.is_boolean() or not (kind.is_numeric() or kind.is_string()):
+        raise DataError(f'column "{column.name}" holds {kind}, not days.')
     if layout.date_format in DATE_WORDS:
         return _of_number(value, column, layout)
     if layout.date_format is not None:
@@ -80,6 +83,11 @@ def date_hint(written: str, layout: Layout) -> str:
         )
     order = " (the order of day and month cannot be told from it)" if len(fitting) > 1 else ""
     return f"Give date_format={' or '.join(f'"{form}"' for form in fitting)}{order}."
+
+
+def _of_four_digits(value: Any) -> Any:
+    """Dates or times of the years that texts are read in; null otherwise, also since Python has none beyond 9999."""
+    return ibis.ifelse(value.year().between(EARLIEST_YEAR, LATEST_YEAR), value, ibis.null(value.type()))
 
 
 def _of_typed(value: Any, column: Column, layout: Layout) -> Any:

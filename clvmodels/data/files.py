@@ -4,7 +4,8 @@ import glob
 import gzip
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -41,9 +42,15 @@ def find_files(source: str | Path) -> tuple[tuple[Path, ...], str]:
         If there is none, one cannot be opened or is empty, or they are of several kinds.
     """
     text = str(source)
-    if Path(text).is_dir():
-        return _files_of_folder(Path(text)), PARQUET
-    names = [text] if Path(text).exists() else sorted(glob.glob(text, recursive=True))
+    if not text.strip():
+        raise DataError(f"source = {text!r}: expected a path, a glob, or a folder of Parquet files.")
+    try:
+        if Path(text).is_dir():
+            return _files_of_folder(Path(text)), PARQUET
+        exists = Path(text).exists()
+    except OSError:  # such as a name that is too long
+        exists = False
+    names = [text] if exists else sorted(glob.glob(text, recursive=True))
     if not names:
         what = "no file matches" if glob.has_magic(text) else "there is no such file"
         raise DataError(f"{text}: {what} (seen from {Path.cwd()}).")
@@ -54,6 +61,28 @@ def find_files(source: str | Path) -> tuple[tuple[Path, ...], str]:
     if len(kinds) > 1:
         raise DataError(f"{text}: matches both {' and '.join(kinds)} files. Give a glob of one kind.")
     return files, kinds[0]
+
+
+def stamps_of(files: Sequence[Path]) -> dict[Path, tuple[int, int]]:
+    """Size and time of the last change of each file: whoever writes to one changes its stamp."""
+    stats = {path: path.stat() for path in files}
+    return {path: (stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
+
+
+@contextmanager
+def unchanged(stamps: Mapping[Path, tuple[int, int]]) -> Iterator[None]:
+    """Files that are to be as their stamps tell, before and after what is done with them.
+
+    Raises
+    ------
+    DataError
+        If one has changed or is gone, whatever else went wrong because of it.
+    """
+    _refuse_changed(stamps)
+    try:
+        yield
+    finally:
+        _refuse_changed(stamps)
 
 
 def digest_of_files(files: Sequence[Path]) -> str:
@@ -96,6 +125,16 @@ def packed_as_named(path: Path) -> bool:
     """Whether the engine can tell by the name of a file how it is packed."""
     start, suffix = head(path), path.suffix.lower()
     return start.startswith(GZIP) == (suffix == ".gz") and start.startswith(ZSTD) == (suffix == ".zst")
+
+
+def _refuse_changed(stamps: Mapping[Path, tuple[int, int]]) -> None:
+    for path, stamp in stamps.items():
+        try:
+            same = stamps_of([path])[path] == stamp
+        except OSError:
+            same = False
+        if not same:
+            raise DataError(f"{path}: has changed since it was read, or is gone. Read the source again.")
 
 
 def _check_file(path: Path) -> None:

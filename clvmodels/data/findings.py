@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from clvmodels.data.days import OPEN_END
 from clvmodels.data.engines import first_row, total
 from clvmodels.data.ledger import SAMPLES, sample
 from clvmodels.data.occasions import Occasions
@@ -101,8 +102,8 @@ def _several_orders(occasions: Occasions) -> LedgerLine:
 
 def _far(date: Any, days: Sequence[dt.date], purchases: IntArray) -> Any:
     place = int(np.searchsorted(np.cumsum(purchases), 0.999 * purchases.sum()))
-    latest = dt.date.fromordinal(min(days[place].toordinal() + FAR_DAYS, dt.date.max.toordinal()))
-    return (date < EARLIEST) | (date > latest)
+    latest = min(days[place].toordinal() + FAR_DAYS, OPEN_END.toordinal() - 1)
+    return (date < EARLIEST) | (date > dt.date.fromordinal(latest))
 
 
 def _older(occasions: Occasions) -> LedgerLine:

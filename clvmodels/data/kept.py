@@ -110,9 +110,11 @@ def keep_summary(
             raise DataError(
                 f"{folder} holds a kept summary already: continue it by update_summary, or choose another folder."
             )
-        used = _used_rows(log)
-        older = older_customers(used) if log.rules.first_refunds == "drop" else None
-        return _add(start, folder, _Part(log, log.table, log.ledger, _last_day(log, used), older))
+        with log.unchanged():
+            used = _used_rows(log)
+            older = older_customers(used) if log.rules.first_refunds == "drop" else None
+            part = _Part(log, log.table, log.ledger, _last_day(log, used), older)
+        return _add(start, folder, part)
 
 
 def update_summary(folder: str | Path, log: TransactionLog) -> KeptSummary:
@@ -138,12 +140,13 @@ def update_summary(folder: str | Path, log: TransactionLog) -> KeptSummary:
     with _locked(folder, fcntl.LOCK_EX):
         kept = _read(folder)
         _check_alike(kept, log)
-        used = _used_rows(log)
-        _refuse_late(kept, used, log)
-        until = max(kept.until, _last_day(log, used))
-        if kept.rules.first_refunds == "drop":
-            return _add(kept, folder, _counted_anew(kept, folder, log, until))
-        return _add(kept, folder, _Part(log, log.table, log.ledger, until))
+        with log.unchanged():
+            used = _used_rows(log)
+            _refuse_late(kept, used, log)
+            part = _Part(log, log.table, log.ledger, max(kept.until, _last_day(log, used)))
+            if kept.rules.first_refunds == "drop":
+                part = _counted_anew(kept, folder, log, part.until)
+        return _add(kept, folder, part)
 
 
 def kept_summary(folder: str | Path, window: Window) -> CustomerSummary:
@@ -254,7 +257,8 @@ def _add(kept: KeptSummary, folder: Path, part: _Part) -> KeptSummary:
     last_date = max(kept.last_date, facts["last"] or kept.last_date)
     horizon = last_date - dt.timedelta(days=kept.current_days)
     recent = {f"days_{place}.parquet" for place, one in enumerate(kept.parts, start=1) if one.last_date > horizon}
-    written = _write_states(kept, folder, part, days_after=horizon)
+    with log.unchanged():
+        written = _write_states(kept, folder, part, days_after=horizon)
     added = replace(
         kept,
         until=part.until,

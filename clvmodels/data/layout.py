@@ -5,9 +5,9 @@ import difflib
 import functools
 import re
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from clvmodels.foundation.errors import DataError
 
@@ -15,6 +15,12 @@ DECIMALS = (".", ",")
 THOUSANDS = (".", ",", " ", "'", "’")
 DATE_WORDS = ("excel", "epoch_s", "epoch_ms")  # date formats that are numbers: days since 1900, seconds since 1970
 DATE_CODES = set("YymdbBaAjGVuHIMSpfz%")
+# What tells a day: the codes of each part, one way a line.
+WHOLE_DATES: tuple[tuple[set[str], ...], ...] = (
+    ({"Y", "y"}, {"m", "b", "B"}, {"d"}),
+    ({"Y", "y"}, {"j"}),
+    ({"G"}, {"V"}, {"u"}),
+)
 MINUTES_A_DAY = 1440
 
 
@@ -95,6 +101,8 @@ class Layout:
     currency: str | None = None
 
     def __post_init__(self) -> None:
+        for option in ("date_format", "delimiter", "sheet", "written_in", "time_zone"):
+            _check_text(option, getattr(self, option))
         _check_date_format(self.date_format)
         _check_marks(self.decimal, self.thousands)
         if not self.encodings:
@@ -159,6 +167,33 @@ def purchase_columns(
     return told_apart(columns)
 
 
+def list_of_texts(option: str, values: Any) -> tuple[str, ...]:
+    """The texts of a list.
+
+    Raises
+    ------
+    DataError
+        If it is one text or no list, or has something else in it.
+    """
+    if isinstance(values, str):
+        raise DataError(f'{option} = "{values}": expected a list of texts, such as ["{values}"].')
+    texts = tuple(values) if isinstance(values, Iterable) else (values,)
+    if not (isinstance(values, Iterable) and all(isinstance(text, str) for text in texts)):
+        raise DataError(f"{option} = {values!r}: expected a list of texts.")
+    return texts
+
+
+def names_of_columns(columns: Iterable[str] | None) -> tuple[str, ...] | None:
+    """The names of all columns of a file without a header line, where they are given.
+
+    Raises
+    ------
+    DataError
+        If they are no list of texts.
+    """
+    return None if columns is None else list_of_texts("columns", columns)
+
+
 def minutes_of_day(clock: str, option: str) -> int:
     """Minutes after midnight of a time of day such as "04:00".
 
@@ -167,10 +202,16 @@ def minutes_of_day(clock: str, option: str) -> int:
     DataError
         If it is none.
     """
+    _check_text(option, clock)
     found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", clock)
     if found is None:
         raise DataError(f'{option} = {clock!r}: expected a time of day from "00:00" to "23:59".')
     return int(found[1]) * 60 + int(found[2])
+
+
+def _check_text(option: str, value: Any) -> None:
+    if not (value is None or isinstance(value, str)):
+        raise DataError(f"{option} = {value!r}: expected text.")
 
 
 def _check_date_format(date_format: str | None) -> None:
@@ -186,6 +227,11 @@ def _check_date_format(date_format: str | None) -> None:
     if unknown or "%z" in date_format.rstrip()[:-2]:
         what = f'"%{unknown[0]}" is not read' if unknown else "%z must come last"
         raise DataError(f'date_format = "{date_format}": {what}; codes are %{", %".join(sorted(DATE_CODES))}.')
+    if not any(all(part & set(codes) for part in parts) for parts in WHOLE_DATES):
+        raise DataError(
+            f'date_format = "{date_format}": tells no whole date; expected year, month and day, such as "%Y-%m-%d" '
+            '(or year and day of the year, "%Y %j", or week and day of the week, "%G %V %u").'
+        )
 
 
 def _check_marks(decimal: str, thousands: str | None) -> None:

@@ -20,7 +20,8 @@ def choices(log: TransactionLog) -> list[Choice]:
     A choice whose column was not read is left out. Duplicates and first refunds are counted among the rows that no
     other choice has set aside.
     """
-    concerned = _concerned(log)
+    with log.unchanged():
+        concerned = _concerned(log)
     worded = [Choice(option, getattr(log.rules, option), *concerned[option]) for option in WORDS if option in concerned]
     aside = {line.reason: line for line in log.ledger}
     stated = {"first_day": log.rules.first_day, "last_day": log.rules.last_day, "exclude": _listed(log.rules)}
@@ -33,13 +34,14 @@ def choices(log: TransactionLog) -> list[Choice]:
 
 def alternatives(log: TransactionLog) -> list[Alternative]:
     """What the log comes to by each word of each choice that concerned a row, all else as it was chosen."""
-    concerned = _concerned(log)
-    return [
-        _by_word(log, option, word, refused=word == "refuse" and option in concerned)
-        for option, words in WORDS.items()
-        if concerned.get(option, (0, 0.0))[0]
-        for word in words
-    ]
+    with log.unchanged():
+        concerned = _concerned(log)
+        return [
+            _by_word(log, option, word, refused=word == "refuse" and option in concerned)
+            for option, words in WORDS.items()
+            if concerned.get(option, (0, 0.0))[0]
+            for word in words
+        ]
 
 
 def _by_word(log: TransactionLog, option: str, word: str, *, refused: bool) -> Alternative:

@@ -1,11 +1,13 @@
 """What a source is once it is open: its wanted columns by role, before any value is read."""
 
 import difflib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clvmodels.data.files import unchanged
 from clvmodels.data.layout import Layout
 from clvmodels.foundation.errors import DataError
 
@@ -24,6 +26,7 @@ class Source:
     mixed_ids : rows whose id is written in another way than that of other rows, and is read as the same
     numbered : the rows with a column `position`, which `locate` places; None where counting them in order is enough
     in_place : whether the engine can read the rows again at little cost
+    stamps : of the files as they were opened
     explain : what is wrong with rows that the engine could not read, or None where it says so itself
     """
 
@@ -34,7 +37,12 @@ class Source:
     mixed_ids: int = 0
     numbered: Any = None
     in_place: bool = False
+    stamps: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
     explain: Callable[[], DataError | None] = lambda: None
+
+    def unchanged(self) -> AbstractContextManager[None]:
+        """Refuses files that have changed since they were opened, before and after what is done."""
+        return unchanged(self.stamps)
 
 
 def positions(names: Sequence[str], layout: Layout, where: str) -> dict[str, int]:

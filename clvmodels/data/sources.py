@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ibis
 
 from clvmodels.data.engines import refusals
-from clvmodels.data.files import PARQUET, TEXT, WORKBOOK, digest_of_files, find_files
+from clvmodels.data.files import PARQUET, TEXT, WORKBOOK, digest_of_files, find_files, stamps_of
 from clvmodels.data.frames import is_frame, open_frame
 from clvmodels.data.layout import Layout
 from clvmodels.data.parquet_files import open_parquet
@@ -39,8 +40,9 @@ def open_source(source: Any, layout: Layout) -> Source:
         files, kind = find_files(source)
         if layout.sheet is not None and kind != WORKBOOK:
             raise DataError(f'{source}: is no workbook, and so has no sheet "{layout.sheet}".')
+        stamps = stamps_of(files)
         with refusals(str(source)):
-            return READERS[kind](str(source), files, layout)
+            return replace(READERS[kind](str(source), files, layout), stamps=stamps)
     if isinstance(source, ibis.Table):
         return open_table(source, layout)
     if is_stream(source):
@@ -55,11 +57,14 @@ def open_source(source: Any, layout: Layout) -> Source:
 
 @contextmanager
 def reading(source: Source) -> Iterator[None]:
-    """Turns what the engine says of rows that it cannot read into a `DataError` with the place and the fault."""
+    """Turns what the engine says of rows that it cannot read into a `DataError` with the place and the fault.
+
+    Also refuses files that change meanwhile.
+    """
     from duckdb import Error
 
     try:
-        with refusals(source.name):
+        with source.unchanged(), refusals(source.name):
             yield
     except DataError as error:
         if isinstance(error.__context__, Error):

@@ -27,7 +27,10 @@ def open_table(table: Any, layout: Layout) -> Source:
         If a column is not there, or the table cannot be read.
     """
     positions(list(table.columns), layout, "the table")
-    name = f"{table.get_backend().name} table"
+    try:
+        name = f"{table.get_backend().name} table"
+    except ibis.common.exceptions.IbisError:
+        raise DataError('the Ibis table belongs to no data base: give connection.table("NAME").') from None
     if _in_place(table):
         return Source(name, by_role(table, layout), (), None, in_place=True)
     rows = by_role(table, layout)

@@ -5,6 +5,7 @@ import csv
 import io
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from clvmodels.foundation.errors import DataError
 DELIMITERS = (",", ";", "\t", "|")
 GROUP = 1 << 40  # more rows than files of one form have
 BEGINNING = 1 << 20  # characters of a file by which its form is told
+LONGEST_FIELD = 2**31 - 1  # for Python's reader; the engine has its own limit of a line, 2 MB
 NATIVE = {"utf-8": "utf-8", "iso8859-1": "latin-1"}  # encodings that the engine reads itself
 
 
@@ -106,7 +108,8 @@ def _form(path: Path, layout: Layout) -> Form:
     if "\0" in beginning:
         raise no_fit(path, layout.encodings)
     try:
-        form = _form_of_text(path, beginning, layout)
+        with _long_fields():
+            form = _form_of_text(path, beginning, layout)
     except csv.Error as error:
         raise DataError(f"{path}: its first line cannot be read as columns ({error}).") from None
     copied = mixed or codecs.lookup(encoding).name not in NATIVE or not packed_as_named(path)
@@ -143,6 +146,16 @@ def _records(text: str, delimiter: str) -> list[list[str]]:
         return [line.split() for line in text.splitlines()[:20] if line.strip()]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     return list(itertools.islice((record for record in reader if record), 4))
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Lets Python's reader of text files read fields of any length; its limit is one for the process."""
+    before = csv.field_size_limit(LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _likeness(records: list[list[str]], layout: Layout) -> tuple[bool, int]:
@@ -221,7 +234,8 @@ def _record_lines(path: Path, form: Form) -> Iterator[int]:
         else:
             reader = csv.reader(stream, delimiter=form.delimiter)
             lines = (reader.line_num for record in reader if record)
-        yield from (form.skip + line for line in itertools.islice(lines, int(form.header), None))
+        with _long_fields():
+            yield from (form.skip + line for line in itertools.islice(lines, int(form.header), None))
 
 
 def _explain(files: Sequence[tuple[Path, Form]]) -> DataError | None:
@@ -239,7 +253,7 @@ def _explain(files: Sequence[tuple[Path, Form]]) -> DataError | None:
 
 def _fault(path: Path, form: Form) -> str | None:
     """What is wrong with the first record that has not a field for each column."""
-    with open_text(path, form.encoding) as stream:
+    with open_text(path, form.encoding) as stream, _long_fields():
         for _ in range(form.skip):
             stream.readline()
         reader = csv.reader(stream, delimiter=form.delimiter, strict=True)

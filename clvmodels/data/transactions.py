@@ -4,6 +4,7 @@ import datetime as dt
 import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +14,11 @@ from clvmodels.data.datasets import PREFIX, named_dataset
 from clvmodels.data.engines import engine_of, first_row, materialise, money
 from clvmodels.data.findings import findings
 from clvmodels.data.ids import join_ids
-from clvmodels.data.layout import Layout, minutes_of_day, purchase_columns
+from clvmodels.data.layout import Layout, list_of_texts, minutes_of_day, names_of_columns, purchase_columns
 from clvmodels.data.occasions import Occasions, occasions, sums_of
 from clvmodels.data.row_fates import other_currency, with_row_fates
 from clvmodels.data.sources import Source, digest_of_files, open_source, reading
-from clvmodels.data.values import MISSING_ID, Fault, check_values, out_of_range, parsed
+from clvmodels.data.values import MISSING_ID, Fault, check_values, out_of_range, parsed, too_small
 from clvmodels.foundation.counting import CountingRules
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.records import TransactionLog, as_date
@@ -26,7 +27,17 @@ FAULTS = (
     MISSING_ID,
     Fault("date", lambda rows: rows.date.isnull(), "Fill them in, or leave these rows out."),
     Fault("amount", lambda rows: rows.amount.isnull(), "Amounts are plain numbers with a decimal point: 1234.50."),
-    Fault("amount", lambda rows: out_of_range(rows.amount), "Amounts are finite numbers below 1e15."),
+    Fault(
+        "amount",
+        lambda rows: out_of_range(rows.amount),
+        "Amounts, times their quantity where one is read, are finite numbers below 1e15.",
+    ),
+    Fault("amount", lambda rows: too_small(rows.amount), "Amounts are kept in six decimals, and it is less than one."),
+)
+QUANTITY = Fault(  # before those of the amount, which has no value without it
+    "quantity",
+    lambda rows: rows.quantity.isnull() | out_of_range(rows.quantity),
+    "Quantities are plain numbers with a decimal point: 12 or 2.5.",
 )
 
 
@@ -111,7 +122,7 @@ def read_transactions(
     exactly, in six decimals, so that threads, engines and the order of rows change no digit.
     """
     _check_currency(currency)
-    exclude = dict(exclude or {})
+    excluded = _excluded(exclude)
     rules = CountingRules(
         refunds=refunds,
         zero_amounts=zero_amounts,
@@ -121,7 +132,7 @@ def read_transactions(
         other_currencies=other_currencies,
         first_day=None if first_day is None else as_date(first_day, "first_day"),
         last_day=None if last_day is None else as_date(last_day, "last_day"),
-        exclude={name: _as_tuple(values) for name, values in exclude.items()},
+        exclude=excluded,
     )
     if other_currencies == "drop" and currency_column is None:
         raise DataError('other_currencies = "drop": give currency_column, which tells the currency of each row.')
@@ -133,12 +144,12 @@ def read_transactions(
             order=order,
             quantity=quantity,
             currency_column=currency_column,
-            exclude=tuple(exclude),
+            exclude=tuple(excluded),
         ),
         date_format=date_format,
         delimiter=delimiter,
-        columns=None if columns is None else tuple(columns),
-        encoding=encoding if isinstance(encoding, str) else tuple(encoding),
+        columns=names_of_columns(columns),
+        encoding=encoding if isinstance(encoding, str) else list_of_texts("encoding", encoding),
         decimal=decimal,
         thousands=thousands,
         sheet=sheet,
@@ -167,8 +178,14 @@ def _check_currency(currency: Any) -> None:
         raise DataError(f'currency = {currency!r}: expected a code such as "USD".')
 
 
-def _as_tuple(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(values) if not isinstance(values, str) else (values,)
+def _excluded(exclude: Any) -> dict[str, tuple[str, ...]]:
+    if exclude is None:
+        return {}
+    if not isinstance(exclude, Mapping):
+        raise DataError(
+            f'exclude = {exclude!r}: expected lists of values by column, such as {{"stock_code": ["POST"]}}.'
+        )
+    return {name: list_of_texts(f"exclude[{name!r}]", values) for name, values in exclude.items()}
 
 
 def _open(source: Any, layout: Layout) -> tuple[Source, Layout]:
@@ -213,6 +230,7 @@ def _log(reading: _Reading) -> TransactionLog:
         source=source.name,
         look=functools.partial(_look, found, rules, lines, source.mixed_ids),
         fingerprint=fingerprint,
+        unchanged=source.unchanged if source.in_place else nullcontext,
     )
 
 
@@ -222,8 +240,6 @@ def _read(source: Source, layout: Layout) -> Any:
     if source.in_place and rows.customer_id.type().is_string():
         rows = rows.mutate(raw_id=rows.customer_id)
     read = parsed(rows, layout)
-    if layout.has("quantity"):
-        read = read.mutate(amount=read.amount * read.quantity)
     return read if source.in_place else materialise(read)
 
 
@@ -242,6 +258,8 @@ def _roles(layout: Layout) -> list[str]:
 def _faults(reading: _Reading) -> list[Fault]:
     rules, currency = reading.rules, reading.currency
     faults = [fault for fault in FAULTS if fault is not MISSING_ID or rules.missing_ids == "refuse"]
+    if reading.layout.has("quantity"):
+        faults.insert(0, QUANTITY)
     if reading.layout.has("currency") and rules.other_currencies == "refuse":
         fix = f'The log is in {currency}: read one currency at a time, or leave others out by other_currencies="drop".'
         faults.append(Fault("currency", lambda rows: other_currency(rows, currency), fix))

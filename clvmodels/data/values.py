@@ -8,7 +8,7 @@ from typing import Any
 import ibis
 
 from clvmodels.data.days import date_hint, read_day
-from clvmodels.data.engines import first_row
+from clvmodels.data.engines import DECIMALS, first_row
 from clvmodels.data.ids import as_text, read_id, scientific
 from clvmodels.data.layout import Column, Layout
 from clvmodels.data.numbers import number_hint, read_number
@@ -17,6 +17,7 @@ from clvmodels.foundation.errors import DataError
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 LARGEST_AMOUNT = 1e15  # exact sums of ten decimals end near 1e28
+SMALLEST_AMOUNT = 0.5 * 10**-DECIMALS  # what is smaller would be kept as 0
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ ALIKE = {
 def parsed(rows: Any, layout: Layout) -> Any:
     """Ids and labels as text, days, and floats; null where a value is missing or does not parse.
 
-    Further columns tell of a role what `value_checks` needs: role_unread, role_rounded, role_sign, role_offset,
-    role_timed.
+    Amounts are multiplied by their quantity, where one is read. Further columns tell of a role what `value_checks`
+    needs: role_unread, role_rounded, role_sign, role_offset, role_timed.
 
     Raises
     ------
@@ -67,6 +68,8 @@ def parsed(rows: Any, layout: Layout) -> Any:
     read: dict[str, Any] = {}
     for column in layout.wanted:
         read |= _read(rows, column, layout)
+    if layout.has("quantity"):
+        read["amount"] = read["amount"] * read["quantity"]
     optional = [column.role for column in layout.wanted if column.optional]
     unread = {f"{role}_unread": _written(rows[role]) & read[role].isnull() for role in optional}
     return rows.mutate(**read, **unread)
@@ -133,6 +136,11 @@ def refuse_bad_values(seen: dict[str, Any], source: Source, layout: Layout, *, f
 def out_of_range(amount: Any) -> Any:
     """Whether an amount is not finite, or too large for exact sums."""
     return amount.isnan() | amount.isinf() | (amount.abs() > LARGEST_AMOUNT)
+
+
+def too_small(amount: Any) -> Any:
+    """Whether an amount is not 0, but would be kept as 0."""
+    return (amount != 0) & (amount.abs() < SMALLEST_AMOUNT)
 
 
 def check_word(option: str, word: str, words: Iterable[str]) -> None:
@@ -225,7 +233,10 @@ def _numbered(source: Source, layout: Layout, role: str) -> Any:
     rows = source.rows if source.numbered is None else source.numbered
     if source.locate is not None and source.numbered is None:
         rows = rows.mutate(position=ibis.row_number())
-    return parsed(rows.mutate(written=rows[role]), layout)
+    written = rows[role]
+    if written.type().is_date() or written.type().is_timestamp():
+        written = written.cast("string")  # a day of the year 20000 is none in Python
+    return parsed(rows.mutate(written=written), layout)
 
 
 def _first(rows: Any, source: Source) -> tuple[str, dict[str, Any]]:

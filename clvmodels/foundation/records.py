@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -145,7 +146,7 @@ class TransactionLog:
     ----------
     table : Ibis table with columns customer_id (text), date (day), amount (float), lines (whole), and exact (the
         amount as a decimal) where it was read from rows
-    rows : Ibis table of the rows as they were read, before anything was set aside
+    rows : Ibis table of the rows as they were read, before anything was set aside; look at them within `unchanged`
     ledger : what became of each row that was read; rows add up to rows_read, amounts to gross
     rules : what counts, as the reader stated it
     rows_read, gross, occasions, first_date, last_date : of the log
@@ -153,6 +154,8 @@ class TransactionLog:
     source : what was read, as text for a reader
     look : works out the findings, when they are first asked for
     fingerprint : works out the digest, when it is first asked for
+    unchanged : context in which `rows` can be looked at: it refuses files that have changed since they were read,
+        where rows are read from them anew
     """
 
     table: Any
@@ -168,11 +171,13 @@ class TransactionLog:
     source: str
     look: Callable[[], Findings] = field(repr=False, compare=False)
     fingerprint: Callable[[], str] = field(repr=False, compare=False)
+    unchanged: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, repr=False, compare=False)
 
     @cached_property
     def findings(self) -> Findings:
         """Number of customers, and notes."""
-        return self.look()
+        with self.unchanged():
+            return self.look()
 
     @cached_property
     def digest(self) -> str:
