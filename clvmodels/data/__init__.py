@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clvmodels.data.cohorts import cohort_triangle, contract_triangle
-    from clvmodels.data.compression import compress, compress_retention, compress_spend, repeat_spend
+    from clvmodels.data.compression import (
+        compress,
+        compress_retention,
+        compress_spend,
+        customers_of,
+        repeat_spend,
+    )
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.donations import donor_summary
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
@@ -16,11 +22,19 @@ if TYPE_CHECKING:
     from clvmodels.data.rereading import alternatives, choices
     from clvmodels.data.retention import retention_table
     from clvmodels.data.seasons import calendar
-    from clvmodels.data.summary import compress_log, customer_summary, holdout_summary
+    from clvmodels.data.slices import Parts, map_customers, summary_batches
+    from clvmodels.data.summary import (
+        compress_log,
+        compress_spend_log,
+        counted_summary,
+        customer_summary,
+        holdout_summary,
+    )
     from clvmodels.data.transactions import read_transactions
 
 __all__ = [
     "DATASETS",
+    "Parts",
     "alternatives",
     "calendar",
     "calendar_history",
@@ -30,11 +44,15 @@ __all__ = [
     "compress_log",
     "compress_retention",
     "compress_spend",
+    "compress_spend_log",
     "contract_triangle",
+    "counted_summary",
     "customer_summary",
+    "customers_of",
     "donor_summary",
     "first_purchase_days",
     "holdout_summary",
+    "map_customers",
     "opportunity_holdout",
     "opportunity_summary",
     "period_ends",
@@ -42,10 +60,12 @@ __all__ = [
     "read_transactions",
     "repeat_spend",
     "retention_table",
+    "summary_batches",
 ]
 
 _HOME = {
     "DATASETS": "datasets",
+    "Parts": "slices",
     "alternatives": "rereading",
     "calendar": "seasons",
     "calendar_history": "history",
@@ -54,12 +74,16 @@ _HOME = {
     "compress_log": "summary",
     "compress_retention": "compression",
     "compress_spend": "compression",
+    "compress_spend_log": "summary",
+    "counted_summary": "summary",
     "cohort_triangle": "cohorts",
     "contract_triangle": "cohorts",
     "customer_summary": "summary",
+    "customers_of": "compression",
     "donor_summary": "donations",
     "first_purchase_days": "history",
     "holdout_summary": "summary",
+    "map_customers": "slices",
     "opportunity_holdout": "opportunities",
     "opportunity_summary": "opportunities",
     "period_ends": "history",
@@ -67,6 +91,7 @@ _HOME = {
     "read_transactions": "transactions",
     "repeat_spend": "compression",
     "retention_table": "retention",
+    "summary_batches": "slices",
 }
 
 

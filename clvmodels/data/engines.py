@@ -4,6 +4,7 @@ import atexit
 import datetime as dt
 import functools
 import os
+import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
@@ -19,7 +20,8 @@ from clvmodels.foundation.errors import DataError
 
 MEMORY_PER_THREAD_MB = 300  # beyond it the engine spills to the temporary folder; a log of ten million rows does
 DECIMALS = 6  # of amounts: a float of up to 15 digits has them exactly, whatever engine turns it into a decimal
-PRECISE_DECIMALS = 10  # of numbers that are not money, such as logarithms
+PRECISE_DECIMALS = 10  # of numbers that are not money
+LOG_DECIMALS = 8  # of logarithms, whose last digits differ between the engines' mathematical libraries
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,16 @@ class Engine:
     connection : the Ibis backend
     keep : works a table out and keeps it in the engine until nothing refers to it
     hash_of : text -> a whole number that two texts hardly ever share, the same on every engine
+    exact : (number, decimals) -> decimal, rounded half away from 0, the same on every engine
+    check_layout : refuses a layout that tables of the engine cannot be read by
     """
 
     name: str
     connection: Any
     keep: Callable[[Any], Any]
     hash_of: Callable[[Any], Any]
+    exact: Callable[[Any, int], Any]
+    check_layout: Callable[[Any], None]
 
 
 def engine_of(table: Any) -> Engine:
@@ -90,7 +96,8 @@ def in_duckdb(frame: Any) -> Any:
 
 
 def _duckdb(connection: Any) -> Engine:
-    return Engine("duckdb", connection, functools.partial(_temporary, connection), _duckdb_hash)
+    keep = functools.partial(_temporary, connection)
+    return Engine("duckdb", connection, keep, _duckdb_hash, _duckdb_exact, check_layout=lambda _: None)
 
 
 def _temporary(connection: Any, table: Any) -> Any:
@@ -115,6 +122,33 @@ def _duckdb_hash(text: Any) -> Any:
     return md5_number_lower(text).cast("decimal(38, 0)")
 
 
+def _duckdb_exact(value: Any, decimals: int) -> Any:
+    return value.cast(f"decimal(38, {decimals})")
+
+
+def _try_strptime(text: str, date_format: str) -> Any:
+    """The moment that a text states in a format of strptime; null where it does not fit."""
+
+
+try_strptime: Any = ibis.udf.scalar.builtin(  # Ibis has only the one that stops at the first misfit
+    _try_strptime, name="try_strptime", signature=((types.string, types.string), types.timestamp)
+)
+
+
+# --- Spark ---
+
+
+def _spark(connection: Any) -> Engine:
+    from clvmodels.data.spark import spark_engine
+
+    return spark_engine(connection)
+
+
+ENGINES: dict[str, Callable[[Any], Engine]] = {"duckdb": _duckdb, "pyspark": _spark}
+
+# --- what engines say ---
+
+
 @contextmanager
 def refusals(source: str) -> Iterator[None]:
     """Turns what the engine says of unreadable data into a `DataError` that names the source."""
@@ -126,17 +160,16 @@ def refusals(source: str) -> Iterator[None]:
         said = [line.strip() for line in str(error).splitlines() if line.strip(" ^")]
         what = " ".join(line for line in said[:3] if not line.startswith(("LINE ", "Possible Solution")))
         raise DataError(f"{source}: cannot be read. {what} Check the file, its delimiter and its encoding.") from None
+    except _spark_errors() as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(f"{source}: Spark stopped. {said[0].strip()} Check the table and the session.") from None
 
 
-def _try_strptime(text: str, date_format: str) -> Any:
-    """The moment that a text states in a format of strptime; null where it does not fit."""
+def _spark_errors() -> tuple[type[Exception], ...]:
+    """Spark's errors where it is in use."""
+    named = (("pyspark.errors", "PySparkException"), ("py4j.protocol", "Py4JError"))
+    return tuple(getattr(sys.modules[module], name) for module, name in named if module in sys.modules)
 
-
-try_strptime: Any = ibis.udf.scalar.builtin(  # Ibis has only the one that stops at the first misfit
-    _try_strptime, name="try_strptime", signature=((types.string, types.string), types.timestamp)
-)
-
-ENGINES: dict[str, Callable[[Any], Engine]] = {"duckdb": _duckdb}
 
 # --- expressions that mean the same on every engine ---
 
@@ -149,7 +182,7 @@ def first_row(table: Any) -> dict[str, Any]:
 
 def money(amount: Any) -> Any:
     """Amounts as exact decimals, so that a sum does not depend on the order or the number of threads."""
-    return amount.cast(f"decimal(38, {DECIMALS})")
+    return engine_of(amount).exact(amount, DECIMALS)
 
 
 def total(amount: Any, where: Any = None) -> Any:
@@ -163,13 +196,13 @@ def exact_total(amount: Any, where: Any = None) -> Any:
 
 
 def exact_log(value: Any) -> Any:
-    """The logarithm of a number above 0 to ten decimals, so that sums of it are exact."""
-    return precise(value.cast("float64").ln())
+    """The logarithm of a number above 0 to eight decimals, so that sums of it are exact."""
+    return engine_of(value).exact(value.cast("float64").ln(), LOG_DECIMALS)
 
 
 def precise(value: Any) -> Any:
     """Numbers of moderate size as decimals, ten places."""
-    return value.cast(f"decimal(38, {PRECISE_DECIMALS})")
+    return engine_of(value).exact(value, PRECISE_DECIMALS)
 
 
 def precise_total(value: Any, where: Any = None) -> Any:

@@ -16,7 +16,7 @@ import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clvmodels.data.engines import duckdb, in_duckdb, refusals
+from clvmodels.data.engines import ENGINES, duckdb, engine_of, in_duckdb, refusals
 from clvmodels.data.layout import Layout
 from clvmodels.foundation.errors import DataError
 
@@ -56,6 +56,8 @@ def open_source(source: Any, layout: Layout) -> Source:
     """
     if isinstance(source, (str, Path)):
         return _open_files(source, layout)
+    if isinstance(source, ibis.Table) and source.get_backend().name in ENGINES:
+        return _open_table(source, layout)
     if isinstance(source, ibis.Table):
         _positions(list(source.columns), layout, "the table")
         names = dict.fromkeys(column.name for column in layout.wanted)
@@ -225,6 +227,17 @@ def _blank_separated(files: Sequence[Path], layout: Layout, places: Mapping[str,
     table = table.filter(table.line != "")
     parts = table.line.re_split(r"\s+")
     return table.select(**{role: parts[place] for role, place in places.items()})
+
+
+# --- tables of an engine that logs are worked out in ---
+
+
+def _open_table(table: Any, layout: Layout) -> Source:
+    """The table as it is, in its own engine."""
+    _positions(list(table.columns), layout, "the table")
+    engine_of(table).check_layout(layout)
+    rows = table.select(**{column.role: table[column.name] for column in layout.wanted})
+    return Source(f"{table.get_backend().name} table", rows, (), lambda _: "some row", in_place=True)
 
 
 # --- frames ---

@@ -1,6 +1,7 @@
 """Summaries of customers over a window, each by one expression inside the engine."""
 
 import datetime as dt
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis
@@ -10,7 +11,7 @@ from clvmodels.data.engines import day, exact_log, money, precise_total, total
 from clvmodels.data.seasons import term_sums
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.patterns import FloatArray, PurchasePatterns
+from clvmodels.foundation.patterns import FloatArray, Levels, PurchasePatterns, SpendPatterns
 from clvmodels.foundation.records import (
     CustomerSummary,
     HoldoutSummary,
@@ -60,24 +61,69 @@ def customer_summary(
         If the calibration ends before the first purchase or long after the last one, or the calendar does not
         cover it.
     """
+    table, measures = customer_rows(log, window, current_days=current_days, logarithms=logarithms)
+    rows = table.order_by("customer_id").to_pyarrow()
+    end = window.calibration_end
+    summary = summary_of(rows, measures)
+    return replace(
+        summary,
+        calendar=calendar,
+        term_sums=None if calendar is None else term_sums(log, end, calendar, summary.customer_id),
+        set_aside=summary.set_aside + _won_later(log, end),
+    )
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What turns rows of the engine into a summary, besides the rows.
+
+    Attributes
+    ----------
+    unit, currency, calibration_end : of the summary
+    current_days : days that the current amount is of
+    """
+
+    unit: str
+    currency: str
+    calibration_end: dt.date
+    current_days: int
+
+
+def customer_rows(
+    log: TransactionLog, window: Window, *, current_days: int, logarithms: bool | None
+) -> tuple[Any, Measures]:
+    """A row a customer inside the engine, in no order, for `summary_of`; and how to read it.
+
+    Raises
+    ------
+    DataError
+        If the calibration ends before the first purchase or long after the last one.
+    """
     _check_calibration(log, window)
     if current_days < 1:
         raise DataError(f"current_days = {current_days}: expected at least 1 day.")
     end = window.calibration_end
     days_used = min(current_days, (end - log.first_date).days + 1)
-    current_from = end - dt.timedelta(days=days_used - 1)
-    with_logs = log.occasions <= LOGARITHMS_UP_TO if logarithms is None else logarithms
-    seen = customers_until(log, end, current_from=current_from)
-    if with_logs:
+    seen = customers_until(log, end, current_from=end - dt.timedelta(days=days_used - 1))
+    if log.occasions <= LOGARITHMS_UP_TO if logarithms is None else logarithms:
         seen = seen.left_join(_logarithms_until(log, end), "customer_id")
-    rows = seen.order_by("customer_id").to_pyarrow()
+    return seen, Measures(window.unit, log.currency, end, days_used)
+
+
+def summary_of(rows: Any, measures: Measures) -> CustomerSummary:
+    """The summary of some customers from their rows, in their order.
+
+    Parameters
+    ----------
+    rows : Arrow table with the columns of `customer_rows`
+    """
     frequency, recency, T, repeat_amount, first_amount, current = (
         rows[name].to_numpy().astype(np.float64)
         for name in ("frequency", "recency_days", "T_days", "repeat_amount", "first_amount", "current_amount")
     )
     customer_id = rows["customer_id"].to_numpy()
     unpaid = (frequency > 0) & (repeat_amount <= 0)
-    per_unit = days_per_unit(window.unit)
+    per_unit = days_per_unit(measures.unit)
     return CustomerSummary(
         customer_id=customer_id,
         frequency=frequency,
@@ -85,14 +131,12 @@ def customer_summary(
         T=T / per_unit,
         monetary_value=np.where((frequency > 0) & ~unpaid, repeat_amount / np.maximum(frequency, 1), np.nan),
         first_amount=first_amount,
-        current_value=current * (DAYS_PER_YEAR / days_used),
-        **(_logarithms(rows, frequency, per_unit) if with_logs else {}),
-        unit=window.unit,
-        currency=log.currency,
-        calendar=calendar,
-        term_sums=None if calendar is None else term_sums(log, end, calendar, customer_id),
-        calibration_end=end,
-        set_aside=_set_aside(customer_id[unpaid], repeat_amount[unpaid]) + _won_later(log, end),
+        current_value=current * (DAYS_PER_YEAR / measures.current_days),
+        **(_logarithms(rows, frequency, per_unit) if "log_days" in rows.column_names else {}),
+        unit=measures.unit,
+        currency=measures.currency,
+        calibration_end=measures.calibration_end,
+        set_aside=_set_aside(customer_id[unpaid], repeat_amount[unpaid]),
     )
 
 
@@ -149,14 +193,80 @@ def compress_log(log: TransactionLog, window: Window) -> PurchasePatterns:
     DataError
         If the calibration ends before the first purchase or long after the last one.
     """
-    _check_calibration(log, window)
-    end = window.calibration_end
-    rows = customers_until(log, end, current_from=end)
-    key = ["frequency", "recency_days", "T_days"]
-    patterns = rows.group_by(key).aggregate(n_customers=rows.count()).order_by(key).to_pyarrow()
-    frequency, recency, T, counts = (patterns[name].to_numpy().astype(np.float64) for name in [*key, "n_customers"])
+    patterns = _pattern_rows(log, window)
+    frequency, recency, T, counts = (patterns[name].to_numpy().astype(np.float64) for name in patterns.column_names)
     per_unit = days_per_unit(window.unit)
     return PurchasePatterns.of(frequency, recency / per_unit, T / per_unit, window.unit, counts)
+
+
+def counted_summary(log: TransactionLog, window: Window) -> CustomerSummary:
+    """Customers alike as one row, counted inside the engine: as many rows as `compress_log` has patterns.
+
+    Purchase models are fitted on it as on `customer_summary(log, window)`, with the same result, and expectations
+    are forecast from it, with the totals of all customers, where there are too many to bring into memory.
+
+    Returns
+    -------
+    CustomerSummary
+        With n_customers; customer_id is "frequency/recency/T", in purchases and days. No amount is known; spend
+        models are fitted on `compress_spend_log(log, window)`.
+
+    Raises
+    ------
+    DataError
+        If the calibration ends before the first purchase or long after the last one.
+    """
+    rows = _pattern_rows(log, window)
+    frequency, recency, T, counts = (rows[name].to_numpy() for name in rows.column_names)
+    unknown, per_unit = np.full(len(counts), np.nan), days_per_unit(window.unit)
+    names = [f"{x}/{t_x}/{age}" for x, t_x, age in zip(frequency, recency, T, strict=True)]
+    return CustomerSummary(
+        customer_id=np.array(names, dtype=object),
+        frequency=frequency.astype(np.float64),
+        recency=recency / per_unit,
+        T=T / per_unit,
+        monetary_value=unknown,
+        first_amount=unknown,
+        current_value=unknown,
+        n_customers=counts.astype(np.float64),
+        unit=window.unit,
+        currency=log.currency,
+        calibration_end=window.calibration_end,
+    )
+
+
+def compress_spend_log(log: TransactionLog, window: Window) -> SpendPatterns:
+    """The counted (frequency, monetary_value) of the repeat buyers of the calibration, grouped inside the engine.
+
+    The same patterns as `compress_spend(customer_summary(log, window))` gives; `fit` takes them for a spend model
+    that reads no logarithms, such as gamma_gamma.
+
+    Raises
+    ------
+    DataError
+        If the calibration ends before the first purchase or long after the last one, or no customer has repeat
+        purchases that come to more than 0.
+    """
+    _check_calibration(log, window)
+    rows = customers_until(log, window.calibration_end, current_from=window.calibration_end)
+    rows = rows.filter((rows.frequency > 0) & (rows.repeat_amount > 0))
+    rows = rows.select("frequency", mean=rows.repeat_amount / rows.frequency.cast("float64"))
+    key = ["frequency", "mean"]
+    patterns = rows.group_by(key).aggregate(n_customers=rows.count()).order_by(key).to_pyarrow()
+    frequency, mean, counts = (patterns[name].to_numpy().astype(np.float64) for name in patterns.column_names)
+    if len(counts) == 0:
+        raise DataError(
+            "no customer has a repeat purchase with a known spend above 0: a spend model has nothing to learn from."
+        )
+    return SpendPatterns(Levels.of(frequency), mean, counts, log.currency)
+
+
+def _pattern_rows(log: TransactionLog, window: Window) -> Any:
+    """An Arrow table with the distinct frequency, recency_days and T_days, and n_customers."""
+    _check_calibration(log, window)
+    rows = customers_until(log, window.calibration_end, current_from=window.calibration_end)
+    key = ["frequency", "recency_days", "T_days"]
+    return rows.group_by(key).aggregate(n_customers=rows.count()).order_by(key).to_pyarrow()
 
 
 def customers_until(log: TransactionLog, end: dt.date, *, current_from: dt.date) -> Any:
@@ -195,12 +305,12 @@ def _logarithms_until(log: TransactionLog, end: dt.date) -> Any:
     before = seen.date.lag().over(ibis.window(group_by="customer_id", order_by="date"))
     seen = seen.mutate(days=seen.date.delta(before, unit="day"))
     paid = (seen.amount > 0) & seen.days.notnull()
-    log_amount = exact_log(paid.ifelse(seen.amount, 1.0))
+    log_amount = exact_log(paid.ifelse(seen.amount, 1.0)).cast("float64")
     return seen.group_by("customer_id").aggregate(
         log_days=precise_total(exact_log(seen.days.fill_null(1))),
         paid_purchases=paid.sum(),
         log_amounts=precise_total(log_amount, where=paid),
-        squared_log_amounts=precise_total(log_amount.cast("float64") ** 2, where=paid),
+        squared_log_amounts=precise_total(log_amount * log_amount, where=paid),
     )
 
 
