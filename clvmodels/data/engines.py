@@ -160,12 +160,12 @@ def refusals(source: str) -> Iterator[None]:
         said = [line.strip() for line in str(error).splitlines() if line.strip(" ^")]
         what = " ".join(line for line in said[:3] if not line.startswith(("LINE ", "Possible Solution")))
         raise DataError(f"{source}: cannot be read. {what} Check the file, its delimiter and its encoding.") from None
-    except _spark_errors() as error:
+    except spark_errors() as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(f"{source}: Spark stopped. {said[0].strip()} Check the table and the session.") from None
 
 
-def _spark_errors() -> tuple[type[Exception], ...]:
+def spark_errors() -> tuple[type[Exception], ...]:
     """Spark's errors where it is in use."""
     named = (("pyspark.errors", "PySparkException"), ("py4j.protocol", "Py4JError"))
     return tuple(getattr(sys.modules[module], name) for module, name in named if module in sys.modules)

@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.datatypes as types
 import pyarrow as pa
 
-from clvmodels.data.engines import Engine, materialise, refusals
+from clvmodels.data.engines import Engine, materialise, refusals, spark_errors
 from clvmodels.data.layout import Layout
 from clvmodels.foundation.errors import DataError
 
@@ -25,23 +25,29 @@ WHOLE = types.Decimal(27, 0)  # with ten decimals and a carry, the 38 digits tha
 MANY = Decimal(1024)  # which floats beyond 2^63 are multiples of
 OLDEST = 4
 PACKAGE = Path(__file__).parents[1]
+_ENGINES: dict[int, Engine] = {}  # by the id of their connection, which they hold
 ORDINARY = {"date_format": None, "decimal": ".", "thousands": None, "written_in": None, "time_zone": None}
 
 
-@functools.lru_cache(maxsize=8)
 def spark_engine(connection: Any) -> Engine:
-    """Spark with its session in UTC and rows handed over as Arrow.
+    """Spark with its session in UTC and rows handed over as Arrow; set up once for each connection.
 
     Raises
     ------
     DataError
         If the session is older than Spark 4.
     """
-    version = connection.raw_sql("SELECT version()").collect()[0][0]
-    if int(version.split(".")[0]) < OLDEST:
-        raise DataError(f"Spark {version.split()[0]}: expected Spark {OLDEST} or later.")
+    if id(connection) not in _ENGINES:  # connections to different sessions may be equal
+        _ENGINES[id(connection)] = _set_up(connection)
+    return _ENGINES[id(connection)]
+
+
+def _set_up(connection: Any) -> Engine:
+    session = connection.raw_sql("SELECT 1").sparkSession
+    if int(session.version.split(".")[0]) < OLDEST:
+        raise DataError(f"Spark {session.version}: expected Spark {OLDEST} or later.")
     for name, value in SESSION.items():
-        connection.raw_sql(f"SET {name} = {value}")
+        session.conf.set(name, value)
     return Engine("pyspark", connection, functools.partial(_kept, connection), _hash, _exact, refuse_writing)
 
 
@@ -64,8 +70,11 @@ def refuse_writing(layout: Layout) -> None:
 
 
 def _kept(connection: Any, table: Any) -> Any:
-    """A frame that Spark keeps in memory, or on disk where there is none left, under a name of its own."""
-    frame = connection.raw_sql(connection.compile(table)).persist()
+    """A frame that Spark keeps in memory, or on disk where there is none left, under a name of its own.
+
+    It is a checkpoint, so that Spark forgets how it came about: plans of tables kept one on the other took minutes.
+    """
+    frame = connection.raw_sql(connection.compile(table)).localCheckpoint()
     name = ibis.util.gen_name("clvmodels")
     frame.createOrReplaceTempView(name)
     made = connection.table(name)
@@ -74,13 +83,9 @@ def _kept(connection: Any, table: Any) -> Any:
 
 
 def _drop(frame: Any, name: str) -> None:
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
     try:
-        frame.sparkSession.catalog.dropTempView(name)
-        frame.unpersist()
-    except (PySparkException, Py4JError, OSError, AttributeError):  # the session has ended, and its tables with it
+        frame.sparkSession.catalog.dropTempView(name)  # the rows go with the last reference to them
+    except (*spark_errors(), OSError, AttributeError):  # the session has ended, and its tables with it
         return
 
 
