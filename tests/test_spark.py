@@ -55,7 +55,7 @@ def spark(tmp_path_factory):
 
 def in_spark(connection, frame, schema=None):
     """A pandas frame as a table of Spark."""
-    name = f"given_{id(frame)}"
+    name = ibis.util.gen_name("given")
     rows = frame.astype(object).where(frame.notna(), None)
     ddl = ", ".join(f"{column} {kind}" for column, kind in (schema or SCHEMA).items())
     session = connection.raw_sql("SELECT 1").sparkSession
@@ -77,7 +77,7 @@ def table_of(request):
         connection = request.getfixturevalue("spark")
         return lambda frame, schema=None: in_spark(connection, frame, schema)
     connection = request.getfixturevalue("duckdb")
-    return lambda frame, schema=None: connection.create_table(f"given_{id(frame)}", pa.Table.from_pandas(frame))
+    return lambda frame, schema=None: connection.create_table(ibis.util.gen_name("given"), pa.Table.from_pandas(frame))
 
 
 def nasty_rows(size=250, seed=1):
@@ -228,7 +228,6 @@ def test_decimals_of_floats_are_the_same_on_every_engine(spark):
 
 def test_a_table_kept_in_spark_is_dropped_when_nothing_refers_to_it(spark):
     catalog = spark.raw_sql("SELECT 1").sparkSession.catalog
-    before = {table.name for table in catalog.listTables()}
     kept = materialise(in_spark(spark, nasty_rows(20)).filter(lambda table: table.amount > 0))
     name = kept.get_name()
     assert catalog.tableExists(name)
@@ -238,7 +237,16 @@ def test_a_table_kept_in_spark_is_dropped_when_nothing_refers_to_it(spark):
     assert derived.to_pyarrow()["rows"][0].as_py() > 0  # what is worked out of it still refers to it
     del derived
     gc.collect()
-    assert name not in {table.name for table in catalog.listTables()} - before
+    assert not catalog.tableExists(name)
+
+
+def test_a_frame_of_pyspark_is_read_where_it_is(spark):
+    frame = nasty_rows(40)
+    table = in_spark(spark, frame)
+    session = spark.raw_sql("SELECT 1").sparkSession
+    log = clv.read_transactions(session.table(table.get_name()), **OPTIONS)
+    assert log.table.get_backend().name == "pyspark"
+    assert log.ledger == clv.read_transactions(frame, **OPTIONS).ledger
 
 
 def test_text_dates_of_spark_are_iso_or_refused(spark):
@@ -295,6 +303,8 @@ def test_forecasts_written_by_executors_are_those_of_the_whole(
     assert write(tmp_path / "x").parts == found.parts
     with pytest.raises(DataError, match="holds another forecast"):
         write(tmp_path / "x", seed=8)
+    (tmp_path / "x" / "_SUCCESS").unlink()  # as if Spark had stopped while it moved its parts there
+    assert write(tmp_path / "x").parts.customers == len(cdnow)
     written = pq.read_table(found.parts.folder).sort_by("customer_id")
     whole = pq.read_table(
         clv.write_forecasts(

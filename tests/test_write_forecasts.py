@@ -137,6 +137,12 @@ def test_errors_come_before_any_work(written, tmp_path, changed, says):
     assert not (tmp_path / "x").exists()
 
 
+def test_a_window_outside_the_log_is_refused_before_any_work(cdnow_log, bg_nbd_fit, tmp_path):
+    with pytest.raises(DataError, match="calibration_end 2020-01-01 is outside the data"):
+        clv.write_forecasts(cdnow_log, clv.Window("2020-01-01"), tmp_path / "x", fit=bg_nbd_fit, horizon=1, seed=1)
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_fit_in_another_unit_is_refused(written, tmp_path):
     fit = clv.fit_at("bg_nbd", {"r": 0.24, "alpha": 30.0, "a": 0.8, "b": 2.4}, unit="day")
     with pytest.raises(FitError, match='in units of a "day"'):
@@ -165,7 +171,7 @@ def test_a_fit_on_counted_rows_is_the_fit_on_all(cdnow_log, window, cdnow, bg_nb
 def test_expectations_of_counted_rows_have_the_totals_of_all(cdnow_log, window, cdnow, bg_nbd_fit):
     counted = clv.counted_summary(cdnow_log, window)
     few, all_ = (
-        clv.predict(bg_nbd_fit, customers, quantity="expected_purchases", horizon=39).total_draws
+        clv.predict(bg_nbd_fit, customers, quantity="expected_purchases", horizon=39, draws=50).total_draws
         for customers in (counted, cdnow)
     )
     assert len(counted) < len(cdnow)

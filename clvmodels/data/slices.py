@@ -98,7 +98,9 @@ def summary_batches(
     Customers won after the calibration are in no slice's `set_aside`, and no slice has a calendar. On Spark the
     customers are numbered by one executor and come to this process; `map_customers` leaves them where they are.
     """
-    numbered = _numbered(log, window, rows=rows, current_days=current_days, logarithms=logarithms)
+    require_count("rows", rows, error=DataError)
+    seen, measures = customer_rows(log, window, current_days=current_days, logarithms=logarithms)
+    numbered = _numbered(seen, measures, rows=rows)
     return (numbered.slice(number) for number in numbered.slices)
 
 
@@ -135,32 +137,38 @@ def map_customers(
         If the folder holds something else, or as `summary_batches`.
     """
     require_count("rows", rows, error=DataError)
+    seen, measures = customer_rows(log, window, current_days=current_days, logarithms=logarithms)
     asked = _digest(log, window, request, (rows, current_days, logarithms))
     if engine_of(log.table).name == "pyspark":
-        from clvmodels.data.spark import write_mapped
-
-        local = None if REMOTE in str(folder) else _claimed(Path(folder), asked)
-        if local is None or not (local / DONE).is_file():
-            seen, measures = customer_rows(log, window, current_days=current_days, logarithms=logarithms)
-            made = functools.partial(_of_rows, function, measures)
-            write_mapped(seen, made, folder)
-        return _parts(folder, local, log)
+        return _mapped_by_spark(seen, functools.partial(_of_rows, function, measures), folder, asked)
     target = _claimed(Path(folder), asked)
     if not (target / DONE).is_file():
-        numbered = _numbered(log, window, rows=rows, current_days=current_days, logarithms=logarithms)
+        numbered = _numbered(seen, measures, rows=rows)
         for number in numbered.slices:
             _write_part(target / f"part-{number:05d}.parquet", functools.partial(_made, function, numbered, number))
             if progress is not None:
                 progress(number + 1, len(numbered.slices))
         (target / DONE).touch()
-    return _parts(folder, target, log)
+    return _parts(target)
 
 
-def _numbered(
-    log: TransactionLog, window: Window, *, rows: int, current_days: int, logarithms: bool | None
-) -> Numbered:
-    require_count("rows", rows, error=DataError)
-    seen, measures = customer_rows(log, window, current_days=current_days, logarithms=logarithms)
+def _mapped_by_spark(table: Any, function: Callable[[Any], Any], folder: str | Path, asked: str) -> Parts:
+    """The same by Spark's executors, which leave parts of an interrupted work behind only on this machine."""
+    from clvmodels.data.spark import write_mapped
+
+    if REMOTE in str(folder):
+        write_mapped(table, function, str(folder), mode="error")
+        written = table.get_backend().read_parquet(str(folder))
+        return Parts(str(folder), (), first_row(written.aggregate(rows=written.count()))["rows"])
+    target = _claimed(Path(folder), asked)
+    if not (target / DONE).is_file():
+        for left in target.glob("part-*"):
+            left.unlink()
+        write_mapped(table, function, target.absolute().as_uri(), mode="append")
+    return _parts(target)
+
+
+def _numbered(seen: Any, measures: Measures, *, rows: int) -> Numbered:
     place = ibis.row_number().over(ibis.window(order_by="customer_id"))
     table = materialise(seen.mutate(place=place))
     return Numbered(table, measures, first_row(table.aggregate(customers=table.count()))["customers"], rows)
@@ -221,9 +229,6 @@ def _put(path: Path, write: Callable[[Path], Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _parts(folder: str | Path, local: Path | None, log: TransactionLog) -> Parts:
-    if local is None:
-        written = log.table.get_backend().read_parquet(str(folder))
-        return Parts(str(folder), (), first_row(written.aggregate(rows=written.count()))["rows"])
-    files = tuple(sorted(local.glob("part-*.parquet")))
+def _parts(folder: Path) -> Parts:
+    files = tuple(sorted(folder.glob("part-*.parquet")))
     return Parts(str(folder), files, sum(pq.read_metadata(file).num_rows for file in files))

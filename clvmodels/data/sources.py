@@ -56,6 +56,10 @@ def open_source(source: Any, layout: Layout) -> Source:
     """
     if isinstance(source, (str, Path)):
         return _open_files(source, layout)
+    if type(source).__module__.startswith("pyspark.sql."):
+        from clvmodels.data.spark import table_of_frame
+
+        return _open_table(table_of_frame(source), layout)
     if isinstance(source, ibis.Table) and source.get_backend().name in ENGINES:
         return _open_table(source, layout)
     if isinstance(source, ibis.Table):

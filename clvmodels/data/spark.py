@@ -69,12 +69,20 @@ def refuse_writing(layout: Layout) -> None:
         )
 
 
+def table_of_frame(frame: Any) -> Any:
+    """A frame of PySpark as an Ibis table, by a view that is dropped when nothing refers to it."""
+    return _named(ibis.pyspark.connect(frame.sparkSession), frame)
+
+
 def _kept(connection: Any, table: Any) -> Any:
     """A frame that Spark keeps in memory, or on disk where there is none left, under a name of its own.
 
     It is a checkpoint, so that Spark forgets how it came about: plans of tables kept one on the other took minutes.
     """
-    frame = connection.raw_sql(connection.compile(table)).localCheckpoint()
+    return _named(connection, connection.raw_sql(connection.compile(table)).localCheckpoint())
+
+
+def _named(connection: Any, frame: Any) -> Any:
     name = ibis.util.gen_name("clvmodels")
     frame.createOrReplaceTempView(name)
     made = connection.table(name)
@@ -83,9 +91,10 @@ def _kept(connection: Any, table: Any) -> Any:
 
 
 def _drop(frame: Any, name: str) -> None:
+    ended: tuple[type[Exception], ...] = (*spark_errors(), OSError, AttributeError)
     try:
         frame.sparkSession.catalog.dropTempView(name)  # the rows go with the last reference to them
-    except (*spark_errors(), OSError, AttributeError):  # the session has ended, and its tables with it
+    except ended:  # the session, and its tables with it
         return
 
 
@@ -141,35 +150,38 @@ def _times(decimals: int) -> Any:
 # --- tables made by the executors ---
 
 
-def write_mapped(table: Any, function: Callable[[Any], Any], folder: str | Path) -> None:
+def write_mapped(table: Any, function: Callable[[Any], Any], folder: str, *, mode: str) -> None:
     """What a function makes of each Arrow batch of a table, written as Parquet by the executors.
 
     Parameters
     ----------
     function : Arrow table -> Arrow table; first tried here on one row, which tells the columns and its errors
+    folder : an address of a store that Spark writes to
+    mode : of Spark's writer where there is such a folder: "error" or "append"
 
     Raises
     ------
     DataError
-        If Spark stops, the folder is there already, or an executor has another clvmodels.
+        If Spark stops, or an executor has another clvmodels.
     """
     from pyspark.sql.pandas.types import from_arrow_schema
 
     here = package_digest()
-    with refusals(str(folder)):
+    with refusals(folder):
         kept = materialise(table)
-        columns = function(kept.limit(1).to_pyarrow()).schema
+        columns = function(kept.limit(1).to_pyarrow()).schema.remove_metadata()
         connection = table.get_backend()
 
         def of_batches(batches: Iterator[Any]) -> Iterator[Any]:
             require_package(here)
             for batch in batches:
                 if batch.num_rows:
-                    yield from function(pa.Table.from_batches([batch])).cast(columns).to_batches()
+                    made = function(pa.Table.from_batches([batch]))
+                    yield from made.replace_schema_metadata().cast(columns).to_batches()
 
         frame = connection.raw_sql(connection.compile(kept))
         made = frame.mapInArrow(of_batches, from_arrow_schema(columns))
-        made.write.mode("error" if "://" in str(folder) else "append").parquet(str(folder))
+        made.write.mode(mode).parquet(folder)
 
 
 def require_package(digest: str) -> None:
