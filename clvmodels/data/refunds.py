@@ -72,10 +72,11 @@ def _matched(lines: Any, key: Sequence[str]) -> Any:
     """
     open_lines = lines.filter(lines.fate == USED)
     signed = open_lines.mutate(size=open_lines.amount.abs(), refund=(open_lines.amount < 0).cast("int64"))
-    rest = [name for name in lines.columns if name not in {*key, "date", "amount", "fate"}]  # ties are no engine's whim
-    walk = ibis.window(group_by=key, order_by=["date", "refund", *rest], rows=(None, 0))
+    further = [name for name in lines.columns if name not in {*key, "date", "fate"}]
+    in_turn = ["date", "refund", *further]  # rows alike in all of it can stand for each other
+    walk = ibis.window(group_by=key, order_by=in_turn, rows=(None, 0))
     steps = signed.mutate(height=(1 - 2 * signed.refund).sum().over(walk) + signed.refund)
-    there = ibis.window(group_by=[*key, "height"], order_by=["date", "refund"])
+    there = ibis.window(group_by=[*key, "height"], order_by=in_turn)
     near = steps.mutate(before=steps.refund.lag(1).over(there), after=steps.refund.lead(1).over(there))
     undoes = (near.refund == 1) & (near.before == 0)
     undone = (near.amount > 0) & (near.refund == 0) & (near.after == 1)
