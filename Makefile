@@ -37,8 +37,11 @@ setup: ## the environment in .venv, from requirements.lock (the others call it)
 study: setup ## run STUDY: data, fits, forecasts, contest, reports, into reports/<study>
 	@$(CLV) study $(STUDY) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-studies: setup ## run every study that needs no file from outside
-	@files=$$(grep -lE '^ *source *= *"(dataset|simulated):' studies/*.toml) && $(CLV) study $$files $(ARGS)
+studies: setup ## run every study whose data are installed, and name those left out
+	@here="^ *source *= *\"(simulated:|dataset:($$($(CLV) datasets --installed | paste -s -d '|' -))\")"; \
+	out=$$(grep -LE "$$here" studies/*.toml); \
+	[ -z "$$out" ] || echo "left out, since their data are not here (see clvmodels datasets):" $$out; \
+	$(CLV) study $$(grep -lE "$$here" studies/*.toml) $(ARGS)
 
 report: setup ## make the pages of STUDY anew from its results
 	@for study in $(STUDY); do $(CLV) report "$$study" $(ARGS) || exit; done

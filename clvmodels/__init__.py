@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clvmodels.baselines import BASELINES as BASELINES
+    from clvmodels.data import DATASETS as DATASETS
     from clvmodels.data import calendar as calendar
     from clvmodels.data import cohort_triangle as cohort_triangle
     from clvmodels.data import compress_spend_log as compress_spend_log
@@ -16,12 +17,18 @@ if TYPE_CHECKING:
     from clvmodels.data import customer_summary as customer_summary
     from clvmodels.data import donor_summary as donor_summary
     from clvmodels.data import holdout_summary as holdout_summary
+    from clvmodels.data import keep_summary as keep_summary
+    from clvmodels.data import kept_summary as kept_summary
     from clvmodels.data import map_customers as map_customers
     from clvmodels.data import opportunity_holdout as opportunity_holdout
     from clvmodels.data import opportunity_summary as opportunity_summary
     from clvmodels.data import read_transactions as read_transactions
+    from clvmodels.data import retention_data as retention_data
     from clvmodels.data import retention_table as retention_table
+    from clvmodels.data import rolling_windows as rolling_windows
     from clvmodels.data import summary_batches as summary_batches
+    from clvmodels.data import training_windows as training_windows
+    from clvmodels.data import update_summary as update_summary
     from clvmodels.evaluation import SCORES as SCORES
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
     from clvmodels.evaluation import run_sbc as run_sbc
@@ -52,6 +59,7 @@ if TYPE_CHECKING:
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
     from clvmodels.foundation.errors import StudyError as StudyError
+    from clvmodels.foundation.kept import KeptSummary as KeptSummary
     from clvmodels.foundation.priors import HalfNormal as HalfNormal
     from clvmodels.foundation.priors import LogitNormal as LogitNormal
     from clvmodels.foundation.priors import LogNormal as LogNormal
@@ -82,6 +90,7 @@ if TYPE_CHECKING:
 
 HOMES = {
     "BASELINES": "clvmodels.baselines",
+    "DATASETS": "clvmodels.data",
     "calendar": "clvmodels.data",
     "cohort_triangle": "clvmodels.data",
     "contract_triangle": "clvmodels.data",
@@ -91,11 +100,17 @@ HOMES = {
     "donor_summary": "clvmodels.data",
     "holdout_summary": "clvmodels.data",
     "map_customers": "clvmodels.data",
+    "keep_summary": "clvmodels.data",
+    "kept_summary": "clvmodels.data",
     "opportunity_holdout": "clvmodels.data",
     "opportunity_summary": "clvmodels.data",
     "read_transactions": "clvmodels.data",
+    "retention_data": "clvmodels.data",
     "retention_table": "clvmodels.data",
     "summary_batches": "clvmodels.data",
+    "rolling_windows": "clvmodels.data",
+    "update_summary": "clvmodels.data",
+    "training_windows": "clvmodels.data",
     "SCORES": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
@@ -126,6 +141,7 @@ HOMES = {
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",
+    "KeptSummary": "clvmodels.foundation.kept",
     "HalfNormal": "clvmodels.foundation.priors",
     "LogitNormal": "clvmodels.foundation.priors",
     "LogNormal": "clvmodels.foundation.priors",

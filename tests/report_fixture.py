@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import (
     ActOn,
+    Alternative,
     CalibrationRow,
     Cell,
     Check,
+    Choice,
     ComparisonSection,
     CountRow,
     CoverageRow,
@@ -112,6 +114,131 @@ def _data() -> DataSection:
         holdout_buyers=6840,
         notes=[],
     )
+
+
+def without_figures(results: StudyResults) -> StudyResults:
+    """Results without what the main page's figures are drawn from: a page of them is made at once."""
+    lists = {name: [] for name in ("tracking", "by_frequency", "counts", "coverage", "pit_purchases", "pit_spend")}
+    return replace(
+        results,
+        history=[],
+        matrix=replace(results.matrix, points=[]),
+        value=replace(results.value, lorenz=[]),
+        evidence=replace(results.evidence, **lists),
+        comparison=replace(results.comparison, scores=[]),
+        predictive=[],
+        rivals=[],
+    )
+
+
+def retail_results() -> StudyResults:
+    """The fixture over the dirt of UCI Online Retail, with choices: it has a page of data quality."""
+    results = fixture_results()
+    study = replace(
+        results.study,
+        name="retail",
+        title={"en": "Online Retail: a wholesaler of gifts", "zh": "Online Retail：一家礼品批发商"},
+        source="transactions.parquet",
+        currency="GBP",
+    )
+    return replace(results, study=study, data=retail_data(), history=_retail_history())
+
+
+def retail_data() -> DataSection:
+    """Sums as plain pandas finds them by these rules; the first id is nasty."""
+    return DataSection(
+        rows_read=541909,
+        occasions=16591,
+        customers=4324,
+        revenue=8339012.56,
+        first_date="2010-12-01",
+        last_date="2011-12-09",
+        ledger=[
+            LedgerLine("used", 387524, 8339012.56),
+            LedgerLine("missing_id", 135080, 1447682.12, (HOSTILE_ID + " 2010-12-01 2.51", "- 2010-12-01 5.02")),
+            LedgerLine("excluded", 1920, 13402.49, ("12583 2010-12-01 54.00", "14527 2010-12-01 -27.50")),
+            LedgerLine("zero_amount", 33, 0.0, ("12647 2010-12-05 0.00", "16560 2010-12-16 0.00")),
+            LedgerLine("duplicate", 5222, 21738.24, ("17908 2010-12-01 1.25", "17908 2010-12-01 2.10")),
+            LedgerLine("refund_matched", 7248, 0.0, ("16446 2011-12-09 168469.60", "16446 2011-12-09 -168469.60")),
+            LedgerLine("refund_unmatched", 4882, -74087.48, ("15311 2010-12-01 -4.65", '=cmd|"/c calc" -19.80')),
+        ],
+        set_aside=[],
+        calibration_end="2011-08-31",
+        holdout_end="2011-12-09",
+        holdout_length=14.29,
+        calibration_customers=3310,
+        calibration_repeat_purchases=6950,
+        calibration_repeat_buyers=2030,
+        holdout_purchases=3880,
+        holdout_amount=2140770.1,
+        holdout_buyers=1990,
+        notes=_retail_notes(),
+        gross=9747747.93,
+        choices=[
+            Choice("refunds", "match", 12130, -74087.48),
+            Choice("zero_amounts", "drop", 33, 0.0),
+            Choice("missing_ids", "drop", 135080, 1447682.12),
+            Choice("duplicates", "drop", 5222, 21738.24),
+            Choice("first_refunds", "keep", 11455, 390637.63),
+            Choice("other_currencies", "refuse", 0, 0.0),
+            Choice("last_day", "2011-12-09", 0, 0.0),
+            Choice("exclude", "stock_code: POST, M, BANK CHARGES, <b>", 1920, 13402.49),
+        ],
+        alternatives=_retail_alternatives(),
+    )
+
+
+def _retail_notes() -> list[LedgerLine]:
+    return [
+        LedgerLine("several_orders", 1335, 1820217.43),
+        LedgerLine("first_row_refund", 178, 0.0, ("14527", "17548")),
+        LedgerLine("largest_row", 1, 38970.0, ("15098 2011-06-10 38970.00",)),
+        LedgerLine("left_truncated", 883, 0.0),
+        LedgerLine("last_period_cut", 15218, 342851.08),
+        LedgerLine("exclude_unseen", 1, 0.0, ("stock_code: SAMPLES",)),
+        LedgerLine("similar_id", 2, 0.0, ("a17", "A17")),
+    ]
+
+
+def _retail_alternatives() -> list[Alternative]:
+    kept = (387524, 16591, 4324, 8339012.56)
+    refuse = (None, None, None, None)
+    return [
+        Alternative("refunds", "net", False, 392694, 16553, 4332, 8392253.60),
+        Alternative("refunds", "match", True, *kept),
+        Alternative("refunds", "drop", False, 391148, 16678, 4334, 8736675.79),
+        Alternative("refunds", "keep", False, 399654, 19090, 4362, 8264925.08),
+        Alternative("zero_amounts", "keep", False, 387557, 16593, 4325, 8339012.56),
+        Alternative("zero_amounts", "drop", True, *kept),
+        Alternative("missing_ids", "refuse", False, *refuse),
+        Alternative("missing_ids", "drop", True, *kept),
+        Alternative("duplicates", "keep", False, 392690, 16592, 4324, 8360821.90),
+        Alternative("duplicates", "drop", True, *kept),
+        Alternative("first_refunds", "keep", True, *kept),
+        Alternative("first_refunds", "drop", False, 376966, 16100, 4230, 7948374.93),
+        Alternative("other_currencies", "refuse", True, *kept),
+        Alternative("other_currencies", "drop", False, *kept),
+    ]
+
+
+def _retail_history() -> list[Period]:
+    months = [
+        (883, 387996.92, 316, 167803.28, 883),
+        (412, 175753.69, 519, 277886.93, 735),
+        (381, 148840.42, 557, 290084.74, 756),
+        (451, 186506.07, 759, 388671.94, 970),
+        (301, 133291.73, 750, 314917.85, 849),
+        (284, 113599.07, 1044, 537697.56, 1051),
+        (242, 129132.13, 1001, 515486.58, 986),
+        (187, 68491.39, 999, 517210.84, 945),
+        (169, 75499.69, 1005, 549203.54, 932),
+        (296, 142100.12, 1273, 785845.38, 1254),
+        (356, 144476.88, 1329, 823254.70, 1354),
+        (322, 117500.23, 2054, 1004909.80, 1657),
+        (40, 26388.50, 661, 316462.58, 610),
+    ]
+    starts = [dt.date(2010 + (11 + i) // 12, (11 + i) % 12 + 1, 1).isoformat() for i in range(len(months))]
+    return [Period(start, *month) for start, month in zip(starts, months, strict=True)]
 
 
 def _history(rng: np.random.Generator) -> list[Period]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import clvmodels as clv
@@ -44,6 +44,7 @@ def by_hand(purchases, end, last, per_unit):
 
 @settings(max_examples=8, deadline=None)
 @given(purchases=PURCHASES, end=st.integers(0, 60), unit=st.sampled_from(["day", "week", "month"]))
+@example(purchases=[("a", 0, 0), ("a", 31, 0)], end=0, unit="month")  # day 31 once counted in a holdout of 30 days
 def test_opportunities_are_those_counted_by_hand(purchases, end, unit):
     first, last = min(day for _, day, _ in purchases), max(day for _, day, _ in purchases)
     end, per_unit = min(max(first, end), last), DAYS_PER_UNIT[unit]

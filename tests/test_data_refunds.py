@@ -120,3 +120,20 @@ def test_lines_at_zero_and_rows_without_id_are_set_aside_only_on_request():
         1,
         {"used": (1, 5.0), "missing_id": (1, 7.0), "zero_amount": (1, 0.0)},
     )
+
+
+def test_the_order_of_rows_does_not_choose_the_line_that_a_refund_undoes():
+    """Lines of one amount on one day: which is undone decides how many of those left repeat another."""
+    lines = pd.DataFrame(
+        {
+            "customer_id": "a",
+            "date": pd.to_datetime(["2024-01-01"] * 6 + ["2024-01-09"] * 2),
+            "amount": [10.0] * 6 + [-10.0] * 2,
+            "code": ["1", "1", "2", "2", "3", "3", "1", "1"],
+        }
+    )
+    told = set()
+    for seed in range(6):
+        log = read_transactions(lines.sample(frac=1, random_state=seed), exclude={"code": ["POST"]}, refunds="match")
+        told.add(tuple((note.reason, note.rows, note.amount) for note in log.notes))
+    assert len(told) == 1

@@ -148,6 +148,16 @@ def test_a_holdout_that_the_log_does_not_reach_is_refused(cdnow_log):
         holdout_summary(cdnow_log, Window("1997-09-30"))
 
 
+def test_days_that_the_log_is_said_to_be_complete_for_are_a_holdout():
+    table = pd.DataFrame({"customer_id": ["a", "b"], "date": ["2024-01-01", "2024-01-20"], "amount": [1.0, 2.0]})
+    window = Window("2024-01-10", "2024-01-31", "day")
+    with pytest.raises(DataError, match=r"the log ends on 2024-01-20.*read_transactions\(last_day=...\)"):
+        holdout_summary(read_transactions(table), window)
+    assert holdout_summary(read_transactions(table, last_day="2024-01-31"), window).purchases.tolist() == [0]
+    with pytest.raises(DataError, match="outside the data"):  # no statement makes a year without a purchase plausible
+        holdout_summary(read_transactions(table, last_day="2099-12-31"), Window("2024-01-10", "2025-01-31", "day"))
+
+
 def test_patterns_grouped_in_the_engine_are_those_grouped_in_memory(cdnow_log, cdnow, window):
     in_memory, in_engine = compress(cdnow)[0], compress_log(cdnow_log, window)
     assert (len(in_engine), in_engine.unit) == (1_016, "week")

@@ -80,6 +80,7 @@ def test_amounts_of_the_sample_add_up_to_a_sum_made_by_hand(cdnow_log):
     [
         lambda f: f,
         pl.from_pandas,
+        lambda f: pl.from_pandas(f).lazy(),
         pa.Table.from_pandas,
         ibis.memtable,
         lambda f: f.assign(date=f["date"].dt.strftime("%Y-%m-%d")),
@@ -260,8 +261,8 @@ def test_days_far_from_all_others_are_noted():
             "a,2024-01-01,1\n ,2024-01-01,1\n",
             r'"customer_id" is missing in 1 of 2 rows \(first: log.csv, line 3\)',
         ),
-        ("a,2024-01-01,1,9\n", r"cannot be read.*Line: 2.*Expected Number of Columns: 3 Found: 4"),
-        ("a,2024-01-01\n", r"cannot be read.*Line: 2.*Expected Number of Columns: 3 Found: 2"),
+        ("a,2024-01-01,1,9\n", r"cannot be read. Line 2 has 4 fields where the header has 3"),
+        ("a,2024-01-01\n", r"cannot be read. Line 2 has 2 fields where the header has 3"),
         ("", "there are no rows"),
         ("a,2024-01-01,-1\n", "no purchase is left"),
     ],
@@ -314,7 +315,6 @@ def test_the_row_of_a_frame_is_its_position():
         ("nowhere/*.csv", "no file matches"),
         ("dataset:cdnov", 'expected one of "dataset:cdnow", "dataset:cdnow_sample"'),
         (3, "source of type int: expected a path"),
-        (pl.LazyFrame(), "source of type LazyFrame"),
     ],
 )
 def test_a_source_that_is_not_there_is_refused(source, message):
@@ -333,9 +333,6 @@ def test_files_that_cannot_be_read_are_refused(csv, tmp_path):
         read_transactions(csv(HEADER + "\xe9,2024-01-01,1\n", encoding="latin-1"))
     with pytest.raises(DataError, match="both Parquet and text"):
         read_transactions(tmp_path / "log.*")
-    csv(HEADER, "a1.csv"), csv("date,customer_id,amount\n", "a2.csv")
-    with pytest.raises(DataError, match="its header differs"):
-        read_transactions(tmp_path / "a*.csv")
 
 
 @pytest.mark.parametrize(

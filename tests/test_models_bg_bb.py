@@ -13,7 +13,6 @@ import pytest
 from scipy import special
 
 import clvmodels as clv
-from clvmodels.data import DATASETS
 from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.foundation.patterns import PurchasePatterns, Varying
 from clvmodels.models import bg_bb
@@ -61,7 +60,7 @@ def published():
 
 @pytest.fixture(scope="module")
 def donors():
-    path = DATASETS["cdnow_sample"].path.with_name("donations.csv")
+    path = clv.DATASETS["donations"].path
     frame = pd.read_csv(path).rename(columns={"periods": "T", "weights": "n_customers"})
     return clv.CustomerSummary.from_frame(frame.assign(customer_id=frame.index.astype(str)), unit="year")
 

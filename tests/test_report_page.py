@@ -26,7 +26,7 @@ from clvmodels.report.sections.lifecycle import lifecycle
 from clvmodels.report.sections.models import models
 from clvmodels.report.sections.predictive import predictive
 from clvmodels.report.voice import Source, voice_for
-from tests.report_fixture import HOSTILE_ID, fixture_results, write_fixture_customers
+from tests.report_fixture import HOSTILE_ID, fixture_results, without_figures, write_fixture_customers
 
 LANGUAGES = ("en", "zh")
 
@@ -49,18 +49,7 @@ def pages(folder: Path) -> dict[str, str]:
 
 def plain_results() -> StudyResults:
     """The fixture without what figures are drawn from, for tests of words alone."""
-    results = fixture_results()
-    lists = {name: [] for name in ("tracking", "by_frequency", "counts", "coverage", "pit_purchases", "pit_spend")}
-    return replace(
-        results,
-        history=[],
-        matrix=replace(results.matrix, points=[]),
-        value=replace(results.value, lorenz=[]),
-        evidence=replace(results.evidence, **lists),
-        comparison=replace(results.comparison, scores=[]),
-        predictive=[],
-        rivals=[],
-    )
+    return without_figures(fixture_results())
 
 
 def source(results: StudyResults) -> Source:

@@ -1,5 +1,6 @@
 """The text catalogues: every language says the same, with the same gaps, in letters that the font has."""
 
+import dataclasses
 import io
 import re
 import string
@@ -11,15 +12,45 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from clvmodels.baselines import BASELINES
-from clvmodels.data.refunds import COUNTED, SET_ASIDE
+from clvmodels.data.ledger import COUNTED, SET_ASIDE
 from clvmodels.evaluation.predictive_checks import PURCHASE_KEYS, SPEND_CLASSES, SPEND_MOMENTS
 from clvmodels.evaluation.scores import SCORES
+from clvmodels.foundation.counting import WORDS, CountingRules
 from clvmodels.foundation.errors import StudyError
 from clvmodels.inference.sensitivity import diagnosis
 from clvmodels.models import MODELS
 from clvmodels.report.fonts import SANS, font_file
 from clvmodels.report.sections.predictive import MEANINGS
 from clvmodels.report.words import languages, read_words
+
+# What the data floor may say of a log: rows set aside, and rows or customers used that deserve a look.
+ASIDE = (
+    "missing_id",
+    "excluded",
+    "other_currency",
+    "before_first_day",
+    "after_last_day",
+    "zero_amount",
+    "duplicate",
+    "first_refund",
+    "refund_day",
+    "refund_dropped",
+    "refund_matched",
+    "refund_unmatched",
+)
+NOTED = (
+    "zero_amount",
+    "repeated_line",
+    "far_date",
+    "similar_id",
+    "mixed_id",
+    "several_orders",
+    "first_row_refund",
+    "largest_row",
+    "left_truncated",
+    "last_period_cut",
+    "exclude_unseen",
+)
 
 PACKAGE = Path(__file__).parent.parent / "clvmodels"
 
@@ -120,8 +151,29 @@ def test_every_reason_of_a_ledger_has_a_text(language: str) -> None:
     assert {"zero_amount", "mixed_id", "no_positive_spend", "after_calibration"} <= set(written)
     few = {"few_customers", "few_repeat_buyers"}
     reasons = read_words(language).at("reasons")
-    assert {*COUNTED, *SET_ASIDE, *written, *few} - set(reasons) == set()
+    assert {*COUNTED, *SET_ASIDE, *written, *few, *ASIDE, *NOTED} - set(reasons) == set()
     assert all(reasons.values())
+
+
+def test_every_reason_and_note_of_a_log_is_explained_with_what_was_done_and_what_to_ask(language: str) -> None:
+    words = read_words(language)
+    for group, keys in (
+        ("aside", {"refund_netted", *ASIDE}),
+        ("noted", {"few_customers", "few_repeat_buyers", *NOTED}),
+    ):
+        found = words.at(f"quality.{group}")
+        assert set(found) == keys
+        assert all(set(entry) == {"meaning", "done", "ask"} and all(entry.values()) for entry in found.values())
+
+
+def test_every_choice_of_what_counts_and_each_of_its_words_is_put_in_words(language: str) -> None:
+    options = read_words(language).at("quality.options")
+    assert set(options) == {field.name for field in dataclasses.fields(CountingRules)}
+    for option, entry in options.items():
+        assert entry["name"]
+        assert set(entry.get("words", {})) == set(WORDS.get(option, ()))
+        assert all(entry.get("words", {}).values())
+        assert ("stated" in entry) is (option not in WORDS)
 
 
 def test_the_catalogue_knows_which_way_each_score_is_better() -> None:

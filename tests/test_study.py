@@ -16,7 +16,12 @@ from clvmodels.study import read_study
 from clvmodels.study.config import CheckName
 
 STUDIES = Path(__file__).parents[1] / "studies"
-QUICK = {"draws = 2000": "draws = 400", '"mle", "nuts"': '"mle"', "replicates = 400": "replicates = 100"}
+QUICK = {
+    "draws = 2000": "draws = 400",
+    '"mle", "nuts"': '"mle"',
+    "replicates = 400": "replicates = 100",
+    '"same_rate", "lifetimes"': '"same_rate", "ziln", "lifetimes"',
+}
 
 
 def write_study(path, **changes):
@@ -49,7 +54,7 @@ def customers(folder):
 
 def test_a_study_leaves_every_file(folder):
     names = {path.name for path in folder.iterdir()}
-    pages = {"index.html", "index.zh.html"}
+    pages = {"index.html", "index.zh.html", "data.html", "data.zh.html"}
     tables = {"customers.csv", "customers.parquet", "holdout.csv", "holdout.parquet", "comparison.csv", "segments.csv"}
     assert pages | tables | {"results.json", "manifest.json", "draws"} == names
     for model in ("bg_nbd", "gamma_gamma"):
@@ -98,6 +103,14 @@ def test_customers_left_out_and_scaled_priors_speak_for_the_fits(results):
 
 def test_the_study_file_knows_every_check_of_a_fit_and_no_other():
     assert set(get_args(CheckName)) == set(ADVICE)
+
+
+def test_a_method_that_learns_inside_the_calibration_is_scored_and_ranks_the_customers(results, customers):
+    scores = {s["score"]: s["value"] for s in results["comparison"]["scores"] if s["method"] == "ziln"}
+    assert scores["spend_gini"] == pytest.approx(0.703, abs=0.001)
+    assert 0.93 < scores["purchases_coverage_90"] < 0.98
+    assert scores["purchases_crps"] > 0
+    assert (customers["ziln_score"] > 0).all()
 
 
 def test_where_abc_ranks_better_the_results_say_so(results):
@@ -169,7 +182,13 @@ def test_the_same_study_gives_the_same_bytes(folder, tmp_path):
     file = write_study(tmp_path / "quick.toml")
     assert main(["study", str(file), "--output", str(tmp_path)]) == 0
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in ("manifest.json", "index.html", "index.zh.html"):  # these hold costs
+        if path.is_file() and path.name not in (
+            "manifest.json",
+            "index.html",
+            "index.zh.html",
+            "data.html",
+            "data.zh.html",
+        ):  # these hold costs
             assert (tmp_path / "cdnow_sample" / path.relative_to(folder)).read_bytes() == path.read_bytes(), path.name
 
 

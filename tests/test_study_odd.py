@@ -29,6 +29,7 @@ amount = "paid"
 calibration_end = 2023-12-31
 holdout_end = 2024-04-30
 unit = "{unit}"
+{window}
 
 [fit]
 draws = 400
@@ -65,11 +66,13 @@ def purchases(size, *, seed=1, spread=0.5):
     return pd.DataFrame({"client": ids, "day": np.datetime64("2023-01-01") + day, "paid": amount})
 
 
-def run(tmp_path, log, *, unit="week", margin=0.3, data="", value="", allow="", encoding="utf-8"):
+def run(tmp_path, log, *, unit="week", margin=0.3, data="", window="", value="", allow="", encoding="utf-8"):
     """Exit code of the study of a log, and its folder."""
     source, file = tmp_path / "log.csv", tmp_path / "odd.toml"
     log.to_csv(source, index=False, encoding=encoding)
-    text = STUDY.format(source=source.as_posix(), unit=unit, margin=margin, data=data, value=value, allow=allow)
+    text = STUDY.format(
+        source=source.as_posix(), unit=unit, margin=margin, data=data, window=window, value=value, allow=allow
+    )
     file.write_text(text, encoding="utf-8")
     return main(["study", str(file), "--output", str(tmp_path / "reports")]), tmp_path / "reports" / "odd"
 
@@ -112,7 +115,7 @@ def test_revenue_is_net_of_refunds_and_the_sum_of_the_history(shop):
 
 
 def test_a_study_in_one_language_has_one_page_and_no_link_to_another(shop):
-    assert {page.name for page in shop.glob("*.html")} == {"index.html"}
+    assert {page.name for page in shop.glob("*.html")} == {"index.html", "data.html"}
     assert "index.zh.html" not in (shop / "index.html").read_text(encoding="utf-8")
 
 
@@ -264,3 +267,20 @@ def test_settings_that_cannot_be_are_refused_when_the_file_is_read(tmp_path, old
     (tmp_path / "odd.toml").write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         read_study(tmp_path / "odd.toml")
+
+
+def test_models_learn_from_customers_won_between_two_days_and_value_everyone(tmp_path):
+    log = purchases(400)
+    code, folder = run(tmp_path, log, window="acquired_from = 2023-02-01\nacquired_until = 2023-05-31")
+    assert code == 0
+    first = log.groupby("client").day.min()
+    learnt = int(first.between("2023-02-01", "2023-05-31").sum())
+    results = results_of(folder)
+    assert results["data"]["calibration_customers"] == learnt
+    aside = {line["reason"]: line["rows"] for line in results["data"]["set_aside"]}
+    assert aside["won_before"] == (first < "2023-02-01").sum()
+    assert aside["won_after"] == (first > "2023-05-31").sum()
+    fitted = {(fit["window"], fit["model"]): fit["customers"] for fit in results["models"]["fits"]}
+    assert fitted["calibration", "bg_nbd"] == fitted["decision", "bg_nbd"] == learnt
+    assert {row["customers"] for row in results["predictive"]} == {learnt}
+    assert results["value"]["customers"] == len(first) == len(pd.read_csv(folder / "customers.csv"))

@@ -177,4 +177,4 @@ def test_the_study_that_ships_is_read(tmp_path):
     shutil.copy(ROOT / "studies" / "retention.toml", tmp_path)
     study = read_study(tmp_path / "retention.toml").study
     assert isinstance(study, RetentionStudy)
-    assert study.contracts.survivors["Regular"][:3] == (1000, 631, 468)
+    assert study.contracts.source == "dataset:fader_hardie_2007"

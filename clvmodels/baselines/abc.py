@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from clvmodels.baselines.method import Baseline, check_request, past_spend, point_forecast
+from clvmodels.baselines.method import Baseline, past_spend, point_forecasts
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.records import CustomerSummary, Forecast
 
@@ -52,15 +52,14 @@ def forecasts(customers: CustomerSummary, horizon: float) -> dict[str, Forecast]
     Raises
     ------
     DataError
-        If the horizon is not above 0, rows are counted, or spend is not known.
+        If spend is not known.
     """
-    check_request(customers, horizon)
-    return {"score": point_forecast("score", "abc", customers=customers, horizon=horizon, mean=past_spend(customers))}
+    return point_forecasts({"score": past_spend(customers)}, "abc", customers=customers, horizon=horizon)
 
 
 ABC = Baseline(
     name="abc",
-    forecasts=forecasts,
+    rule=forecasts,
     inputs=("frequency", "monetary_value", "first_amount"),
     choices=2,  # the two cuts
 )

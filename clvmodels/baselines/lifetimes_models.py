@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clvmodels.baselines.method import Baseline, check_request, has_money, point_forecast
+from clvmodels.baselines.method import Baseline, has_money, point_forecasts
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
@@ -35,22 +35,16 @@ def forecasts(customers: CustomerSummary, horizon: float) -> dict[str, Forecast]
 
     Raises
     ------
-    DataError
-        If the horizon is not above 0, or rows are counted.
     FitError
         If lifetimes does not converge or forecasts something that is not finite.
     """
-    check_request(customers, horizon)
     with _contained():
         means = {"purchases": _expected_purchases(customers, horizon)}
         if has_money(customers):
             means["spend"] = means["purchases"] * _expected_spend(customers)
     for name, mean in means.items():
         _refuse_non_finite(mean, name, customers)
-    return {
-        name: point_forecast(name, "lifetimes", customers=customers, horizon=horizon, mean=mean)
-        for name, mean in means.items()
-    }
+    return point_forecasts(means, "lifetimes", customers=customers, horizon=horizon)
 
 
 def _expected_purchases(customers: CustomerSummary, horizon: float) -> FloatArray:
@@ -106,7 +100,7 @@ def _refuse_non_finite(mean: FloatArray, name: str, customers: CustomerSummary) 
 
 LIFETIMES = Baseline(
     name="lifetimes",
-    forecasts=forecasts,
+    rule=forecasts,
     inputs=("frequency", "recency", "T", "monetary_value"),
     choices=2,  # a model of purchases, a model of spend
 )

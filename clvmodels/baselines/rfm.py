@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clvmodels.baselines.method import Baseline, check_request, past_spend, point_forecast
+from clvmodels.baselines.method import Baseline, days_since, past_spend, point_forecasts
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
-from clvmodels.foundation.units import days_per_unit
 
 GRADES = 5
 
@@ -30,6 +29,11 @@ class RfmScores:
     total: IntArray
     group: NDArray[np.str_]
 
+    @property
+    def grades(self) -> IntArray:
+        """The three grades side by side, shape (N, 3): recency, frequency, monetary."""
+        return np.column_stack([self.recency, self.frequency, self.monetary])
+
 
 def rfm_scores(customers: CustomerSummary) -> RfmScores:
     """Grades by quantile of days since the last purchase, number of purchases and past spend.
@@ -45,9 +49,7 @@ def rfm_scores(customers: CustomerSummary) -> RfmScores:
     DataError
         If spend is not known.
     """
-    # Whole days become weeks by division and come back with another last bit: rounding keeps ties.
-    days_since = np.round((customers.T - customers.recency) * days_per_unit(customers.unit), 6)
-    recency = _grade(-days_since)
+    recency = _grade(-days_since(customers))
     frequency = _grade(customers.frequency)
     monetary = _grade(past_spend(customers))
     return RfmScores(
@@ -80,16 +82,15 @@ def forecasts(customers: CustomerSummary, horizon: float) -> dict[str, Forecast]
     Raises
     ------
     DataError
-        If the horizon is not above 0, rows are counted, or spend is not known.
+        If spend is not known.
     """
-    check_request(customers, horizon)
     total = rfm_scores(customers).total.astype(np.float64)
-    return {"score": point_forecast("score", "rfm", customers=customers, horizon=horizon, mean=total)}
+    return point_forecasts({"score": total}, "rfm", customers=customers, horizon=horizon)
 
 
 RFM = Baseline(
     name="rfm",
-    forecasts=forecasts,
+    rule=forecasts,
     inputs=("frequency", "recency", "T", "monetary_value", "first_amount"),
     choices=5,  # number of grades, three weights, limits of the groups
 )

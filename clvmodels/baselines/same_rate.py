@@ -1,8 +1,6 @@
 """Same rate as before: each customer goes on buying as so far, for the same amounts."""
 
-import numpy as np
-
-from clvmodels.baselines.method import Baseline, check_request, has_money, mean_spend, point_forecast
+from clvmodels.baselines.method import Baseline, has_money, mean_spend, own_rate, point_forecasts
 from clvmodels.foundation.records import CustomerSummary, Forecast
 
 
@@ -19,23 +17,17 @@ def forecasts(customers: CustomerSummary, horizon: float) -> dict[str, Forecast]
     Raises
     ------
     DataError
-        If the horizon is not above 0, rows are counted, or spend is known of some customers only.
+        If spend is known of some customers only.
     """
-    check_request(customers, horizon)
-    x, T = customers.frequency, customers.T
-    purchases = np.divide(x, T, out=np.zeros_like(x), where=T > 0) * horizon
-    means = {"purchases": purchases}
+    means = {"purchases": own_rate(customers) * horizon}
     if has_money(customers):
-        means["spend"] = purchases * mean_spend(customers)
-    return {
-        name: point_forecast(name, "same_rate", customers=customers, horizon=horizon, mean=mean)
-        for name, mean in means.items()
-    }
+        means["spend"] = means["purchases"] * mean_spend(customers)
+    return point_forecasts(means, "same_rate", customers=customers, horizon=horizon)
 
 
 SAME_RATE = Baseline(
     name="same_rate",
-    forecasts=forecasts,
+    rule=forecasts,
     inputs=("frequency", "T", "monetary_value", "first_amount"),
     choices=0,
 )

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
         repeat_spend,
     )
     from clvmodels.data.datasets import DATASETS
-    from clvmodels.data.donations import donor_summary
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
+    from clvmodels.data.kept import keep_summary, kept_summary, update_summary
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
+    from clvmodels.data.published import donor_summary, retention_data
     from clvmodels.data.rereading import alternatives, choices
     from clvmodels.data.retention import retention_table
     from clvmodels.data.seasons import calendar
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
         customer_summary,
         holdout_summary,
     )
+    from clvmodels.data.training import training_windows
     from clvmodels.data.transactions import read_transactions
+    from clvmodels.data.windows import rolling_windows
 
 __all__ = [
     "DATASETS",
@@ -52,6 +55,8 @@ __all__ = [
     "donor_summary",
     "first_purchase_days",
     "holdout_summary",
+    "keep_summary",
+    "kept_summary",
     "map_customers",
     "opportunity_holdout",
     "opportunity_summary",
@@ -59,8 +64,12 @@ __all__ = [
     "purchases_by_period",
     "read_transactions",
     "repeat_spend",
+    "retention_data",
     "retention_table",
+    "rolling_windows",
     "summary_batches",
+    "training_windows",
+    "update_summary",
 ]
 
 _HOME = {
@@ -80,18 +89,24 @@ _HOME = {
     "contract_triangle": "cohorts",
     "customer_summary": "summary",
     "customers_of": "compression",
-    "donor_summary": "donations",
     "first_purchase_days": "history",
     "holdout_summary": "summary",
     "map_customers": "slices",
+    "donor_summary": "published",
+    "keep_summary": "kept",
+    "kept_summary": "kept",
     "opportunity_holdout": "opportunities",
     "opportunity_summary": "opportunities",
     "period_ends": "history",
     "purchases_by_period": "history",
     "read_transactions": "transactions",
     "repeat_spend": "compression",
+    "retention_data": "published",
     "retention_table": "retention",
     "summary_batches": "slices",
+    "rolling_windows": "windows",
+    "update_summary": "kept",
+    "training_windows": "training",
 }
 
 

@@ -8,14 +8,14 @@ from typing import Any, Literal
 import ibis
 
 from clvmodels.data.anniversaries import days_later
-from clvmodels.data.engines import day, first_row, materialise, refusals, total
+from clvmodels.data.engines import day, first_row, materialise, total
 from clvmodels.data.findings import EARLIEST
-from clvmodels.data.layout import Column, Layout
-from clvmodels.data.sources import Source, open_source
+from clvmodels.data.ids import join_ids
+from clvmodels.data.layout import Column, Layout, told_apart
+from clvmodels.data.sources import Source, open_source, reading
 from clvmodels.data.values import (
     MISSING_ID,
     Fault,
-    check_date_format,
     check_values,
     check_word,
     out_of_range,
@@ -27,6 +27,7 @@ from clvmodels.foundation.whole import require_count
 
 OPEN_END = dt.date(2100, 1, 1)  # an end from here on is how data bases write that there is none
 NEVER = dt.date(9999, 12, 31)
+LONGEST_GAP = 36_525
 
 EndIs = Literal["day_after", "last_day"]
 
@@ -73,6 +74,8 @@ class Observation:
         check_word("end_is", self.end_is, ("day_after", "last_day"))
         check_word("missing_ids", self.missing_ids, ("refuse", "drop"))
         require_count("gap_days", self.gap_days, least=0, error=DataError)
+        if self.gap_days > LONGEST_GAP:
+            raise DataError(f"gap_days = {self.gap_days}: expected at most {LONGEST_GAP}, a hundred years.")
         if self.begin is not None and self.end is not None and self.begin > self.end:
             raise DataError(f"observed_from {self.begin} is after observation_end {self.end}.")
 
@@ -117,9 +120,8 @@ def contract_layout(
     Raises
     ------
     DataError
-        If the date format has no codes, or a name is given twice.
+        If the date format is none, or a name is given twice.
     """
-    check_date_format(date_format)
     for option, names in (("groups", groups), ("covariates", covariates)):
         if isinstance(names, str):
             raise DataError(f'{option} = "{names}": expected a list of columns, such as ("{names}",).')
@@ -134,7 +136,7 @@ def contract_layout(
         *(Column("groups", name, f"label_{place}", "label") for place, name in enumerate(groups)),
         *(Column("covariates", name, f"trait_{place}", "trait") for place, name in enumerate(covariates)),
     ]
-    return Layout(tuple(wanted), date_format, delimiter, None if columns is None else tuple(columns), encoding)
+    return Layout(told_apart(wanted), date_format, delimiter, None if columns is None else tuple(columns), encoding)
 
 
 def traits(layout: Layout) -> list[Column]:
@@ -151,10 +153,11 @@ def read_relations(contracts: Any, layout: Layout, seen: Observation) -> Relatio
         If the source, a column or a value cannot be read, or the end of the observation is not known.
     """
     opened = open_source(contracts, layout)
-    with refusals(opened.name):
+    with reading(opened):
         lines = materialise(_lines(opened, layout))
         faults = [*((MISSING_ID,) if seen.missing_ids == "refuse" else ()), *_faults(layout)]
-        check_values(lines, opened, layout, faults=faults, sums={})
+        check_values(lines, opened, layout, faults=faults)
+        lines, opened = join_ids(lines, opened)
         lines = _with_numbers(lines, layout, opened)
         end = _observation_end(lines, opened, seen)
         known = lines.filter(lines.customer_id.notnull())
@@ -198,11 +201,22 @@ def _lines(source: Source, layout: Layout) -> Any:
 
 def _faults(layout: Layout) -> list[Fault]:
     priced = any(column.role == "price" for column in layout.wanted)
-    return [*FAULTS, *(PRICE_FAULTS if priced else ()), *(_missing(column.role) for column in traits(layout))]
+    of_traits = (fault(column.role) for column in traits(layout) for fault in (_missing, _not_finite))
+    return [*FAULTS, *(PRICE_FAULTS if priced else ()), *of_traits]
 
 
 def _missing(role: str) -> Fault:
     return Fault(role, lambda rows: rows[role].isnull(), "Fill it in: every contract has one.")
+
+
+def _not_finite(role: str) -> Fault:
+    """A number that is not finite, also where it is text: all is text in a file."""
+
+    def bad(rows: Any) -> Any:
+        number = rows[role].try_cast("float64") if rows[role].type().is_string() else rows[role]
+        return number.isnan() | number.isinf()
+
+    return Fault(role, bad, "Give a finite number, or a word of its own for those that are not known.")
 
 
 def _with_numbers(lines: Any, layout: Layout, source: Source) -> Any:

@@ -2,6 +2,7 @@
 
 import calendar
 import datetime as dt
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from clvmodels.data.occasions import Occasions
 from clvmodels.foundation.patterns import IntArray
 from clvmodels.foundation.records import Findings, LedgerLine
 
+FOLDED_UP_TO = 1_000_000  # customers, one by one, where some ids have letters beyond ASCII
+UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")  # controls, marks of format, blanks
 EARLIEST = dt.date(1990, 1, 1)  # purchases before it are seldom real
 FAR_DAYS = 365  # nor those so long after all but a thousandth of the others
 LARGE_SHARE = 0.01  # of the revenue, in one row
@@ -26,7 +29,7 @@ def findings(occasions: Occasions, *, mixed_ids: int, unseen: Sequence[str]) -> 
     """Number of customers, and notes on rows and customers; a row may be in several notes, most are in none."""
     table = occasions.table
     first = table.group_by("customer_id").aggregate(first=table.date.min())
-    ids = first_row(first.aggregate(ids=first.count(), folded=first.customer_id.lower().nunique()))
+    ids = first_row(first.aggregate(ids=first.count()))["ids"]
     won = first.group_by(date=first["first"]).aggregate(customers=first.count())
     daily = table.group_by("date").aggregate(purchases=table.count(), amount=total(table.amount))
     days, purchases = _by_day(daily, "purchases")
@@ -34,16 +37,30 @@ def findings(occasions: Occasions, *, mixed_ids: int, unseen: Sequence[str]) -> 
         _counted("zero_amount", occasions.counted.filter(occasions.counted.amount == 0)),
         _repeated(occasions),
         _counted("far_date", occasions.counted.filter(_far(occasions.counted.date, days, purchases))),
-        LedgerLine("similar_id", ids["ids"] - ids["folded"], 0.0),
+        LedgerLine("similar_id", ids - _folded_ids(first.customer_id, ids), 0.0),
         LedgerLine("mixed_id", mixed_ids, 0.0),
         _several_orders(occasions),
         _older(occasions),
         _largest_row(occasions),
         _left_truncated(*_by_day(won, "customers"), last=days[-1]),
-        _last_period_cut(table, days[0], days[-1]),
+        _last_period_cut(occasions.counted, days[0], days[-1]),
         LedgerLine("exclude_unseen", len(unseen), 0.0, tuple(unseen[:SAMPLES])),
     )
-    return Findings(ids["ids"], tuple(line for line in lines if line.rows))
+    return Findings(ids, tuple(line for line in lines if line.rows))
+
+
+def _folded_ids(ids: Any, count: int) -> int:
+    """Number of ids that differ by more than case, blanks, marks that cannot be seen and Unicode form."""
+    plain = ids.lower().re_replace(r"\s+", "")
+    seen = first_row(ids.as_table().aggregate(folded=plain.nunique(), further=ids.re_search(r"[^\x00-\x7F]").any()))
+    if not seen["further"] or count > FOLDED_UP_TO:
+        return int(seen["folded"])
+    return len({_fold(text) for text in ids.to_pyarrow().to_pylist()})
+
+
+def _fold(text: str) -> str:
+    seen = (mark for mark in unicodedata.normalize("NFKC", text) if unicodedata.category(mark) not in UNSEEN)
+    return "".join(seen).casefold()
 
 
 def _by_day(table: Any, column: str) -> tuple[list[dt.date], IntArray]:
@@ -72,14 +89,14 @@ def _repeated(occasions: Occasions) -> LedgerLine:
 
 
 def _several_orders(occasions: Occasions) -> LedgerLine:
-    """Orders beyond the first of a customer's day, which count as one purchase; where orders are known."""
+    """Days of a customer with several orders, which count as one purchase; where orders are known."""
     if "order" not in occasions.counted.columns:
         return LedgerLine("several_orders", 0, 0.0)
     rows = _on_busy_days(occasions)
     by_day = rows.group_by("customer_id", "date").aggregate(orders=rows.order.nunique(), amount=total(rows.amount))
     several = by_day.filter(by_day.orders > 1)
-    seen = first_row(several.aggregate(rows=(several.orders - 1).sum(), amount=total(several.amount)))
-    return LedgerLine("several_orders", seen["rows"] or 0, seen["amount"], sample(several) if seen["rows"] else ())
+    seen = first_row(several.aggregate(rows=several.count(), amount=total(several.amount)))
+    return LedgerLine("several_orders", seen["rows"], seen["amount"], sample(several) if seen["rows"] else ())
 
 
 def _far(date: Any, days: Sequence[dt.date], purchases: IntArray) -> Any:
@@ -117,10 +134,10 @@ def _left_truncated(days: Sequence[dt.date], customers: IntArray, *, last: dt.da
     return LedgerLine("left_truncated", opening if many and length >= FEW_DAYS else 0, 0.0)
 
 
-def _last_period_cut(table: Any, first: dt.date, last: dt.date) -> LedgerLine:
-    """Purchases of a last month that the log does not reach the end of, where it has whole months before."""
+def _last_period_cut(rows: Any, first: dt.date, last: dt.date) -> LedgerLine:
+    """Rows of a last month that the log does not reach the end of, where it has whole months before."""
     whole = last.day == calendar.monthrange(last.year, last.month)[1]
     if whole or (last - first).days < 2 * OPENING_DAYS:
         return LedgerLine("last_period_cut", 0, 0.0)
-    found = _counted("last_period_cut", table.filter(table.date >= last.replace(day=1)))
+    found = _counted("last_period_cut", rows.filter(rows.date >= last.replace(day=1)))
     return LedgerLine(found.reason, found.rows, found.amount, (last.isoformat(),))

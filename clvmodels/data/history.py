@@ -10,6 +10,7 @@ import numpy as np
 from clvmodels.data.anniversaries import first_of_unit, units_of_calendar
 from clvmodels.data.engines import day, total
 from clvmodels.data.summary import holdout_end
+from clvmodels.data.windows import won_in
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import TransactionLog, Window
@@ -62,11 +63,11 @@ def period_ends(log: TransactionLog, window: Window) -> list[dt.date]:
 
 
 def purchases_by_period(log: TransactionLog, window: Window, *, ends: Sequence[dt.date]) -> FloatArray:
-    """Repeat purchases in each period of the customers won by the end of the calibration, shape (len(ends),).
+    """Repeat purchases in each period of the customers that count in the window, shape (len(ends),).
 
     Parameters
     ----------
-    log, window : purchase log, and the window whose calibration says which customers count
+    log, window : purchase log, and the window that says which customers count
     ends : last days of the periods, increasing; the first period begins with the log, each other
         on the day after the one before it (see `period_ends`)
 
@@ -80,18 +81,16 @@ def purchases_by_period(log: TransactionLog, window: Window, *, ends: Sequence[d
     if window.holdout_end is not None:
         holdout_end(log, window)
     table = _with_first(log)
-    repeats = table.filter(
-        (table["first"] <= day(window.calibration_end)) & (table.date > table["first"]) & (table.date <= day(ends[-1]))
-    )
+    repeats = won_in(table, window).filter((table.date > table["first"]) & (table.date <= day(ends[-1])))
     by_day = repeats.group_by("date").aggregate(purchases=repeats.count()).to_pyarrow()
     period = np.searchsorted(np.array(ends, dtype="datetime64[D]"), by_day["date"].to_numpy().astype("datetime64[D]"))
     return np.bincount(period, weights=by_day["purchases"].to_numpy(), minlength=len(ends))
 
 
 def first_purchase_days(log: TransactionLog, window: Window) -> tuple[IntArray, IntArray]:
-    """Days on which customers of the calibration were won, since the log's first, and how many, each (D,)."""
+    """Days on which the customers that count in the window were won, since the log's first, and how many, each (D,)."""
     first = log.table.group_by("customer_id").aggregate(first=log.table.date.min())
-    won = first.filter(first["first"] <= day(window.calibration_end))
+    won = won_in(first, window)
     by_day = won.group_by("first").aggregate(customers=won.count()).order_by("first").to_pyarrow()
     days = (by_day["first"].to_numpy().astype("datetime64[D]") - np.datetime64(log.first_date, "D")).astype(np.int64)
     return days, by_day["customers"].to_numpy().astype(np.int64)

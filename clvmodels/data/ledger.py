@@ -61,6 +61,20 @@ def ledger(entries: Iterable[Entry], *, rows_read: int, gross: Decimal) -> tuple
     return tuple(_line(fate, by_fate[fate]) for fate in COUNTED + SET_ASIDE if fate in by_fate)
 
 
+def continued(earlier: Iterable[LedgerLine], later: Iterable[LedgerLine]) -> tuple[LedgerLine, ...]:
+    """The ledger of two parts of a log, of those of each."""
+    by_fate: dict[str, list[Entry]] = {}
+    for line in (*earlier, *later):
+        entry = Entry(line.reason, line.rows, as_decimal(line.amount), line.sample)
+        by_fate.setdefault(line.reason, []).append(entry)
+    return tuple(_line(fate, by_fate[fate]) for fate in COUNTED + SET_ASIDE if fate in by_fate)
+
+
+def as_decimal(amount: float) -> Decimal:
+    """The decimal that an amount is the nearest float of, where it has up to 15 digits."""
+    return Decimal(str(amount))
+
+
 def entries_by_fate(judged: Any) -> list[Entry]:
     """Rows and amounts by fate of lines that have one; with samples of those not used."""
     sums = judged.group_by("fate").aggregate(rows=judged.count(), amount=exact_total(judged.amount))

@@ -36,7 +36,7 @@ class Occasions:
     older: Any | None
 
 
-def occasions(judged: Any, rules: CountingRules, *, seen: Mapping[str, Any]) -> Occasions:
+def occasions(judged: Any, rules: CountingRules, *, seen: Mapping[str, Any], met: Any | None = None) -> Occasions:
     """The purchases of a customer and day, summed, by the rules.
 
     Parameters
@@ -44,13 +44,15 @@ def occasions(judged: Any, rules: CountingRules, *, seen: Mapping[str, Any]) -> 
     judged : Ibis table with customer_id, date, amount and fate (see `with_row_fates`); every value of a row that is
         "used" can be used
     seen : `sums_of` the same table, and its rows
+    met : Ibis table customer_id, older: customers with rows before these, and whether the first day of those had
+        refunds alone; None: these rows are the first
     """
     if rules.duplicates == "drop":
         used = judged.filter(judged.fate == USED)
         judged = materialise(with_duplicates(used).union(judged.filter(judged.fate != USED)))
     older = None
-    if seen["refunds"]:
-        older = materialise(_older(judged.filter(judged.fate == USED)))
+    if seen["refunds"] or met is not None:
+        older = materialise(older_customers(judged.filter(judged.fate == USED), met))
         if rules.first_refunds == "drop":
             judged = _without(judged, older)
     entries: list[Entry] = []
@@ -82,14 +84,21 @@ def sums_of(judged: Any) -> dict[str, Any]:
     }
 
 
-def _older(lines: Any) -> Any:
-    """Customers whose first day has refunds alone: what they return was bought before the log begins."""
+def older_customers(lines: Any, met: Any | None = None) -> Any:
+    """Customers whose first day has refunds alone: what they return was bought before the log begins.
+
+    Parameters
+    ----------
+    lines : Ibis table customer_id, date, amount of rows that count
+    met : as of `occasions`
+    """
     refunded = lines.filter(lines.amount < 0).select("customer_id").distinct()
     theirs = lines.semi_join(refunded, "customer_id")
     first = theirs.group_by("customer_id").aggregate(
         first=theirs.date.min(), bought=theirs.date.min(where=theirs.amount >= 0)
     )
-    return first.filter(first.bought.isnull() | (first.bought > first["first"])).select("customer_id")
+    older = first.filter(first.bought.isnull() | (first.bought > first["first"])).select("customer_id")
+    return older if met is None else older.anti_join(met, "customer_id").union(met.filter(met.older).drop("older"))
 
 
 def _without(judged: Any, older: Any) -> Any:

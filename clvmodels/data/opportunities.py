@@ -10,13 +10,14 @@ from typing import Any
 
 from clvmodels.data.engines import day, total
 from clvmodels.data.summary import customer_summary, holdout_end, holdout_summary
+from clvmodels.data.windows import purchases_of_won
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.records import CustomerSummary, HoldoutSummary, TransactionLog, Window
 from clvmodels.foundation.units import days_per_unit
 
 
 def opportunity_summary(log: TransactionLog, window: Window, *, current_days: int = 365) -> CustomerSummary:
-    """Opportunities with a purchase of each customer won by the end of the calibration, for models that count them.
+    """Opportunities with a purchase of each customer that counts in a window's calibration, for models that count them.
 
     An opportunity is a unit of the window's, counted back from `calibration_end`: frequency is the number of later
     opportunities with a purchase, recency the number of the last one, and T that of the last of all, each counted
@@ -26,7 +27,7 @@ def opportunity_summary(log: TransactionLog, window: Window, *, current_days: in
     Parameters
     ----------
     log : purchase log
-    window : only its `calibration_end` and `unit` are read
+    window : all but its `holdout_end` is read
     current_days : as in `customer_summary`; the current value is worked out by days
 
     Returns
@@ -43,7 +44,9 @@ def opportunity_summary(log: TransactionLog, window: Window, *, current_days: in
     if window.unit == "day":
         return by_day
     counted = customer_summary(_in_opportunities(log, window), Window(window.calibration_end, unit="day"))
-    return replace(counted, unit=window.unit, current_value=by_day.current_value)
+    unpaid = tuple(line for line in counted.set_aside if line.reason == "no_positive_spend")
+    left_out = tuple(line for line in by_day.set_aside if line.reason != "no_positive_spend")
+    return replace(counted, unit=window.unit, current_value=by_day.current_value, set_aside=unpaid + left_out)
 
 
 def opportunity_holdout(log: TransactionLog, window: Window) -> HoldoutSummary:
@@ -66,15 +69,18 @@ def opportunity_holdout(log: TransactionLog, window: Window) -> HoldoutSummary:
             f"{window.calibration_end}: opportunities are whole. {whole} of them end on {fitting}."
         )
     by_opportunity = Window(window.calibration_end, _days_later(window.calibration_end, opportunities), "day")
-    return replace(holdout_summary(_in_opportunities(log, window), by_opportunity), window=window)
+    # A month's last opportunity can reach a day beyond the holdout, which is not of it.
+    held = replace(log, table=log.table.filter(log.table.date <= day(end)))
+    return replace(holdout_summary(_in_opportunities(held, window), by_opportunity), window=window)
 
 
 def _in_opportunities(log: TransactionLog, window: Window) -> TransactionLog:
-    """A log in which one day stands for one opportunity, and the end of the calibration for the last of them."""
+    """The log of the customers that count, one day for one opportunity, the end of the calibration for the last."""
     end, per_unit = window.calibration_end, days_per_unit(window.unit)
-    days = log.table.date.delta(day(end), unit="day")
+    table = purchases_of_won(log, window)
+    days = table.date.delta(day(end), unit="day")
     ahead = (days > 0).ifelse(((days - 1) / per_unit).floor() + 1, -((-days) / per_unit).floor())
-    by_opportunity = log.table.mutate(date=(day(end) + ahead.cast("int64").as_interval("D")).cast("date"))
+    by_opportunity = table.mutate(date=(day(end) + ahead.cast("int64").as_interval("D")).cast("date"))
     table = by_opportunity.group_by("customer_id", "date").aggregate(amount=total(by_opportunity.amount))
     return replace(
         log,

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from clvmodels.data.engines import day, precise_total
+from clvmodels.data.windows import won_in
 from clvmodels.foundation.calendar import Calendar, joined
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import BoolArray, FloatArray
@@ -129,23 +130,24 @@ def _indicator(inside: Sequence[bool] | BoolArray) -> FloatArray:
     return np.asarray(inside, dtype=np.float64)
 
 
-def term_sums(log: TransactionLog, end: dt.date, known: Calendar, customer_id: IdArray) -> FloatArray:
-    """Sum of each term over the days of a customer's repeat purchases up to a day, shape (N, Q).
+def term_sums(log: TransactionLog, window: Window, known: Calendar, customer_id: IdArray) -> FloatArray:
+    """Sum of each term over the days of a customer's repeat purchases in the calibration, shape (N, Q).
 
     Parameters
     ----------
-    customer_id : ndarray of text, shape (N,), in increasing order: all customers won by that day
+    customer_id : ndarray of text, shape (N,), in increasing order: all customers that count in the window
 
     Raises
     ------
     DataError
-        If the calendar does not cover the log up to that day.
+        If the calendar does not cover the log up to the end of the calibration.
     """
-    known.require(log.first_date, end)
+    end = window.calibration_end
+    known.require(max(log.first_date, window.acquired_from or log.first_date), end)
     if not known.terms:
         return np.zeros((len(customer_id), 0))
     seen = log.table.filter(log.table.date <= day(end))
-    first = seen.group_by("customer_id").mutate(first=lambda table: table.date.min())
+    first = won_in(seen.group_by("customer_id").mutate(first=lambda table: table.date.min()), window)
     repeats = first.filter(first.date > first["first"]).join(_by_day(known), "date")
     sums = repeats.group_by("customer_id").aggregate(**{name: precise_total(repeats[name]) for name in _columns(known)})
     found = sums.order_by("customer_id").to_pyarrow()

@@ -14,7 +14,7 @@ import ibis
 import pyarrow.parquet as pq
 
 from clvmodels.data.engines import engine_of, first_row, materialise
-from clvmodels.data.summary import Measures, customer_rows, summary_of
+from clvmodels.data.summary import Measures, customer_rows, refuse_none, summary_of_rows
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.records import CustomerSummary, TransactionLog, Window
 from clvmodels.foundation.whole import require_count
@@ -50,7 +50,7 @@ class Numbered:
     Attributes
     ----------
     table : Ibis table of `customer_rows` with their `place`
-    measures : how `summary_of` reads them
+    measures : how `summary_of_rows` reads them
     customers : how many there are
     rows : how many a slice has, but for the last
     """
@@ -70,7 +70,7 @@ class Numbered:
         first = number * self.rows
         place = self.table.place
         rows = self.table.filter((place >= first) & (place < first + self.rows)).order_by("place").drop("place")
-        return summary_of(rows.to_pyarrow(), self.measures)
+        return summary_of_rows(rows.to_pyarrow(), self.measures)
 
 
 def summary_batches(
@@ -100,7 +100,7 @@ def summary_batches(
     """
     require_count("rows", rows, error=DataError)
     seen, measures = customer_rows(log, window, current_days=current_days, logarithms=logarithms)
-    numbered = _numbered(seen, measures, rows=rows)
+    numbered = _numbered(seen, measures, window, rows=rows)
     return (numbered.slice(number) for number in numbered.slices)
 
 
@@ -143,7 +143,7 @@ def map_customers(
         return _mapped_by_spark(seen, functools.partial(_of_rows, function, measures), folder, asked)
     target = _claimed(Path(folder), asked)
     if not (target / DONE).is_file():
-        numbered = _numbered(seen, measures, rows=rows)
+        numbered = _numbered(seen, measures, window, rows=rows)
         for number in numbered.slices:
             _write_part(target / f"part-{number:05d}.parquet", functools.partial(_made, function, numbered, number))
             if progress is not None:
@@ -168,10 +168,12 @@ def _mapped_by_spark(table: Any, function: Callable[[Any], Any], folder: str | P
     return _parts(target)
 
 
-def _numbered(seen: Any, measures: Measures, *, rows: int) -> Numbered:
+def _numbered(seen: Any, measures: Measures, window: Window, *, rows: int) -> Numbered:
     place = ibis.row_number().over(ibis.window(order_by="customer_id"))
     table = materialise(seen.mutate(place=place))
-    return Numbered(table, measures, first_row(table.aggregate(customers=table.count()))["customers"], rows)
+    customers = first_row(table.aggregate(customers=table.count()))["customers"]
+    refuse_none(customers, window)
+    return Numbered(table, measures, customers, rows)
 
 
 def _made(function: OfSlice, numbered: Numbered, number: int) -> Any:
@@ -179,7 +181,7 @@ def _made(function: OfSlice, numbered: Numbered, number: int) -> Any:
 
 
 def _of_rows(function: OfSlice, measures: Measures, rows: Any) -> Any:
-    return function(summary_of(rows, measures))
+    return function(summary_of_rows(rows, measures))
 
 
 def _digest(log: TransactionLog, window: Window, request: str, arguments: tuple[Any, ...]) -> str:

@@ -7,8 +7,11 @@ from typing import Any
 import ibis
 import numpy as np
 
-from clvmodels.data.engines import day, exact_log, money, precise_total, total
+from clvmodels.data.engines import day, money, total
+from clvmodels.data.ledger import SAMPLES
 from clvmodels.data.seasons import term_sums
+from clvmodels.data.states import customers_until, logarithms_of, with_floats
+from clvmodels.data.windows import ONE_DAY, QUIET_DAYS, complete_until, won_in
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, Levels, PurchasePatterns, SpendPatterns
@@ -23,7 +26,6 @@ from clvmodels.foundation.records import (
 from clvmodels.foundation.units import DAYS_PER_YEAR, days_per_unit
 
 LOGARITHMS_UP_TO = 2_000_000  # purchases
-QUIET_DAYS = 31  # a calibration may end this long after the last purchase: a small firm can be without one
 
 
 def customer_summary(
@@ -34,12 +36,12 @@ def customer_summary(
     calendar: Calendar | None = None,
     logarithms: bool | None = None,
 ) -> CustomerSummary:
-    """Frequency, recency, T and spend of each customer won by the end of the calibration.
+    """Frequency, recency, T and spend of each customer that counts in a window's calibration.
 
     Parameters
     ----------
     log : purchase log
-    window : only its `calibration_end` and `unit` are read
+    window : all but its `holdout_end` is read
     current_days : the current value is the spend of so many days up to `calibration_end`, that day
         included, at a yearly rate; of all days of the log where it is shorter
     calendar : terms of season and campaigns, whose sums over a customer's purchases are added; for a model that
@@ -53,24 +55,22 @@ def customer_summary(
     CustomerSummary
         In the order of customer_id. Purchases of one customer on one day are one. A customer whose
         repeat purchases come to 0 or less stays in it without a monetary_value, and is listed in
-        `set_aside` as "no_positive_spend"; those won later are counted there as "after_calibration".
+        `set_aside` as "no_positive_spend". Customers left out are counted there with their spend in the whole log:
+        those won after the calibration as "after_calibration", and those won in it but before `acquired_from` or
+        after `acquired_until` as "won_before" and "won_after".
 
     Raises
     ------
     DataError
-        If the calibration ends before the first purchase or long after the last one, or the calendar does not
-        cover it.
+        If the calibration ends before the first purchase or long after the last one, no customer was won when
+        they count, or the calendar does not cover it.
     """
-    table, measures = customer_rows(log, window, current_days=current_days, logarithms=logarithms)
-    rows = table.order_by("customer_id").to_pyarrow()
-    end = window.calibration_end
-    summary = summary_of(rows, measures)
-    return replace(
-        summary,
-        calendar=calendar,
-        term_sums=None if calendar is None else term_sums(log, end, calendar, summary.customer_id),
-        set_aside=summary.set_aside + _won_later(log, end),
-    )
+    rows, measures = customer_rows(log, window, current_days=current_days, logarithms=logarithms)
+    left_out = customers_left_out(_won(log), window) if _may_leave_out(log, window) else ()
+    customers = summary_of(rows, window, measures, left_out=left_out)
+    if calendar is None:
+        return customers
+    return replace(customers, calendar=calendar, term_sums=term_sums(log, window, calendar, customers.customer_id))
 
 
 @dataclass(frozen=True)
@@ -80,37 +80,73 @@ class Measures:
     Attributes
     ----------
     unit, currency, calibration_end : of the summary
-    current_days : days that the current amount is of
+    days_used : length of time of current_amount, days
     """
 
     unit: str
     currency: str
     calibration_end: dt.date
-    current_days: int
+    days_used: int
 
 
 def customer_rows(
     log: TransactionLog, window: Window, *, current_days: int, logarithms: bool | None
 ) -> tuple[Any, Measures]:
-    """A row a customer inside the engine, in no order, for `summary_of`; and how to read it.
+    """A row inside the engine of each customer that counts in a window, in no order; and how to read it.
 
     Raises
     ------
     DataError
         If the calibration ends before the first purchase or long after the last one.
     """
-    _check_calibration(log, window)
+    check_calibration(log, window)
     if current_days < 1:
         raise DataError(f"current_days = {current_days}: expected at least 1 day.")
     end = window.calibration_end
     days_used = min(current_days, (end - log.first_date).days + 1)
     seen = customers_until(log, end, current_from=end - dt.timedelta(days=days_used - 1))
-    if log.occasions <= LOGARITHMS_UP_TO if logarithms is None else logarithms:
-        seen = seen.left_join(_logarithms_until(log, end), "customer_id")
-    return seen, Measures(window.unit, log.currency, end, days_used)
+    if with_logarithms(log, logarithms):
+        logs = logarithms_of(log.table.filter(log.table.date <= day(end)))
+        seen = with_floats(seen.left_join(logs, "customer_id"))
+    return won_in(seen, window), Measures(window.unit, log.currency, end, days_used)
 
 
-def summary_of(rows: Any, measures: Measures) -> CustomerSummary:
+def with_logarithms(log: TransactionLog, asked: bool | None) -> bool:
+    """Whether to work out means of logarithms; without a word about it, where they are not too dear."""
+    return log.occasions <= LOGARITHMS_UP_TO if asked is None else asked
+
+
+def summary_of(seen: Any, window: Window, measures: Measures, *, left_out: tuple[LedgerLine, ...]) -> CustomerSummary:
+    """The summary of rows of `customer_rows`, in the order of customer_id.
+
+    Parameters
+    ----------
+    left_out : customers of the log that do not count in the window
+
+    Raises
+    ------
+    DataError
+        If no customer counts.
+    """
+    rows = seen.order_by("customer_id").to_pyarrow()
+    refuse_none(rows.num_rows, window)
+    return summary_of_rows(rows, measures, left_out=left_out)
+
+
+def refuse_none(customers: int, window: Window) -> None:
+    """Refuse a window in which no customer counts.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    if customers == 0:
+        since = f"{window.acquired_from} to" if window.acquired_from else "the log's first day to"
+        raise DataError(f"no customer was won from {since} {window.acquired_until or window.calibration_end}.")
+
+
+def summary_of_rows(rows: Any, measures: Measures, *, left_out: tuple[LedgerLine, ...] = ()) -> CustomerSummary:
     """The summary of some customers from their rows, in their order.
 
     Parameters
@@ -131,12 +167,12 @@ def summary_of(rows: Any, measures: Measures) -> CustomerSummary:
         T=T / per_unit,
         monetary_value=np.where((frequency > 0) & ~unpaid, repeat_amount / np.maximum(frequency, 1), np.nan),
         first_amount=first_amount,
-        current_value=current * (DAYS_PER_YEAR / measures.current_days),
+        current_value=current * (DAYS_PER_YEAR / measures.days_used),
         **(_logarithms(rows, frequency, per_unit) if "log_days" in rows.column_names else {}),
         unit=measures.unit,
         currency=measures.currency,
         calibration_end=measures.calibration_end,
-        set_aside=_set_aside(customer_id[unpaid], repeat_amount[unpaid]),
+        set_aside=_set_aside(customer_id[unpaid], repeat_amount[unpaid]) + left_out,
     )
 
 
@@ -158,21 +194,21 @@ def _logarithms(rows: Any, frequency: FloatArray, per_unit: float) -> dict[str, 
 
 
 def holdout_summary(log: TransactionLog, window: Window) -> HoldoutSummary:
-    """Purchase days and spend in the holdout of each customer of the calibration, in the same order.
+    """Purchase days and spend in the holdout of each customer of `customer_summary`, in the same order.
 
     Raises
     ------
     DataError
         If the window has no holdout, or the log ends before it does.
     """
-    _check_calibration(log, window)
+    check_calibration(log, window)
     start, end = window.calibration_end, holdout_end(log, window)
     table = log.table.filter(log.table.date <= day(end))
     held = table.date > day(start)
     by_customer = table.group_by("customer_id").aggregate(
         first=table.date.min(), purchases=held.sum(), amount=total(table.amount, where=held)
     )
-    rows = by_customer.filter(by_customer["first"] <= day(start)).order_by("customer_id").to_pyarrow()
+    rows = won_in(by_customer, window).order_by("customer_id").to_pyarrow()
     return HoldoutSummary(
         customer_id=rows["customer_id"].to_numpy(),
         purchases=rows["purchases"].to_numpy().astype(np.float64),
@@ -247,8 +283,7 @@ def compress_spend_log(log: TransactionLog, window: Window) -> SpendPatterns:
         If the calibration ends before the first purchase or long after the last one, or no customer has repeat
         purchases that come to more than 0.
     """
-    _check_calibration(log, window)
-    rows = customers_until(log, window.calibration_end, current_from=window.calibration_end)
+    rows = _counting(log, window)
     rows = rows.filter((rows.frequency > 0) & (rows.repeat_amount > 0))
     rows = rows.select("frequency", mean=rows.repeat_amount / rows.frequency.cast("float64"))
     key = ["frequency", "mean"]
@@ -263,70 +298,32 @@ def compress_spend_log(log: TransactionLog, window: Window) -> SpendPatterns:
 
 def _pattern_rows(log: TransactionLog, window: Window) -> Any:
     """An Arrow table with the distinct frequency, recency_days and T_days, and n_customers."""
-    _check_calibration(log, window)
-    rows = customers_until(log, window.calibration_end, current_from=window.calibration_end)
+    rows = _counting(log, window)
     key = ["frequency", "recency_days", "T_days"]
     return rows.group_by(key).aggregate(n_customers=rows.count()).order_by(key).to_pyarrow()
 
 
-def customers_until(log: TransactionLog, end: dt.date, *, current_from: dt.date) -> Any:
-    """A row a customer of what the log shows until a day; lengths of time in whole days.
-
-    Columns: customer_id, first, frequency, recency_days, T_days, repeat_amount, first_amount, current_amount.
-    """
-    seen = log.table.filter(log.table.date <= day(end))
-    by_customer = seen.group_by("customer_id").aggregate(
-        first=seen.date.min(),
-        last=seen.date.max(),
-        occasions=seen.count(),
-        spent=money(seen.amount).sum(),
-        spent_first=money(seen.amount.argmin(seen.date)),
-        current_amount=total(seen.amount, where=seen.date >= day(current_from)),
-    )
-    return by_customer.select(
-        "customer_id",
-        "first",
-        frequency=by_customer.occasions - 1,
-        recency_days=by_customer["last"].delta(by_customer["first"], unit="day"),
-        T_days=ibis.literal(end).delta(by_customer["first"], unit="day"),
-        repeat_amount=(by_customer.spent - by_customer.spent_first).cast("float64"),
-        first_amount=by_customer.spent_first.cast("float64"),
-        current_amount=by_customer.current_amount,
-    )
-
-
-def _logarithms_until(log: TransactionLog, end: dt.date) -> Any:
-    """A row a customer with sums over the repeat purchases until a day.
-
-    Columns: customer_id, log_days (log days since the purchase before), paid_purchases (those with an amount above
-    0), log_amounts and squared_log_amounts.
-    """
-    seen = log.table.filter(log.table.date <= day(end))
-    before = seen.date.lag().over(ibis.window(group_by="customer_id", order_by="date"))
-    seen = seen.mutate(days=seen.date.delta(before, unit="day"))
-    paid = (seen.amount > 0) & seen.days.notnull()
-    log_amount = exact_log(paid.ifelse(seen.amount, 1.0)).cast("float64")
-    return seen.group_by("customer_id").aggregate(
-        log_days=precise_total(exact_log(seen.days.fill_null(1))),
-        paid_purchases=paid.sum(),
-        log_amounts=precise_total(log_amount, where=paid),
-        squared_log_amounts=precise_total(log_amount * log_amount, where=paid),
-    )
+def _counting(log: TransactionLog, window: Window) -> Any:
+    """A row inside the engine of each customer that counts in a window."""
+    check_calibration(log, window)
+    return won_in(customers_until(log, window.calibration_end, current_from=window.calibration_end), window)
 
 
 def holdout_end(log: TransactionLog, window: Window) -> dt.date:
     """The last day of the holdout; refused where there is none, or the log does not reach it."""
     if window.holdout_end is None:
         raise DataError("this window has no holdout: give Window(holdout_end=...).")
-    if window.holdout_end > log.last_date + dt.timedelta(days=1):
+    if window.holdout_end > max(log.last_date + ONE_DAY, complete_until(log)):
         raise DataError(
             f"holdout_end {window.holdout_end} is outside the data: the log ends on {log.last_date}. "
-            "Days without data would count as days without purchases; end the holdout there."
+            "Days without data would count as days without purchases; end the holdout there, or state the day that "
+            "the log is complete for: read_transactions(last_day=...)."
         )
     return window.holdout_end
 
 
-def _check_calibration(log: TransactionLog, window: Window) -> None:
+def check_calibration(log: TransactionLog, window: Window) -> None:
+    """Refuse a calibration that ends before the first purchase or long after the last one."""
     latest = log.last_date + dt.timedelta(days=QUIET_DAYS)
     if not log.first_date <= window.calibration_end <= latest:
         raise DataError(
@@ -338,19 +335,43 @@ def _check_calibration(log: TransactionLog, window: Window) -> None:
 def _set_aside(ids: IdArray, amounts: FloatArray) -> tuple[LedgerLine, ...]:
     if len(ids) == 0:
         return ()
-    return (LedgerLine("no_positive_spend", len(ids), float(amounts.sum()), tuple(ids[:5])),)
+    return (LedgerLine("no_positive_spend", len(ids), float(amounts.sum()), tuple(ids[:SAMPLES])),)
 
 
-def _won_later(log: TransactionLog, end: dt.date) -> tuple[LedgerLine, ...]:
-    """Customers whose first purchase is after the calibration."""
-    if end >= log.last_date:
-        return ()
-    by_customer = log.table.group_by("customer_id").aggregate(
-        first=log.table.date.min(), amount=money(log.table.amount).sum()
+def _may_leave_out(log: TransactionLog, window: Window) -> bool:
+    """Whether there can be customers that do not count, which is dear to find out."""
+    return (
+        window.calibration_end < log.last_date or window.acquired_from is not None or window.acquired_until is not None
     )
-    later = by_customer.filter(by_customer["first"] > day(end))
-    counts = later.aggregate(rows=later.count(), amount=later.amount.sum().cast("float64")).to_pyarrow().to_pylist()[0]
-    if counts["rows"] == 0:
-        return ()
-    ids = later.order_by("customer_id").limit(5).to_pyarrow()["customer_id"].to_pylist()
-    return (LedgerLine("after_calibration", counts["rows"], counts["amount"], tuple(ids)),)
+
+
+def _won(log: TransactionLog) -> Any:
+    """A row a customer of the whole log. Columns: customer_id, first, spent."""
+    return log.table.group_by("customer_id").aggregate(first=log.table.date.min(), spent=money(log.table.amount).sum())
+
+
+def customers_left_out(won: Any, window: Window) -> tuple[LedgerLine, ...]:
+    """Customers that do not count in a window, by reason.
+
+    Parameters
+    ----------
+    won : Ibis table with columns customer_id, first, spent, a row a customer
+    """
+    first = won["first"]
+    reasons = [(first > day(window.calibration_end), "after_calibration")]
+    if window.acquired_until is not None:
+        reasons.append((first > day(window.acquired_until), "won_after"))
+    if window.acquired_from is not None:
+        reasons.append((first < day(window.acquired_from), "won_before"))
+    judged = won.mutate(reason=ibis.cases(*reasons, else_=None))
+    judged = judged.filter(judged.reason.notnull())
+    by_reason = judged.group_by("reason").aggregate(rows=judged.count(), amount=judged.spent.sum().cast("float64"))
+    found = by_reason.order_by("reason").to_pyarrow().to_pylist()
+    return tuple(
+        LedgerLine(line["reason"], line["rows"], line["amount"], _first_ids(judged, line["reason"])) for line in found
+    )
+
+
+def _first_ids(judged: Any, reason: str) -> tuple[str, ...]:
+    found = judged.filter(judged.reason == reason).order_by("customer_id").limit(SAMPLES).to_pyarrow()
+    return tuple(found["customer_id"].to_pylist())

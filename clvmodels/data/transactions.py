@@ -10,13 +10,14 @@ from typing import Any
 import ibis
 
 from clvmodels.data.datasets import PREFIX, named_dataset
-from clvmodels.data.engines import engine_of, first_row, materialise, money, refusals
+from clvmodels.data.engines import engine_of, first_row, materialise, money
 from clvmodels.data.findings import findings
-from clvmodels.data.layout import Layout, minutes_of, purchase_columns
+from clvmodels.data.ids import join_ids
+from clvmodels.data.layout import Layout, minutes_of_day, purchase_columns
 from clvmodels.data.occasions import Occasions, occasions, sums_of
 from clvmodels.data.row_fates import other_currency, with_row_fates
-from clvmodels.data.sources import Source, digest_of_files, open_source
-from clvmodels.data.values import MISSING_ID, Fault, check_date_format, check_values, out_of_range, parsed
+from clvmodels.data.sources import Source, digest_of_files, open_source, reading
+from clvmodels.data.values import MISSING_ID, Fault, check_values, out_of_range, parsed
 from clvmodels.foundation.counting import CountingRules
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.records import TransactionLog, as_date
@@ -109,6 +110,7 @@ def read_transactions(
     Ids are text; blanks around them are left out, leading zeros are kept. Amounts are summed
     exactly, in six decimals, so that threads, engines and the order of rows change no digit.
     """
+    _check_currency(currency)
     exclude = dict(exclude or {})
     rules = CountingRules(
         refunds=refunds,
@@ -121,7 +123,8 @@ def read_transactions(
         last_day=None if last_day is None else as_date(last_day, "last_day"),
         exclude={name: _as_tuple(values) for name, values in exclude.items()},
     )
-    check_date_format(date_format)
+    if other_currencies == "drop" and currency_column is None:
+        raise DataError('other_currencies = "drop": give currency_column, which tells the currency of each row.')
     layout = Layout(
         purchase_columns(
             customer,
@@ -141,10 +144,11 @@ def read_transactions(
         sheet=sheet,
         written_in=written_in,
         time_zone=time_zone,
-        day_starts=minutes_of(day_starts),
+        currency=currency,
+        day_starts=minutes_of_day(day_starts, "day_starts"),
     )
     opened, layout = _open(source, layout)
-    with refusals(opened.name):
+    with reading(opened):
         return _log(_Reading(opened, layout, rules, currency))
 
 
@@ -158,6 +162,11 @@ class _Reading:
     currency: str
 
 
+def _check_currency(currency: Any) -> None:
+    if not (isinstance(currency, str) and any(mark.isalpha() for mark in currency)):
+        raise DataError(f'currency = {currency!r}: expected a code such as "USD".')
+
+
 def _as_tuple(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(values) if not isinstance(values, str) else (values,)
 
@@ -165,34 +174,28 @@ def _as_tuple(values: Sequence[str]) -> tuple[str, ...]:
 def _open(source: Any, layout: Layout) -> tuple[Source, Layout]:
     if not (isinstance(source, str) and source.startswith(PREFIX)):
         return open_source(source, layout), layout
-    dataset = named_dataset(source)
-    own, asked = Layout(purchase_columns()), layout
-    further = tuple(column for column in asked.wanted if column.option == "exclude")
-    if replace(asked, wanted=tuple(column for column in asked.wanted if column not in further)) not in (
-        own,
-        dataset.layout,
-    ):
-        raise DataError(f'source = "{source}": a named data set brings its own columns and formats; leave them out.')
-    layout = replace(dataset.layout, wanted=(*dataset.layout.wanted, *further))
+    dataset = named_dataset(source, "purchase log")
+    layout = dataset.layout_beside(layout)
     return replace(open_source(dataset.path, layout), name=source), layout
 
 
 def _log(reading: _Reading) -> TransactionLog:
-    lines = _lines(reading)
-    judged = with_row_fates(lines, reading.rules, reading.currency)
-    seen = check_values(judged, reading.source, reading.layout, faults=_faults(reading), sums=sums_of(judged))
-    rows_read = seen["rows"]
-    found = occasions(judged, reading.rules, seen=seen)
+    source, layout, rules = reading.source, reading.layout, reading.rules
+    read = _read(source, layout)
+    judged = with_row_fates(read, rules, reading.currency)
+    sums = sums_of(judged) | {"rewritten": _rewritten(judged)}
+    seen = check_values(judged, source, layout, faults=_faults(reading), sums=sums)
+    if "raw_id" in read.columns and not seen["rewritten"]:
+        read = read.mutate(customer_id=read.raw_id)  # so that no later pass reads them again
+    lines, source = join_ids(read.select(*_roles(layout), "written"), source)
+    found = occasions(with_row_fates(lines, rules, reading.currency), rules, seen=seen)
     facts = first_row(
         found.table.aggregate(
             occasions=found.table.count(), first_date=found.table.date.min(), last_date=found.table.date.max()
         )
     )
     if facts["occasions"] == 0:
-        raise DataError(
-            f"{reading.source.name}: no purchase is left, the {rows_read} rows are refunds or were set aside."
-        )
-    source = reading.source
+        raise DataError(f"{source.name}: no purchase is left, the {seen['rows']} rows are refunds or were set aside.")
     if source.files:
         digest = digest_of_files(source.files)  # now, since files can change
         fingerprint: Callable[[], str] = lambda: digest  # noqa: E731
@@ -203,37 +206,37 @@ def _log(reading: _Reading) -> TransactionLog:
         rows=lines,
         ledger=found.ledger,
         rules=reading.rules,
-        rows_read=rows_read,
+        rows_read=seen["rows"],
         gross=float(found.gross),
         **facts,
         currency=reading.currency,
         source=source.name,
-        look=functools.partial(_look, found, reading, lines),
+        look=functools.partial(_look, found, rules, lines, source.mixed_ids),
         fingerprint=fingerprint,
     )
 
 
-def _lines(reading: _Reading) -> Any:
+def _read(source: Source, layout: Layout) -> Any:
     """The rows with their values read; kept in the engine unless it can read the source again at little cost."""
-    source, layout = reading.source, reading.layout
-    if source.in_place:
-        layout = replace(layout, trimmed=_is_trimmed(source, layout))
-    read = parsed(source.rows.mutate(written=source.rows.date), layout)
+    rows = source.rows.mutate(written=source.rows.date)
+    if source.in_place and rows.customer_id.type().is_string():
+        rows = rows.mutate(raw_id=rows.customer_id)
+    read = parsed(rows, layout)
     if layout.has("quantity"):
         read = read.mutate(amount=read.amount * read.quantity)
-    names = [column.role for column in layout.wanted if column.role != "quantity"]
-    lines = read.select(*names, "written")
-    return lines if source.in_place else materialise(lines)
+    return read if source.in_place else materialise(read)
 
 
-def _is_trimmed(source: Source, layout: Layout) -> bool:
-    """Whether no text has blanks around it: to look once is cheaper than to strip in every pass."""
-    texts = [source.rows[column.role] for column in layout.wanted if column.kind in ("id", "label")]
-    odd = [(text < "!") | (text.right(1) <= " ") for text in texts if text.type().is_string()]
-    seen = first_row(
-        source.rows.aggregate(rows=source.rows.count(), **{f"odd_{n}": one.any() for n, one in enumerate(odd)})
-    )
-    return not any(seen[f"odd_{place}"] for place in range(len(odd)))
+def _rewritten(read: Any) -> Any:
+    """Whether some id is read as another text than it is written."""
+    if "raw_id" not in read.columns:
+        return ibis.literal(1)
+    return (read.raw_id.notnull() & (read.customer_id.isnull() | (read.customer_id != read.raw_id))).any()
+
+
+def _roles(layout: Layout) -> list[str]:
+    """Columns that tell what a row is."""
+    return [column.role for column in layout.wanted if column.role != "quantity"]
 
 
 def _faults(reading: _Reading) -> list[Fault]:
@@ -245,14 +248,14 @@ def _faults(reading: _Reading) -> list[Fault]:
     return faults
 
 
-def _look(found: Occasions, reading: _Reading, lines: Any) -> Any:
-    return findings(found, mixed_ids=reading.source.mixed_ids, unseen=_unseen(lines, reading))
+def _look(found: Occasions, rules: CountingRules, lines: Any, mixed_ids: int) -> Any:
+    return findings(found, mixed_ids=mixed_ids, unseen=_unseen(lines, rules))
 
 
-def _unseen(lines: Any, reading: _Reading) -> list[str]:
+def _unseen(lines: Any, rules: CountingRules) -> list[str]:
     """Values to exclude that no row has, as column: value."""
     unseen = []
-    for place, (name, values) in enumerate(reading.rules.exclude.items()):
+    for place, (name, values) in enumerate(rules.exclude.items()):
         column = lines[f"exclude_{place}"]
         seen = set(lines.filter(column.isin(values)).select(value=column).distinct().to_pyarrow()["value"].to_pylist())
         unseen += [f"{name}: {value}" for value in values if value not in seen]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clvmodels.foundation.columns import id_texts
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray
@@ -23,12 +24,13 @@ if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
 
 OUTCOME_DRAWS = 2000  # of a fit that has one parameter draw
+LONGEST = 1e150  # horizon: beyond its square, products of times are infinite and expectations NaN
 
 Horizon = float | tuple[float, float]  # (0, t], or (t1, t2] of a pair
 type ByCustomer = float | FloatArray | Sequence[float] | pd.Series[Any]
 
 
-def require_horizon(horizon: Any, quantity: str, model: Model, *, most: float = np.finfo(float).max) -> float:
+def require_horizon(horizon: Any, quantity: str, model: Model, *, most: float = LONGEST) -> float:
     """The horizon, checked.
 
     Raises
@@ -38,7 +40,7 @@ def require_horizon(horizon: Any, quantity: str, model: Model, *, most: float = 
     """
     if horizon is None:
         raise DataError(f"{quantity} needs a horizon: a length of time in the customers' unit, such as 52.")
-    if not (_is_number(horizon) and 0 <= horizon <= most):
+    if not (_is_number(horizon) and (0 <= horizon <= LONGEST or horizon == most)):
         finite = "finite and " if most < math.inf else ""
         raise DataError(f"horizon = {horizon!r}: expected a length of time, {finite}not negative.")
     _require_reach(model, float(horizon))
@@ -56,7 +58,7 @@ def require_span(horizon: Any, quantity: str, model: Model) -> tuple[float, floa
     """
     if not isinstance(horizon, tuple | list):
         return 0.0, require_horizon(horizon, quantity, model)
-    if len(horizon) != 2 or not all(map(_is_number, horizon)) or not 0 <= horizon[0] <= horizon[1] < math.inf:
+    if len(horizon) != 2 or not all(map(_is_number, horizon)) or not 0 <= horizon[0] <= horizon[1] <= LONGEST:
         raise DataError(f"horizon = {horizon!r}: expected a pair (t1, t2) of finite times with 0 <= t1 <= t2.")
     _require_reach(model, float(horizon[1]))
     require_whole_times(model, np.array(horizon), "horizon")
@@ -159,7 +161,7 @@ def _in_order(name: str, value: Any, customers: Customers) -> FloatArray:
 
 def _by_id(name: str, values: "pd.Series[Any]", customers: Customers) -> FloatArray:
     """The values of a Series by customer_id, shape (N,)."""
-    keyed = values.set_axis([str(key) for key in values.index])
+    keyed = values.set_axis(id_texts(values.index))
     if keyed.index.has_duplicates:
         raise DataError(f"{name} has customer_id {keyed.index[keyed.index.duplicated()][0]} twice.")
     missing = ~np.isin(customers.customer_id.astype(str), keyed.index.to_numpy(dtype=str))

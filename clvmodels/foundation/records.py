@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clvmodels.foundation.calendar import Calendar
+from clvmodels.foundation.columns import id_texts, numeric_column
 from clvmodels.foundation.counting import CountingRules
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.patterns import BoolArray, FloatArray
 from clvmodels.foundation.units import days_per_unit
+from clvmodels.foundation.whole import EXACT_COUNTS
 
 if TYPE_CHECKING:  # both are slow to import and only named here
     import pandas as pd
@@ -253,6 +255,7 @@ class CustomerSummary:
             _refuse_where(bad, ids, f"{name} is missing or not finite", "Fill it in or leave these customers out.")
         whole = (x >= 0) & (x == np.floor(x))
         _refuse_where(~whole, ids, "frequency is negative or not whole", "It counts repeat purchases: 0, 1, 2, ...")
+        _refuse_where(x > EXACT_COUNTS, ids, "frequency is above 2^53", "No count is exact there.")
         _refuse_where(T < 0, ids, "T is negative", "Check that the observation does not end before the first purchase.")
         _refuse_where(
             t_x > T, ids, "recency exceeds T", "Check that the observation does not end before their last purchase."
@@ -263,11 +266,16 @@ class CustomerSummary:
         known = (x > 0) & ~np.isnan(self.monetary_value)
         bad = known & ~(np.isfinite(self.monetary_value) & (self.monetary_value > 0))
         _refuse_where(bad, ids, "monetary_value is not above 0", "It is the mean spend of the repeat purchases.")
+        for name in ("first_amount", "current_value"):
+            bad = np.isinf(getattr(self, name))
+            _refuse_where(bad, ids, f"{name} is not finite", "Leave it empty where it is not known.")
         self._check_logs()
         if self.n_customers is not None:
             counts = self.n_customers
             bad = ~(np.isfinite(counts) & (counts >= 1) & (counts == np.floor(counts)))
             _refuse_where(bad, ids, "n_customers is not a whole number above 0", "It counts customers alike.")
+            bad = np.cumsum(counts) > EXACT_COUNTS
+            _refuse_where(bad, ids, "n_customers come to more than 2^53", "No count is exact there.")
         elif len(set(ids.tolist())) < len(ids):
             names, rows = np.unique(ids.astype(str), return_counts=True)
             most = int(np.argmax(rows))
@@ -322,24 +330,17 @@ class CustomerSummary:
             raise DataError(f"column {missing[0]!r} is missing; the frame has: {have}.")
 
         def column(name: str) -> FloatArray:
-            if name not in frame.columns:
-                return np.full(len(frame), np.nan)
-            try:
-                return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-            except (TypeError, ValueError):
-                raise DataError(f"column {name!r} holds something that is not a number.") from None
+            return numeric_column(frame, name) if name in frame.columns else np.full(len(frame), np.nan)
 
-        ids = frame["customer_id"] if "customer_id" in frame.columns else frame.index
-        if ids.isna().any():
-            raise DataError(f"customer_id is missing in row {int(np.argmax(ids.isna()))}.")
+        ids = _ids(frame)
         frequency = column("frequency")
         monetary_value = column("monetary_value")
         free = (frequency > 0) & (monetary_value == 0)
         monetary_value = np.where(monetary_value == 0, np.nan, monetary_value)
-        sample = tuple(str(value) for value in ids[free][:5])
+        sample = tuple(ids[free][:5])
         known: dict[str, Any] = {name: column(name) for name in OPTIONAL_COLUMNS if name in frame.columns}
         return cls(
-            customer_id=np.array([str(value) for value in ids], dtype=object),
+            customer_id=ids,
             frequency=frequency,
             recency=column("recency"),
             T=column("T"),
@@ -370,10 +371,7 @@ class CustomerSummary:
             If a column is missing, or a customer is in no row or in several.
         """
         _require_frame(frame)
-        ids = frame["customer_id"] if "customer_id" in frame.columns else frame.index
-        if ids.isna().any():
-            raise DataError(f"customer_id is missing in row {int(np.argmax(ids.isna()))} of the frame.")
-        keyed = frame.set_axis([str(value) for value in ids], axis="index")
+        keyed = frame.set_axis(_ids(frame), axis="index")
         if keyed.index.has_duplicates:
             twice = keyed.index[keyed.index.duplicated()][0]
             raise DataError(f"customer_id {twice} is in several rows: one row a customer is expected.")
@@ -527,6 +525,16 @@ def _require_frame(frame: object) -> None:
         raise DataError(f"the frame has two columns named {frame.columns[frame.columns.duplicated()][0]!r}.")
 
 
+def _ids(frame: "pd.DataFrame") -> IdArray:
+    """The customer_id of each row, or the index where there is no such column, as text, shape (N,)."""
+    ids = frame["customer_id"] if "customer_id" in frame.columns else frame.index
+    texts = np.array(id_texts(ids), dtype=object)
+    missing = np.asarray(ids.isna()) | (texts == "")
+    if missing.any():
+        raise DataError(f"customer_id is missing in row {int(np.argmax(missing))} of the frame.")
+    return texts
+
+
 def _columns(frame: "pd.DataFrame", names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Columns of a frame as arrays of numbers or of text, None where text is missing."""
     if isinstance(names, str):
@@ -574,11 +582,17 @@ class HoldoutSummary:
     window: Window
     currency: str
 
+    @property
+    def active(self) -> BoolArray:
+        """Whether a customer came back in the holdout, shape (N,)."""
+        return self.purchases > 0
+
     def to_pandas(self) -> "pd.DataFrame":
-        """A frame with columns customer_id, purchases, amount."""
+        """A frame with columns customer_id, purchases, amount, active."""
         import pandas as pd
 
-        frame = pd.DataFrame({"customer_id": self.customer_id, "purchases": self.purchases, "amount": self.amount})
+        names = ["customer_id", "purchases", "amount", "active"]
+        frame = pd.DataFrame({name: getattr(self, name) for name in names})
         frame["purchases"] = frame["purchases"].astype("int64")
         return frame
 

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.cohorts import CohortTriangle
+from clvmodels.foundation.columns import numeric_column
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, IdArray, LedgerLine
 from clvmodels.foundation.units import calendar_units, days_per_unit
+from clvmodels.foundation.whole import EXACT_COUNTS
 
 if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
@@ -84,6 +86,7 @@ class RetentionTable:
             (counts < 1) | (counts != np.floor(counts)), "n_customers is no whole number above 0", "Count them."
         )
         self._refuse(self.lost & (age <= entry), "a loss is not after entry", "Only those still there can be lost.")
+        self._refuse(np.cumsum(counts) > EXACT_COUNTS, "n_customers come to more than 2^53", "No count is exact there.")
         if self.clock == "renewals":
             whole = (entry == np.floor(entry)) & (age == np.floor(age))
             self._refuse(~whole, "entry or age is not whole", 'It counts renewals; or give clock="continuous".')
@@ -223,7 +226,7 @@ class RetentionTable:
         """
         keys = [*groups, *covariates]
         _require_columns(frame, [age, survivors, *keys])
-        ages, counts = _numbers(frame, age), _numbers(frame, survivors)
+        ages, counts = numeric_column(frame, age), numeric_column(frame, survivors)
         labels = [_labels(frame, name) for name in keys]
         cohorts, place = _distinct_rows(labels, len(frame))
         survivors_of = [(_told(cohort, keys), ages[place == i], counts[place == i]) for i, cohort in enumerate(cohorts)]
@@ -330,6 +333,8 @@ def _lives(ages: FloatArray, counts: FloatArray, cohort: str) -> tuple[FloatArra
         if not np.isfinite(count) or count < 0 or count != np.floor(count):
             hint = " It looks like a share: give the number of customers." if 0 < count < 1 else ""
             raise DataError(f"{where}: survivors = {count:g} is no whole number of customers.{hint}")
+        if count > EXACT_COUNTS:
+            raise DataError(f"{where}: survivors = {count:g} are more than 2^53, where no count is exact.")
         if i and count > counts[i - 1]:
             raise DataError(
                 f"{where}: {count:g} survivors after {counts[i - 1]:g} at the age {ages[i - 1]:g}. Survivors cannot "
@@ -354,13 +359,6 @@ def _require_columns(frame: "pd.DataFrame", names: Sequence[str]) -> None:
             raise DataError(f"column {name!r} {what}; the frame has: {', '.join(have)}.")
     if len(frame) == 0:
         raise DataError("the frame of survivors has no row.")
-
-
-def _numbers(frame: "pd.DataFrame", name: str) -> FloatArray:
-    try:
-        return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
-        raise DataError(f"column {name!r} holds something that is not a number.") from None
 
 
 def _labels(frame: "pd.DataFrame", name: str) -> IdArray:

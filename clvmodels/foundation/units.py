@@ -23,7 +23,7 @@ def days_per_unit(unit: str) -> float:
     DataError
         If the unit is not "day", "week", "month" or "year".
     """
-    if unit not in DAYS_PER_UNIT:
+    if unit not in tuple(DAYS_PER_UNIT):  # which a list can be asked for too
         words = ", ".join(f'"{word}"' for word in get_args(TimeUnit))
         raise DataError(f'unit = "{unit}": expected one of {words}.')
     return DAYS_PER_UNIT[unit]

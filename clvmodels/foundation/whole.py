@@ -6,6 +6,8 @@ import numpy as np
 
 from clvmodels.foundation.errors import DataError, FitError
 
+EXACT_COUNTS = 2**53  # up to here a float tells every whole number from its neighbours
+
 
 def is_whole(value: Any) -> bool:
     """Whether a value is a whole number, True and False aside."""

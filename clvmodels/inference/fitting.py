@@ -39,6 +39,7 @@ from clvmodels.models import MODELS, model_named
 
 Method = Literal["mle", "laplace", "nuts"]
 LEAST_NUTS_DRAWS = 100
+SMALLEST_SCALE = 1e-100  # of times and amounts, 1e100 the largest: their squares are still ordinary floats
 GROUP_SD = HalfNormal(0.5)  # of log parameters: groups that differ by a factor of 1.6 are ordinary
 COEFFICIENT = Normal(0.0, 1.0)  # of a standardised covariate
 
@@ -182,14 +183,31 @@ def known_fit(record: Model, parameters: Mapping[str, float], *, unit: str, curr
 
 
 def data_scale(patterns: Patterns) -> DataScale:
-    """Typical time between purchases, or to a loss, or typical spend: the scale of starts and default priors."""
+    """Typical time between purchases, or to a loss, or typical spend: the scale of starts and default priors.
+
+    Raises
+    ------
+    DataError
+        If the times or amounts come to more than a float holds, or vanish.
+    """
     n = patterns.n_customers
-    if isinstance(patterns, PurchasePatterns):
-        repeats = float(n @ patterns.frequency.rows)
-        return DataScale(time=float(n @ patterns.T.rows) / repeats)
-    if isinstance(patterns, RetentionPatterns):
-        return DataScale(time=float(n @ (patterns.age.rows - patterns.entry.rows)) / float(n @ patterns.lost))
-    return DataScale(money=float(np.average(patterns.monetary_value, weights=n)))
+    with np.errstate(over="ignore"):  # an infinite sum is refused
+        if isinstance(patterns, PurchasePatterns):
+            repeats = float(n @ patterns.frequency.rows)
+            return DataScale(time=_ordinary("times", float(n @ patterns.T.rows) / repeats))
+        if isinstance(patterns, RetentionPatterns):
+            seen = float(n @ (patterns.age.rows - patterns.entry.rows))
+            return DataScale(time=_ordinary("times", seen / float(n @ patterns.lost)))
+        return DataScale(money=_ordinary("amounts", float(np.average(patterns.monetary_value, weights=n))))
+
+
+def _ordinary(what: str, typical: float) -> float:
+    if not SMALLEST_SCALE <= typical <= 1 / SMALLEST_SCALE:
+        raise DataError(
+            f"typical {what} of these customers are {typical:.3g}: what can be fitted is from {SMALLEST_SCALE:g} to "
+            f"{1 / SMALLEST_SCALE:g}. Check the unit of the {what}."
+        )
+    return typical
 
 
 def refuse_arguments(method: str, draws: int, seed: int | None) -> None:

@@ -38,6 +38,7 @@ from clvmodels.report.numbers import Numbers
 
 # Stand-ins that no figure mixes; each becomes a variable of the style sheet.
 INK, MUTED, RULE, MODEL, ACTUAL = "#010203", "#020304", "#030405", "#040506", "#050607"
+PAPER = "#0a0b0c"  # behind words that stand on lines
 CELL_COLOURS = {"high_high": "#060708", "low_high": "#070809", "high_low": "#08090a", "low_low": "#090a0b"}
 VARIABLES = {
     INK: "--ink",
@@ -45,6 +46,7 @@ VARIABLES = {
     RULE: "--rule",
     MODEL: "--model",
     ACTUAL: "--actual",
+    PAPER: "--paper",
     **{colour: f"--{key.replace('_', '-')}" for key, colour in CELL_COLOURS.items()},
 }
 

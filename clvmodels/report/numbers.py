@@ -12,6 +12,7 @@ from clvmodels.foundation.results import Estimate
 
 NOTHING = "–"
 MINUS = "−"
+NO_CHANGE = 5e-7  # less than that of a total is the dust of adding floats up
 TINY = 1e-4  # below it, zeros before the first figure no longer read at a glance
 
 # A blank stands between Chinese and digits or Latin letters, never between two Chinese characters.
@@ -75,6 +76,14 @@ class Numbers:
         number = "<0.1" if small and 0 < value < 0.0005 else self.decimal(100 * value, 1 if small else digits)
         return str(self.formats["percent"]).format(number=number)
 
+    def change(self, value: float | None) -> str:
+        """A difference as a percentage with its sign, to two figures; 0 % where there is none."""
+        if value is None or not math.isfinite(value):
+            return NOTHING
+        number = "0" if abs(value) < NO_CHANGE else self.significant(100 * abs(value), 2)
+        text = str(self.formats["percent"]).format(number=number)
+        return text if number == "0" else (MINUS if value < 0 else "+") + text
+
     def axis_gap(self, value: float) -> str:
         """A share above or below something, for an axis: with its sign, and the digits that ticks need."""
         tenths = abs(1000 * value - 10 * round(100 * value)) > 1e-6
@@ -96,6 +105,20 @@ class Numbers:
         """An amount in full for a table's cell."""
         return self._amount(value, self.cell_pattern)
 
+    def exact(self, value: float | None) -> str:
+        """An amount to the cent, for accounts that a reader adds up."""
+        return self._to_the_cent(value, self.money_pattern)
+
+    def exact_cell(self, value: float | None) -> str:
+        """An amount to the cent for a table's cell."""
+        return self._to_the_cent(value, self.cell_pattern)
+
+    def _to_the_cent(self, value: float | None, pattern: str) -> str:
+        if value is None or not math.isfinite(value):
+            return NOTHING
+        text = self.decimal(value, 2)
+        return (MINUS if text.startswith(MINUS) else "") + pattern.format(number=text.removeprefix(MINUS))
+
     def _amount(self, value: float | None, pattern: str) -> str:
         if value is None or not math.isfinite(value):
             return NOTHING
@@ -111,7 +134,8 @@ class Numbers:
 
     def axis_money(self, value: float) -> str:
         """An amount for an axis, as short as it can be."""
-        return self.axis_pattern.format(number=self._scaled(value, "axis_scales"))
+        sign = MINUS if value < 0 else ""
+        return sign + self.axis_pattern.format(number=self._scaled(abs(value), "axis_scales"))
 
     def axis_count(self, value: float) -> str:
         """A count for an axis, as short as it can be."""

@@ -1,9 +1,10 @@
-"""`render_report`: a study's results as one self-contained page of a language."""
+"""`render_report`: a study's results as self-contained pages of a language."""
 
 import base64
 import hashlib
 import os
 import tempfile
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,14 +16,17 @@ from markupsafe import Markup
 from clvmodels.foundation.errors import StudyError
 from clvmodels.report.fonts import SANS, SERIF, font_face
 from clvmodels.report.reading import holds, read_costs, read_customers, read_results
-from clvmodels.report.sections import layout_of
+from clvmodels.report.sections import PURCHASES, Layout, pages_of
 from clvmodels.report.sections.downloads import names_beside
 from clvmodels.report.voice import Results, SourceOf, Voice, voice_for
 from clvmodels.report.words import languages, read_words
 
 
 def render_report(results: Results | str | Path, *, language: str = "en", output: str | Path | None = None) -> Path:
-    """The path of the page written: index.html (English) or index.<language>.html.
+    """The path of the main page written: index.html (English) or index.<language>.html.
+
+    Where the results tell of choices of what counts, the page of data quality is written beside it:
+    data.html or data.<language>.html, and `<name>-data` beside an output of another name.
 
     Parameters
     ----------
@@ -41,13 +45,28 @@ def render_report(results: Results | str | Path, *, language: str = "en", output
     read_words(language)
     folder, record = _located(results)
     target = folder / page_name(language) if output is None else Path(output)
-    page = render_page(_source(record, (target.parent, folder)), language)
-    return write_atomically(target, page)
+    names = {layout.stem: _named(target, language, layout.stem) for layout in pages_of(record)}
+    source = replace(_source(record, (target.parent, folder)), pages=names)
+    for layout in pages_of(record):
+        write_atomically(target.with_name(names[layout.stem]), render_page(source, language, layout=layout))
+    return target
 
 
-def page_name(language: str) -> str:
+def page_names(results: Results, language: str) -> list[str]:
+    """File names of a study's pages in a language, the main page first."""
+    return [page_name(language, layout.stem) for layout in pages_of(results)]
+
+
+def page_name(language: str, stem: str = "index") -> str:
     """File name of a language's page."""
-    return "index.html" if language == "en" else f"index.{language}.html"
+    return f"{stem}.html" if language == "en" else f"{stem}.{language}.html"
+
+
+def _named(main: Path, language: str, stem: str) -> str:
+    """Name of a page beside the main one: two reports in one folder keep their pages apart."""
+    if stem == PURCHASES.stem:
+        return main.name
+    return page_name(language, stem) if main.name == page_name(language) else f"{main.stem}-{stem}{main.suffix}"
 
 
 def _located(results: Results | str | Path) -> tuple[Path, Results]:
@@ -62,20 +81,21 @@ def _source(results: Results, folders: tuple[Path, ...]) -> SourceOf[Any]:
     folder = next((folder for folder in folders if holds(folder, results)), None)
     if folder is None:
         return SourceOf(results, None, [], ())
-    there = names_beside(folder, layout_of(results).files)
+    there = names_beside(folder, pages_of(results)[0].files)
     return SourceOf(results, read_customers(folder), read_costs(folder), there)
 
 
-def render_page(source: SourceOf[Any], language: str) -> str:
-    """The page as text; the same source gives the same text."""
+def render_page(source: SourceOf[Any], language: str, *, layout: Layout[Any] | None = None) -> str:
+    """A page as text, the study's main one by default; the same source gives the same text."""
+    layout = pages_of(source.results)[0] if layout is None else layout
     voice = voice_for(source.results, language)
     environment = _environment()
     parts = [
         (section.key, environment.get_template(f"{section.key}.html.j2").render(_context(built, voice)))
-        for section in layout_of(source.results).sections
+        for section in layout.sections
         if (built := section.build(source, voice)) is not None
     ]
-    body = environment.get_template("page.html.j2").render(_page_context(source, voice, parts))
+    body = environment.get_template("page.html.j2").render(_page_context(source, voice, layout, parts))
     return body.replace("/*fonts*/", _fonts(body), 1)
 
 
@@ -89,20 +109,22 @@ def _context(section: dict[str, Any], voice: Voice) -> dict[str, Any]:
     return {"s": section, "say": voice.say, "level": voice.level}
 
 
-def _page_context(source: SourceOf[Any], voice: Voice, parts: list[tuple[str, str]]) -> dict[str, Any]:
-    study, layout = source.results.study, layout_of(source.results)
+def _page_context(
+    source: SourceOf[Any], voice: Voice, layout: Layout[Any], parts: list[tuple[str, str]]
+) -> dict[str, Any]:
+    study, head = source.results.study, layout.head(source.results, voice)
     language = voice.words.language
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
         "language": {"en": "en", "zh": "zh-Hans"}.get(language, language),
         "others": [
-            (code, page_name(code), read_words(code).at("page.name"))
+            (code, page_name(code, layout.stem), read_words(code).at("page.name"))
             for code in study.languages
             if code != language and code in languages()
         ],
-        "title": study.title.get(language, study.name),
-        "background": study.background.get(language, ""),
+        "head": head,
+        "report": None if layout.stem == PURCHASES.stem else source.pages.get(PURCHASES.stem),
         "facts": layout.facts(source.results, voice),
         "parts": [(key, voice.text(f"sections.{key}"), Markup(html)) for key, html in parts],  # escaped when rendered
         "made_by": layout.made_by(source.results, voice),

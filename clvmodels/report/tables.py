@@ -27,12 +27,14 @@ class Table:
     ----------
     label : what a screen reader calls it
     marked : positions of rows to set apart, such as the study's own model
+    foot : a row of totals, or none
     """
 
     label: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     marked: frozenset[int] = frozenset()
+    foot: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

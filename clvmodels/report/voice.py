@@ -1,7 +1,7 @@
 """What a section needs to speak: its source, and the words and numbers of one language."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -30,12 +30,14 @@ class SourceOf[R: Results]:
     customers : the customers table, or None where the folder has none
     costs : seconds and megabytes by step, empty where not known
     downloads : names of the files that lie beside the page, in the order in which it lists them
+    pages : file names of the pages made together, by stem ("index", "data"), for links between them
     """
 
     results: R
     customers: "pa.Table | None"
     costs: list[Cost]
     downloads: Collection[str]
+    pages: Mapping[str, str] = field(default_factory=dict)
 
 
 Source = SourceOf[StudyResults]

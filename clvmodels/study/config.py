@@ -2,10 +2,11 @@
 
 import datetime as dt
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from clvmodels.foundation.counting import CountingRules
 from clvmodels.foundation.effects import ACQUISITION
 from clvmodels.foundation.errors import DataError, StudyError
 from clvmodels.foundation.records import Window
@@ -30,28 +31,57 @@ CheckName = Literal[  # the diagnostics of `clvmodels.inference.diagnostics.ADVI
 
 
 class DataTable(Table, frozen=True):
-    """[data]: where the log is and how to read it; see `clvmodels.read_transactions`."""
+    """[data]: where the log is, how to read it and what counts in it: the options of `clvmodels.read_transactions`.
+
+    A test holds keys and defaults equal to those of that function.
+    """
 
     source: str
     currency: str
     customer: str = "customer_id"
     date: str = "date"
     amount: str = "amount"
+    order: str | None = None
+    quantity: str | None = None
+    currency_column: str | None = None
     date_format: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
     delimiter: str | None = None
-    encoding: str = "utf-8"
     columns: tuple[str, ...] | None = None
+    encoding: str | tuple[str, ...] = "utf-8"
+    sheet: str | None = None
+    written_in: str | None = None
+    time_zone: str | None = None
+    day_starts: str = "00:00"
     refunds: Literal["net", "match", "drop", "keep"] = "net"
     zero_amounts: Literal["keep", "drop"] = "keep"
     missing_ids: Literal["refuse", "drop"] = "refuse"
+    duplicates: Literal["keep", "drop"] = "keep"
+    first_refunds: Literal["keep", "drop"] = "keep"
+    other_currencies: Literal["refuse", "drop"] = "refuse"
+    first_day: dt.date | None = None
+    last_day: dt.date | None = None
+    exclude: dict[str, tuple[str, ...]] | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments of `read_transactions` that the table stands for."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if name != "source"}
 
 
 class WindowTable(Table, frozen=True):
-    """[window]: the last day that the models see, and the last day of the check."""
+    """[window]: the last day that the models see, and the last day of the check.
+
+    `acquired_from` and `acquired_until`: models learn from customers first seen between these days, and are checked on
+    them. The decision is for every customer.
+    """
 
     calibration_end: dt.date
     holdout_end: dt.date
     unit: TimeUnit = "week"
+    acquired_from: dt.date | None = None
+    acquired_until: dt.date | None = None
 
 
 class ModelsTable(Table, frozen=True):
@@ -228,7 +258,12 @@ class Study(Table, frozen=True):
     @property
     def contest_window(self) -> Window:
         """The window of the contest: calibration and holdout."""
-        return Window(self.window.calibration_end, self.window.holdout_end, self.window.unit)
+        return Window(**msgspec.structs.asdict(self.window))
+
+    def learning_window(self, as_of: dt.date) -> Window:
+        """The window of the customers that the models of the decision learn from."""
+        window = self.window
+        return Window(as_of, unit=window.unit, acquired_from=window.acquired_from, acquired_until=window.acquired_until)
 
 
 def purchase_study(toml: TomlFile) -> Study:
@@ -257,17 +292,32 @@ def _refuse_contradictions(path: Path, study: Study) -> None:
         table = getattr(study.matrix, name)
         if sum(value is not None for value in (table.quantile, table.amount, table.share_of_value)) != 1:
             raise StudyError(f"{path}, [matrix.{name}]: give exactly one of quantile, amount, share_of_value.")
-    try:
-        window = study.contest_window
-    except DataError as problem:
-        raise StudyError(f"{path}, [window]: {problem}") from None
-    if study.value.as_of is not None and study.value.as_of < window.calibration_end:
-        raise StudyError(f"{path}, [value] as_of = {study.value.as_of}: it is before the calibration ends.")
+    _refuse_days(path, study)
     if len(set(study.contest.baselines)) < len(study.contest.baselines):
         raise StudyError(f"{path}, [contest] baselines names one of them twice.")
     _refuse_rivals(path, study)
     _refuse_unknown_columns(path, study)
     _refuse_groups_without_nuts(path, study)
+
+
+def _refuse_days(path: Path, study: Study) -> None:
+    """Refuse days that contradict each other, before the log is read."""
+    try:
+        window = study.contest_window
+    except DataError as problem:
+        raise StudyError(f"{path}, [window]: {problem}") from None
+    data = study.data
+    try:
+        CountingRules(first_day=data.first_day, last_day=data.last_day, exclude=data.exclude or {})
+    except DataError as problem:
+        raise StudyError(f"{path}, [data]: {problem}") from None
+    if data.last_day is not None and data.last_day < study.window.holdout_end:
+        raise StudyError(
+            f"{path}, [data] last_day = {data.last_day}: it is before the check ends, "
+            f"[window] holdout_end = {study.window.holdout_end}."
+        )
+    if study.value.as_of is not None and study.value.as_of < window.calibration_end:
+        raise StudyError(f"{path}, [value] as_of = {study.value.as_of}: it is before the calibration ends.")
 
 
 def _refuse_rivals(path: Path, study: Study) -> None:

@@ -1,5 +1,6 @@
 """The customers of a study on a day, with what its customers' file tells of them."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from clvmodels.data import calendar, customer_summary
+from clvmodels.baselines import BASELINES, Training
+from clvmodels.data import calendar, customer_summary, training_windows
+from clvmodels.data.small_tables import read_table
 from clvmodels.foundation.effects import covariates_by_parameter, groups_by_parameter, learn_effects
 from clvmodels.foundation.errors import DataError, FitError, StudyError
 from clvmodels.foundation.model import Model
@@ -50,15 +53,12 @@ def read_traits(file: StudyFile[Study]) -> pd.DataFrame | None:
 
 def _read_frame(table: CustomersTable, place: str) -> pd.DataFrame:
     """The file as it is; ids and groups as text, so that 007 stays 007."""
-    path = Path(table.source)
-    if path.suffix not in (".csv", ".parquet"):
+    if Path(table.source).suffix not in (".csv", ".parquet"):
         raise StudyError(f'{place} source = "{table.source}": expected a file that ends in .csv or .parquet.')
     try:
-        if path.suffix == ".csv":
-            return pd.read_csv(path, dtype=dict.fromkeys((table.id, *table.groups), "str"))
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as problem:  # pandas and pyarrow refuse what is not such a file as ValueErrors
-        raise StudyError(f'{place} source = "{table.source}" cannot be read: {problem}.') from None
+        frame = read_table(table.source, texts=(table.id, *table.groups))
+    except DataError as problem:
+        raise StudyError(f'{place} source = "{table.source}" cannot be read: {problem}') from None
     return frame.assign(**{table.id: frame[table.id].astype("str")}) if table.id in frame else frame
 
 
@@ -81,6 +81,13 @@ def summarise(study: Study, log: TransactionLog, traits: pd.DataFrame | None, wi
             f"(first: {first}). Add them; unknown values may be a category of their own."
         )
     return customers.with_columns(traits, covariates=study.customers.covariates, groups=study.customers.groups)
+
+
+def training_for(baselines: Iterable[str], log: TransactionLog, window: Window, *, horizon: float) -> Training:
+    """Windows inside the calibration for the baselines that learn from them; none where no baseline does."""
+    if not any(BASELINES[name].trained for name in baselines):
+        return ()
+    return training_windows(log, window, horizon=horizon)
 
 
 def customers_for(model: Model, customers: CustomerSummary, study: Study, log: TransactionLog) -> CustomerSummary:

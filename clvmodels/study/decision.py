@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from clvmodels.baselines import BASELINES
+from clvmodels.baselines import BASELINES, Training
 from clvmodels.baselines.abc import abc_classes
 from clvmodels.baselines.rfm import rfm_scores
 from clvmodels.forecast import expected_clv, predict, sample_future
@@ -33,7 +33,7 @@ from clvmodels.strategy import (
 from clvmodels.strategy.lifecycle import ALIVE_LIMIT, BUY_LIMIT, stages
 from clvmodels.strategy.pyramid import tiers
 from clvmodels.study.config import Study, cut_of
-from clvmodels.study.customers import summarise
+from clvmodels.study.customers import summarise, training_for
 from clvmodels.study.evidence import fit_pair
 from clvmodels.study.progress import Steps, seed_for
 
@@ -49,6 +49,7 @@ class Outlook:
 
     Attributes
     ----------
+    learnt : the customers that the fits have learnt from
     active : ndarray, shape (S,), customers still active, draw by draw
     p_buy : probability of at least one purchase within the horizon
     buyers : ndarray, shape (S,), customers who buy within the horizon, draw by draw
@@ -58,6 +59,7 @@ class Outlook:
 
     as_of: dt.date
     customers: CustomerSummary
+    learnt: CustomerSummary
     fits: tuple[Fit, Fit]
     future: Future
     alive: Forecast
@@ -82,10 +84,10 @@ class Decision:
 
 
 def decide(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Decision:
-    """Fit on all data, forecast every customer, and set out who needs what."""
+    """Fit on the customers that the study learns from, forecast every customer, and set out who needs what."""
     outlook = _outlook(study, log, traits, steps)
     with steps.step("strategy", "customers, segments and strategy"):
-        table = _customer_table(study, outlook)
+        table = _customer_table(study, log, outlook)
         return Decision(
             outlook=outlook,
             value=_value_section(study, outlook),
@@ -99,9 +101,11 @@ def decide(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps
 def _outlook(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Outlook:
     as_of = study.value.as_of or log.last_date
     with steps.step("fit_all", f"fit on all data until {as_of}"):
-        customers = summarise(study, log, traits, Window(as_of, unit=study.window.unit))
+        everyone, learning = Window(as_of, unit=study.window.unit), study.learning_window(as_of)
+        customers = summarise(study, log, traits, everyone)
         customers = replace(customers, current_value=customers.current_value * study.value.margin)  # contribution
-        fits = fit_pair(study, customers, study.fit.method, "decision")
+        learnt = customers if learning == everyone else summarise(study, log, traits, learning)
+        fits = fit_pair(study, learnt, study.fit.method, "decision")
     ahead = f"{study.value.horizon:g} {study.window.unit}s"
     with steps.step("forecast", f"forecast the next {ahead} of each customer"):
         future = sample_future(
@@ -128,6 +132,7 @@ def _outlook(study: Study, log: TransactionLog, traits: pd.DataFrame | None, ste
     return Outlook(
         as_of=as_of,
         customers=customers,
+        learnt=learnt,
         fits=fits,
         future=future,
         alive=alive,
@@ -225,9 +230,9 @@ def _lorenz(descending: FloatArray) -> list[tuple[float, float]]:
 def _new_customer_clv(study: Study, outlook: Outlook) -> Estimate:
     """Expected value of a customer who makes the first purchase now, that purchase included; its posterior.
 
-    With covariates or groups the mean over customers like those of the base.
+    With covariates or groups the mean over customers like those that the fits have learnt from.
     """
-    fits, new = outlook.fits, newcomers(outlook.fits, outlook.customers)
+    fits, new = outlook.fits, newcomers(outlook.fits, outlook.learnt)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of an infinite mean: the fit's check and the page say so
         later = expected_clv(
@@ -238,7 +243,7 @@ def _new_customer_clv(study: Study, outlook: Outlook) -> Estimate:
             margin=study.value.margin,
         )
         first = predict(fits[1], new, quantity="expected_spend")
-    return estimate((later.total_draws + study.value.margin * first.total_draws) / len(outlook.customers))
+    return estimate((later.total_draws + study.value.margin * first.total_draws) / len(outlook.learnt))
 
 
 def _matrix_section(study: Study, outlook: Outlook) -> MatrixSection:
@@ -323,7 +328,7 @@ def _act_on_row(outlook: Outlook, key: str, row: int) -> ActOn:
     )
 
 
-def _customer_table(study: Study, outlook: Outlook) -> pd.DataFrame:
+def _customer_table(study: Study, log: TransactionLog, outlook: Outlook) -> pd.DataFrame:
     """A row a customer: history, forecasts, cell, tier, stage, and the baselines' scores."""
     customers = outlook.customers
     frame = customers.to_pandas().assign(
@@ -341,15 +346,17 @@ def _customer_table(study: Study, outlook: Outlook) -> pd.DataFrame:
     frame["stage"] = stages(customers.frequency, outlook.alive.mean, outlook.p_buy)
     frame["abc_class"] = abc_classes(customers)
     frame["rfm_group"] = rfm_scores(customers).group
+    window, horizon = Window(outlook.as_of, unit=study.window.unit), study.value.horizon
+    training = training_for(study.contest.baselines, log, window, horizon=horizon)
     for name in study.contest.baselines:
-        frame[f"{name}_score"] = _baseline_score(name, customers, study.value.horizon)
+        frame[f"{name}_score"] = _baseline_score(name, customers, horizon, training)
     return frame
 
 
-def _baseline_score(name: str, customers: CustomerSummary, horizon: float) -> FloatArray:
+def _baseline_score(name: str, customers: CustomerSummary, horizon: float, training: Training) -> FloatArray:
     """What a baseline ranks customers by, shape (N,); NaN where it gives no forecast on these data."""
     try:
-        forecasts = BASELINES[name].forecasts(customers, horizon)
+        forecasts = BASELINES[name].forecasts(customers, horizon, training=training)
     except FitError:  # another package's fit; the contest names it
         return np.full(len(customers), np.nan)
     return next(forecasts[key].mean for key in ("score", "spend", "purchases") if key in forecasts)

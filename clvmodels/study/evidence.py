@@ -25,7 +25,7 @@ from clvmodels.inference.diagnostics import require_passed
 from clvmodels.inference.parameters import parameters_at_point
 from clvmodels.strategy import estimate
 from clvmodels.study.config import EffectsTable, Study
-from clvmodels.study.customers import summarise
+from clvmodels.study.customers import summarise, training_for
 from clvmodels.study.progress import Steps, seed_for
 
 PIT_BINS = 20
@@ -100,7 +100,7 @@ def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | No
         trial = hold_against(study, log, main, customers, holdout)
         section = _section(trial)
     with steps.step("contest", "contest with " + ", ".join(study.contest.baselines)):
-        comparison = _contest(study, customers, holdout, trial)
+        comparison = _contest(study, log, customers, holdout, trial)
     table = _holdout_table(customers, holdout, trial)
     return Evidence(customers, holdout, main, beside, not_fitted, section, comparison, table, trial)
 
@@ -247,17 +247,20 @@ def _told_by(fitted: Fit, customers: CustomerSummary, *, before_end: IntArray, s
 
 def _contest(
     study: Study,
+    log: TransactionLog,
     customers: CustomerSummary,
     holdout: HoldoutSummary,
     trial: Trial,
 ) -> ComparisonSection:
     model = study.models.purchases
-    horizon = study.contest_window.holdout_length
+    window = study.contest_window
+    horizon = window.holdout_length
+    training = training_for(study.contest.baselines, log, window, horizon=horizon)
     forecasts = {model: trial.forecasts}
     left_out = {}
     for name in study.contest.baselines:
         try:
-            forecasts[name] = BASELINES[name].forecasts(customers, horizon)
+            forecasts[name] = BASELINES[name].forecasts(customers, horizon, training=training)
         except FitError as problem:  # another package's fit; the study goes on without it and says so
             left_out[name] = str(problem)
     comparison = contest(

@@ -5,8 +5,6 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import msgspec
 
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.files import whole
 from clvmodels.foundation.results import StudyResults
 from clvmodels.foundation.retention_results import RetentionResults
 from clvmodels.study.progress import Step
@@ -42,19 +41,6 @@ def require_writable(folder: Path) -> None:
             f"the report folder {folder} cannot be written ({problem.strerror}). "
             "Free the path, change its permission, or choose another with --output."
         ) from None
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A path to write to, moved to its final name if the block ends well, and removed if not."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    except OSError as problem:
-        raise StudyError(f"{path} could not be written ({problem.strerror or problem}).") from problem
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_table(frame: Any, path: Path) -> None:

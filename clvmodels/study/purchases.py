@@ -10,6 +10,7 @@ import pandas as pd
 
 from clvmodels.baselines import BASELINES
 from clvmodels.data import alternatives, calendar_history, choices, read_transactions
+from clvmodels.data.datasets import require_brought
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.patterns import IntArray
 from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog
@@ -47,7 +48,7 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
         require_effects(file, study, log, traits)
     evidence = gather_evidence(study, log, traits, steps)
     decision = decide(study, log, traits, steps)
-    adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.customers, steps)
+    adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.learnt, steps)
     groups, rivals = weigh_rivals(study, log, evidence, steps)
     results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups)
     with steps.step("write", "write results and tables"):
@@ -107,23 +108,8 @@ def _require_inside(file: StudyFile[Study], study: Study, log: TransactionLog) -
 
 
 def _read_log(study: Study) -> TransactionLog:
-    data = study.data
-    if data.source.startswith("dataset:"):
-        return read_transactions(data.source, currency=data.currency, refunds=data.refunds)
-    return read_transactions(
-        data.source,
-        customer=data.customer,
-        date=data.date,
-        amount=data.amount,
-        currency=data.currency,
-        date_format=data.date_format,
-        delimiter=data.delimiter,
-        columns=data.columns,
-        encoding=data.encoding,
-        refunds=data.refunds,
-        zero_amounts=data.zero_amounts,
-        missing_ids=data.missing_ids,
-    )
+    require_brought(study.data.source)
+    return read_transactions(study.data.source, **study.data.options)
 
 
 def _results(

@@ -2,7 +2,7 @@
 
 import glob
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -11,7 +11,9 @@ import msgspec
 import pandas as pd
 
 from clvmodels.data import retention_table
+from clvmodels.data.datasets import PREFIX, named_dataset
 from clvmodels.data.sources import digest_of_files
+from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import Estimate, FitRow
 from clvmodels.foundation.retention import RetentionTable
@@ -105,9 +107,20 @@ def _with_source(study: RetentionStudy, data: str | None) -> RetentionStudy:
 
 
 def _read(contracts: ContractsTable) -> Contracts:
-    """A table a segment."""
+    """A table a segment.
+
+    Raises
+    ------
+    StudyError
+        If a table of retention by name counts in another unit.
+    """
     if contracts.survivors:
-        return _survivors(contracts)
+        return _survivors(contracts, contracts.survivors)
+    if contracts.source.startswith(PREFIX):
+        named = named_dataset(contracts.source, "retention table")
+        if named.unit != contracts.unit:
+            raise StudyError(f'[contracts] unit = "{contracts.unit}": {contracts.source} is by {named.unit}.')
+        return _survivors(contracts, named.survivors)
     table = retention_table(
         contracts.source,
         customer=contracts.customer,
@@ -127,17 +140,17 @@ def _read(contracts: ContractsTable) -> Contracts:
     return Contracts(tables, table.ledger, table.notes, digest_of_files(files))
 
 
-def _survivors(contracts: ContractsTable) -> Contracts:
+def _survivors(contracts: ContractsTable, survivors: Mapping[str, Sequence[int]]) -> Contracts:
     rows = [
         {"segment": name, "age": age, "survivors": count}
-        for name, counts in contracts.survivors.items()
+        for name, counts in survivors.items()
         for age, count in enumerate(counts)
     ]
     table = RetentionTable.from_survivors(
         pd.DataFrame(rows), unit=contracts.unit, groups=["segment"], currency=contracts.currency
     )
-    digest = hashlib.sha256(msgspec.json.encode(contracts.survivors, order="sorted")).hexdigest()
-    return Contracts({name: table.where(segment=name) for name in contracts.survivors}, (), (), digest)
+    digest = hashlib.sha256(msgspec.json.encode(survivors, order="sorted")).hexdigest()
+    return Contracts({name: table.where(segment=name) for name in survivors}, (), (), digest)
 
 
 def _beside(study: RetentionStudy, steps: Steps) -> tuple[Donors | None, Cohorts | None]:

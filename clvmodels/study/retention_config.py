@@ -19,7 +19,7 @@ class ContractsTable(Table, frozen=True):
     """[contracts]: survivors of each segment by renewal, or a file that `clvmodels.retention_table` reads.
 
     survivors : by segment, customers still there after 0, 1, 2, ... renewals
-    source : a file with a row a contract, in place of survivors
+    source : a file with a row a contract, or "dataset:NAME" of a table of retention, in place of survivors
     """
 
     unit: TimeUnit

@@ -1,6 +1,7 @@
 """Strict reading of a study file: an unknown key or word is refused, with its place, before any data are."""
 
 import hashlib
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -54,10 +55,27 @@ def converted[Struct: Table](toml: TomlFile, struct: type[Struct]) -> Struct:
     StudyError
         If a key or a word is not known, or a key is missing; with its place.
     """
+    _refuse_not_finite(toml)
     try:
         return msgspec.convert(toml.content, struct)
     except msgspec.ValidationError as problem:
         raise StudyError(_explain(struct, toml, str(problem))) from None
+
+
+def _refuse_not_finite(toml: TomlFile) -> None:
+    """Refuse nan and inf, which TOML has and no setting of a study means."""
+
+    def look(content: Any, keys: list[str]) -> None:
+        if isinstance(content, dict):
+            for key, value in content.items():
+                look(value, [*keys, key])
+        elif isinstance(content, list):
+            for value in content:
+                look(value, keys)
+        elif isinstance(content, float) and not math.isfinite(content):
+            raise StudyError(f"{toml.path}{_table(keys[:-1])} {keys[-1]} = {content}: expected a finite number.")
+
+    look(toml.content, [])
 
 
 def refuse_nameless(path: Path, name: str, title: Mapping[str, str], languages: Sequence[str]) -> None:
@@ -96,12 +114,13 @@ def _explain(struct: type[Table], toml: TomlFile, problem: str) -> str:
 def _named(struct: type[Table], content: Any, keys: list[str]) -> list[str]:
     """The keys with the name of the table at fault, where msgspec says only that it is one of several."""
     for place, key in enumerate(keys):
-        tables = _seen(content, keys[: place + 1])
-        if key.endswith("[...]") and isinstance(tables, dict):
-            name = key.removesuffix("[...]")
-            kind = get_args(_struct_at(struct, [*keys[:place], name]))[1]
+        name, some, inside = key.partition("[...]")
+        tables = _seen(content, [*keys[:place], name]) if some else None
+        if isinstance(tables, dict):
+            asked = _struct_at(struct, [*keys[:place], name])
+            kind = next(get_args(kind)[1] for kind in (asked, *get_args(asked)) if get_origin(kind) is dict)
             wrong = next(key for key, table in tables.items() if not _converts(table, kind))
-            return [*keys[:place], name, wrong, *keys[place + 1 :]]
+            return [*keys[:place], name, wrong + inside, *keys[place + 1 :]]
     return keys
 
 

@@ -20,6 +20,13 @@ from clvmodels.report.sections.matrix import matrix
 from clvmodels.report.sections.method import method
 from clvmodels.report.sections.models import models
 from clvmodels.report.sections.predictive import predictive
+from clvmodels.report.sections.quality.alternatives import alternatives
+from clvmodels.report.sections.quality.answer import answer
+from clvmodels.report.sections.quality.bridge import bridge
+from clvmodels.report.sections.quality.choices import choices
+from clvmodels.report.sections.quality.findings import findings
+from clvmodels.report.sections.quality.months import months
+from clvmodels.report.sections.quality.questions import questions
 from clvmodels.report.sections.retention.back_test import back_test
 from clvmodels.report.sections.retention.cohorts import cohorts
 from clvmodels.report.sections.retention.donors import donors
@@ -63,6 +70,16 @@ SECTIONS: tuple[Section[StudyResults], ...] = (
     Section("downloads", downloads),
 )
 
+QUALITY_SECTIONS: tuple[Section[StudyResults], ...] = (
+    Section("quality_answer", answer),
+    Section("quality_bridge", bridge),
+    Section("quality_questions", questions),
+    Section("quality_findings", findings),
+    Section("quality_choices", choices),
+    Section("quality_alternatives", alternatives),
+    Section("quality_months", months),
+)
+
 RETENTION_SECTIONS: tuple[Section[RetentionResults], ...] = (
     Section("who_stays", who_stays),
     Section("survival", survival),
@@ -79,27 +96,63 @@ RETENTION_SECTIONS: tuple[Section[RetentionResults], ...] = (
 
 
 @dataclass(frozen=True)
+class Head:
+    """What stands above the sections: the browser's title, the page's heading, and a line below it."""
+
+    title: Markup
+    heading: str
+    background: str
+
+
+@dataclass(frozen=True)
 class Layout[R: Results]:
-    """The page of a kind of study.
+    """A page of a kind of study.
 
     Attributes
     ----------
+    stem : of its file's name, "index" for the study's main page
     sections : its parts in order
+    head : title and heading
     facts : what stands under the title
     made_by : the line at the foot
     files : patterns of the files that may lie beside the page, in the order in which it lists them
     """
 
+    stem: str
     sections: tuple[Section[R], ...]
+    head: Callable[[R, Voice], Head]
     facts: Callable[[R, Voice], list[Markup]]
     made_by: Callable[[R, Voice], Markup]
     files: tuple[str, ...]
+
+
+def _head(results: Results, voice: Voice) -> Head:
+    title, background = _title(results, voice), results.study.background.get(voice.words.language, "")
+    return Head(voice.say("page.title", title=title), title, background)
+
+
+def _quality_head(results: StudyResults, voice: Voice) -> Head:
+    title = _title(results, voice)
+    return Head(voice.say("quality.title", title=title), voice.text("quality.heading"), title)
+
+
+def _title(results: Results, voice: Voice) -> str:
+    return results.study.title.get(voice.words.language, results.study.name)
 
 
 def _facts(results: StudyResults, voice: Voice) -> list[Markup]:
     return [
         voice.say("page.as_of", date=voice.numbers.date(results.value.as_of)),
         voice.say("page.looking", horizon=voice.length(results.value.horizon)),
+        _money(results, voice),
+    ]
+
+
+def _quality_facts(results: StudyResults, voice: Voice) -> list[Markup]:
+    numbers, section = voice.numbers, results.data
+    return [
+        voice.say("quality.rows_read", rows=voice.count(section.rows_read)),
+        voice.say("quality.dates", first=numbers.date(section.first_date), last=numbers.date(section.last_date)),
         _money(results, voice),
     ]
 
@@ -134,10 +187,13 @@ def _run(results: Results) -> dict[str, object]:
     return {"version": study.version, "name": study.name, "seed": study.seed, "study_digest": study.study_digest[:12]}
 
 
-PURCHASES = Layout(SECTIONS, _facts, _made_by, FILES)
-RETENTION = Layout(RETENTION_SECTIONS, _retention_facts, _retention_made_by, RETENTION_FILES)
+PURCHASES = Layout("index", SECTIONS, _head, _facts, _made_by, FILES)
+DATA_QUALITY = Layout("data", QUALITY_SECTIONS, _quality_head, _quality_facts, _made_by, ())
+RETENTION = Layout("index", RETENTION_SECTIONS, _head, _retention_facts, _retention_made_by, RETENTION_FILES)
 
 
-def layout_of(results: Results) -> Layout[Any]:
-    """The page of a study, by the kind of its results."""
-    return RETENTION if isinstance(results, RetentionResults) else PURCHASES
+def pages_of(results: Results) -> tuple[Layout[Any], ...]:
+    """The pages of a study, its main page first; results without choices have nothing for one of data quality."""
+    if isinstance(results, RetentionResults):
+        return (RETENTION,)
+    return (PURCHASES, DATA_QUALITY) if results.data.choices else (PURCHASES,)

@@ -1,23 +1,22 @@
 """The data: what was read, what was set aside, what the windows hold, what the money means."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import DataSection, StudyResults
-from clvmodels.report.tables import Column, Table, columns
+from clvmodels.report.sections.accounts import balance, ledger_table, note_table
+from clvmodels.report.tables import Table, columns
 from clvmodels.report.voice import Source, Voice
 
-# Notes that count customers and have no amount.
-OF_CUSTOMERS = frozenset({"similar_id", "mixed_id", "few_customers", "few_repeat_buyers"})
+SAMPLES = 3  # of each reason; the page of data quality has them all
 
 
 def data(source: Source, voice: Voice) -> dict[str, Any]:
-    """Ledger, windows and the meaning of money."""
-    results = source.results
+    """Ledger, windows and the meaning of money; notes where no page of data quality has them."""
+    results, quality = source.results, source.pages.get("data")
     section, numbers = results.data, voice.numbers
+    notes = section.notes if quality is None else []
     return {
         "intro": voice.say(
             "data.intro",
@@ -29,11 +28,15 @@ def data(source: Source, voice: Voice) -> dict[str, Any]:
             last=numbers.date(section.last_date),
             revenue=numbers.money(section.revenue),
         ),
+        "balance": balance(section, voice),
+        "ledger": ledger_table(section, SAMPLES, voice),
+        "quality": quality,
         "money": _money(results, voice),
         "windows": _windows(section, voice),
-        "ledger": _ledger(section.ledger, "table_ledger", voice),
-        "set_aside": _ledger(section.set_aside, "table_set_aside", voice) if section.set_aside else None,
-        "notes": _ledger(section.notes, "table_notes", voice) if section.notes else None,
+        "set_aside": note_table(section.set_aside, voice.text("data.table_set_aside"), voice)
+        if section.set_aside
+        else None,
+        "notes": note_table(notes, voice.text("data.table_notes"), voice) if notes else None,
     }
 
 
@@ -71,18 +74,3 @@ def _windows(section: DataSection, voice: Voice) -> Table:
     )
     texts = [voice.text(f"data.head_{head}") for head in heads]
     return Table(voice.text("data.table_windows"), columns(*texts), body)
-
-
-def _ledger(lines: Sequence[LedgerLine], label: str, voice: Voice) -> Table:
-    texts = [voice.text(f"data.head_{head}") for head in ("reason", "rows", "amount", "sample")]
-    heads = (*columns(*texts[:3]), Column(texts[3], number=False))
-    body = tuple(
-        (
-            voice.words.name("reasons", line.reason),
-            voice.count(line.rows),
-            voice.numbers.cell(None if line.reason in OF_CUSTOMERS else line.amount),
-            voice.numbers.formats["comma"].join(line.sample),
-        )
-        for line in lines
-    )
-    return Table(voice.text(f"data.{label}"), heads, body)

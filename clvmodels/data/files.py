@@ -1,0 +1,132 @@
+"""Files of a source: found, told apart by their first bytes, opened and hashed."""
+
+import glob
+import gzip
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, cast
+
+import pyarrow as pa
+
+from clvmodels.foundation.errors import DataError
+
+TEXT, PARQUET, WORKBOOK = "text", "Parquet", "Excel"
+SUFFIXES = {
+    ".parquet": PARQUET, ".pq": PARQUET,
+    ".xlsx": WORKBOOK, ".xlsm": WORKBOOK, ".xls": WORKBOOK, ".xlsb": WORKBOOK, ".ods": WORKBOOK,
+}  # fmt: skip
+DATABASES = (".db", ".sqlite", ".sqlite3", ".duckdb", ".ddb")
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# What a file that is named like a text is by its first bytes, and what to do with it.
+FOREIGN = {
+    b"PAR1": 'is a Parquet file: name it "{stem}.parquet".',
+    b"PK\x03\x04": 'is a workbook or a zip archive: name it "{stem}.xlsx", or unpack it.',
+    b"\xd0\xcf\x11\xe0": 'is an old Excel workbook: name it "{stem}.xls".',
+    b"BZh": "is packed by bzip2: unpack it, or pack it as .gz or .zst.",
+    b"\xfd7zXZ": "is packed by xz: unpack it, or pack it as .gz or .zst.",
+    b"7z\xbc\xaf": "is a 7z archive: unpack it.",
+    b"ARROW1": "is an Arrow file: give pyarrow.ipc.open_file(path).read_all().",
+    b"SQLite format": 'is a SQLite file: give ibis.sqlite.connect("{path}").table("NAME").',
+}  # fmt: skip
+
+
+def find_files(source: str | Path) -> tuple[tuple[Path, ...], str]:
+    """The files of a path, a glob or a folder of Parquet, in name order, and of which kind they all are.
+
+    Raises
+    ------
+    DataError
+        If there is none, one cannot be opened or is empty, or they are of several kinds.
+    """
+    text = str(source)
+    if Path(text).is_dir():
+        return _files_of_folder(Path(text)), PARQUET
+    names = [text] if Path(text).exists() else sorted(glob.glob(text, recursive=True))
+    if not names:
+        what = "no file matches" if glob.has_magic(text) else "there is no such file"
+        raise DataError(f"{text}: {what} (seen from {Path.cwd()}).")
+    files = tuple(Path(name) for name in names)
+    for path in files:
+        _check_file(path)
+    kinds = sorted({SUFFIXES.get(path.suffix.lower(), TEXT) for path in files})
+    if len(kinds) > 1:
+        raise DataError(f"{text}: matches both {' and '.join(kinds)} files. Give a glob of one kind.")
+    return files, kinds[0]
+
+
+def digest_of_files(files: Sequence[Path]) -> str:
+    """SHA-256 of the files' bytes, one after the other."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def head(path: Path, size: int = 16) -> bytes:
+    """The first bytes of a file as it lies there.
+
+    Raises
+    ------
+    DataError
+        If it cannot be opened.
+    """
+    try:
+        with path.open("rb") as stream:
+            return stream.read(size)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be opened ({error.strerror}).") from None
+
+
+def unpacked(path: Path) -> IO[bytes]:
+    """A file's bytes, unpacked where they are packed by gzip or zstd."""
+    start = head(path)
+    if start.startswith(GZIP):
+        return cast(IO[bytes], gzip.open(path))
+    if start.startswith(ZSTD):
+        stream: Any = pa.input_stream(str(path), compression="zstd")
+        return io.BufferedReader(stream)
+    return path.open("rb")
+
+
+def packed_as_named(path: Path) -> bool:
+    """Whether the engine can tell by the name of a file how it is packed."""
+    start, suffix = head(path), path.suffix.lower()
+    return start.startswith(GZIP) == (suffix == ".gz") and start.startswith(ZSTD) == (suffix == ".zst")
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f'{path}: is a folder. Give its files, for example "{path}/*.csv".')
+    start = head(path)
+    if not start:
+        raise DataError(f"{path}: the file is empty.")
+    suffix = path.suffix.lower()
+    if suffix in DATABASES:
+        engine = "sqlite" if start.startswith(b"SQLite format") else "duckdb"
+        raise DataError(
+            f"{path}: is a data base; give the table in it as an Ibis table: "
+            f'ibis.{engine}.connect("{path}").table("NAME").'
+        )
+    for mark, fix in FOREIGN.items():
+        if suffix not in SUFFIXES and start.startswith(mark):
+            raise DataError(f"{path}: {fix.format(path=path, stem=path.stem)}")
+
+
+def _files_of_folder(folder: Path) -> tuple[Path, ...]:
+    """The Parquet files below a folder, but for those that begin with "_" or "."."""
+    if (folder / "_delta_log").is_dir() or list(folder.glob("metadata/*.metadata.json")):
+        raise DataError(
+            f"{folder}: is a Delta or Iceberg table, whose folder keeps rows that are no longer in it. "
+            "Read it with its own library and give the frame."
+        )
+    below = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in (".parquet", ".pq")]
+    files = tuple(sorted(folder / path for path in below if not any(part[0] in "_." for part in path.parts)))
+    if not files:
+        raise DataError(f'{folder}: is a folder without Parquet files. Give its files, for example "{folder}/*.csv".')
+    for path in files:
+        _check_file(path)
+    return files

@@ -1,0 +1,1 @@
+"""The page of data quality: its sections, one a file; their order stands in `clvmodels.report.sections`."""
