@@ -53,8 +53,8 @@ test-browser: ## the tests that look at a page in Chromium (skipped with the rea
 	@sh scripts/setup.sh browser
 	@$(PY) -m pytest -m browser $(ARGS)
 
-test-all: ## fast, slow and browser tests, and simulation-based calibration
-	@sh scripts/setup.sh browser
+test-all: ## fast, slow, browser and Spark tests, and simulation-based calibration
+	@sh scripts/setup.sh browser spark
 	@$(PY) -m pytest -m "not bench and not faults" $(ARGS)
 
 test-faults: setup ## faults put into the code, each of which a test must notice

@@ -11,19 +11,23 @@ if TYPE_CHECKING:
     from clvmodels.data import DATASETS as DATASETS
     from clvmodels.data import calendar as calendar
     from clvmodels.data import cohort_triangle as cohort_triangle
+    from clvmodels.data import compress_spend_log as compress_spend_log
     from clvmodels.data import contract_triangle as contract_triangle
+    from clvmodels.data import counted_summary as counted_summary
     from clvmodels.data import customer_summary as customer_summary
     from clvmodels.data import donor_summary as donor_summary
     from clvmodels.data import engine_limits as engine_limits
     from clvmodels.data import holdout_summary as holdout_summary
     from clvmodels.data import keep_summary as keep_summary
     from clvmodels.data import kept_summary as kept_summary
+    from clvmodels.data import map_customers as map_customers
     from clvmodels.data import opportunity_holdout as opportunity_holdout
     from clvmodels.data import opportunity_summary as opportunity_summary
     from clvmodels.data import read_transactions as read_transactions
     from clvmodels.data import retention_data as retention_data
     from clvmodels.data import retention_table as retention_table
     from clvmodels.data import rolling_windows as rolling_windows
+    from clvmodels.data import summary_batches as summary_batches
     from clvmodels.data import training_windows as training_windows
     from clvmodels.data import update_summary as update_summary
     from clvmodels.evaluation import SCORES as SCORES
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import sample_spend as sample_spend
     from clvmodels.forecast import simulate as simulate
     from clvmodels.forecast import with_purchase_rate as with_purchase_rate
+    from clvmodels.forecast import write_forecasts as write_forecasts
     from clvmodels.foundation.calendar import Calendar as Calendar
     from clvmodels.foundation.cohorts import CohortTriangle as CohortTriangle
     from clvmodels.foundation.errors import DataError as DataError
@@ -90,10 +95,13 @@ HOMES = {
     "calendar": "clvmodels.data",
     "cohort_triangle": "clvmodels.data",
     "contract_triangle": "clvmodels.data",
+    "compress_spend_log": "clvmodels.data",
+    "counted_summary": "clvmodels.data",
     "customer_summary": "clvmodels.data",
     "donor_summary": "clvmodels.data",
     "engine_limits": "clvmodels.data",
     "holdout_summary": "clvmodels.data",
+    "map_customers": "clvmodels.data",
     "keep_summary": "clvmodels.data",
     "kept_summary": "clvmodels.data",
     "opportunity_holdout": "clvmodels.data",
@@ -101,6 +109,7 @@ HOMES = {
     "read_transactions": "clvmodels.data",
     "retention_data": "clvmodels.data",
     "retention_table": "clvmodels.data",
+    "summary_batches": "clvmodels.data",
     "rolling_windows": "clvmodels.data",
     "update_summary": "clvmodels.data",
     "training_windows": "clvmodels.data",
@@ -128,6 +137,7 @@ HOMES = {
     "sample_spend": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
     "with_purchase_rate": "clvmodels.forecast",
+    "write_forecasts": "clvmodels.forecast",
     "Calendar": "clvmodels.foundation.calendar",
     "CohortTriangle": "clvmodels.foundation.cohorts",
     "DataError": "clvmodels.foundation.errors",

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clvmodels.data.cohorts import cohort_triangle, contract_triangle
-    from clvmodels.data.compression import compress, compress_retention, compress_spend, repeat_spend
+    from clvmodels.data.compression import (
+        compress,
+        compress_retention,
+        compress_spend,
+        customers_of,
+        repeat_spend,
+    )
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.engines import engine_limits
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
@@ -18,13 +24,21 @@ if TYPE_CHECKING:
     from clvmodels.data.rereading import alternatives, choices
     from clvmodels.data.retention import retention_table
     from clvmodels.data.seasons import calendar
-    from clvmodels.data.summary import compress_log, customer_summary, holdout_summary
+    from clvmodels.data.slices import Parts, map_customers, summary_batches
+    from clvmodels.data.summary import (
+        compress_log,
+        compress_spend_log,
+        counted_summary,
+        customer_summary,
+        holdout_summary,
+    )
     from clvmodels.data.training import training_windows
     from clvmodels.data.transactions import read_transactions
     from clvmodels.data.windows import rolling_windows
 
 __all__ = [
     "DATASETS",
+    "Parts",
     "alternatives",
     "calendar",
     "calendar_history",
@@ -34,14 +48,18 @@ __all__ = [
     "compress_log",
     "compress_retention",
     "compress_spend",
+    "compress_spend_log",
     "contract_triangle",
+    "counted_summary",
     "customer_summary",
+    "customers_of",
     "donor_summary",
     "engine_limits",
     "first_purchase_days",
     "holdout_summary",
     "keep_summary",
     "kept_summary",
+    "map_customers",
     "opportunity_holdout",
     "opportunity_summary",
     "period_ends",
@@ -51,12 +69,14 @@ __all__ = [
     "retention_data",
     "retention_table",
     "rolling_windows",
+    "summary_batches",
     "training_windows",
     "update_summary",
 ]
 
 _HOME = {
     "DATASETS": "datasets",
+    "Parts": "slices",
     "alternatives": "rereading",
     "calendar": "seasons",
     "calendar_history": "history",
@@ -65,13 +85,17 @@ _HOME = {
     "compress_log": "summary",
     "compress_retention": "compression",
     "compress_spend": "compression",
+    "compress_spend_log": "summary",
+    "counted_summary": "summary",
     "cohort_triangle": "cohorts",
     "contract_triangle": "cohorts",
     "customer_summary": "summary",
-    "donor_summary": "published",
     "engine_limits": "engines",
+    "customers_of": "compression",
     "first_purchase_days": "history",
     "holdout_summary": "summary",
+    "map_customers": "slices",
+    "donor_summary": "published",
     "keep_summary": "kept",
     "kept_summary": "kept",
     "opportunity_holdout": "opportunities",
@@ -82,6 +106,7 @@ _HOME = {
     "repeat_spend": "compression",
     "retention_data": "published",
     "retention_table": "retention",
+    "summary_batches": "slices",
     "rolling_windows": "windows",
     "update_summary": "kept",
     "training_windows": "training",

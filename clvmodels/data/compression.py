@@ -85,6 +85,23 @@ def compress_spend(
     return patterns, index, known
 
 
+def customers_of(patterns: SpendPatterns) -> CustomerSummary:
+    """Spend patterns as counted rows; they tell nothing of times, for which the numbers of purchases stand in."""
+    frequency, unknown = patterns.frequency.rows, np.full(len(patterns), np.nan)
+    return CustomerSummary(
+        customer_id=np.array([f"spend pattern {place}" for place in range(len(patterns))], dtype=object),
+        frequency=frequency,
+        recency=frequency,
+        T=frequency,
+        monetary_value=patterns.monetary_value,
+        first_amount=unknown,
+        current_value=unknown,
+        n_customers=patterns.n_customers,
+        unit="day",
+        currency=patterns.currency,
+    )
+
+
 def compress_retention(
     table: RetentionTable, cell: IntArray | None = None, reads: tuple[str, ...] = ()
 ) -> tuple[RetentionPatterns, IntArray]:

@@ -3,8 +3,10 @@
 import atexit
 import datetime as dt
 import functools
+import math
 import os
 import re
+import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
@@ -19,11 +21,13 @@ import ibis.expr.datatypes as types
 from clvmodels.foundation.errors import DataError
 
 MEMORY_PER_THREAD_MB = 210  # beyond it the engine spills to the temporary folder; a log of ten million rows does
+ROWS_A_PART = 40_000_000
 MEMORY = r"([5-9]\d|\d{3,})(\.\d+)? ?M(i?)B|[1-9]\d*(\.\d+)? ?[GT](i?)B"
 DECIMALS = 6  # of amounts: a float of up to 15 digits has them exactly, whatever engine turns it into a decimal
 SMALL, LARGE = (f"decimal({digits}, {DECIMALS})" for digits in (18, 38))
 SMALL_BELOW = 1e11  # SMALL ends at 1e12
-PRECISE_DECIMALS = 10  # of numbers that are not money, such as logarithms
+PRECISE_DECIMALS = 10  # of numbers that are not money
+LOG_DECIMALS = 8  # of logarithms, whose last digits differ between the engines' mathematical libraries
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,16 @@ class Engine:
     connection : the Ibis backend
     keep : works a table out and keeps it in the engine until nothing refers to it
     hash_of : text -> a whole number that two texts hardly ever share, the same on every engine
+    exact : (number, decimals) -> decimal, rounded half away from 0, the same on every engine
+    check_layout : refuses a layout that tables of the engine cannot be read by
     """
 
     name: str
     connection: Any
     keep: Callable[[Any], Any]
     hash_of: Callable[[Any], Any]
+    exact: Callable[[Any, int], Any]
+    check_layout: Callable[[Any], None]
 
 
 def engine_of(table: Any) -> Engine:
@@ -61,6 +69,26 @@ def engine_of(table: Any) -> Engine:
 def materialise(table: Any) -> Any:
     """The table worked out and kept in its engine until nothing refers to it."""
     return engine_of(table).keep(table)
+
+
+def materialise_by_customer(lines: Any, work: Callable[[Any], Any], *, rows: int) -> Any:
+    """What some work makes of rows, kept; it may do its work on some customers at a time.
+
+    DuckDB cannot group hundreds of millions of rows in little memory, for all that it spills; it can in parts.
+
+    Parameters
+    ----------
+    rows : number of lines
+    """
+    engine = engine_of(lines)
+    parts = math.ceil(rows / ROWS_A_PART) if engine.name == "duckdb" else 1
+    if parts <= 1:
+        return engine.keep(work(lines))
+    part = lines.customer_id.hash() % parts
+    made = engine.keep(work(lines.filter(part == 0)))
+    for place in range(1, parts):
+        engine.connection.insert(made.get_name(), work(lines.filter(part == place)))
+    return made
 
 
 # --- DuckDB ---
@@ -92,7 +120,8 @@ def engine_limits(
 
     Parameters
     ----------
-    memory : for tables and intermediate results, such as "4GB"; to begin with 210 MB a thread. Python's own, some 0.2 GB and the summaries handed over, comes on top.
+    memory : for tables and intermediate results, such as "4GB"; to begin with 210 MB a thread. Python's own, some
+        0.2 GB and the summaries handed over, comes on top.
     threads : that work at a time; to begin with one a processor
     folder : for what does not fit; to begin with the system's for temporary files. It can be changed until it is used.
 
@@ -169,7 +198,8 @@ def in_duckdb(frame: Any) -> Any:
 
 
 def _duckdb(connection: Any) -> Engine:
-    return Engine("duckdb", connection, functools.partial(_temporary, connection), _duckdb_hash)
+    keep = functools.partial(_temporary, connection)
+    return Engine("duckdb", connection, keep, _duckdb_hash, _duckdb_exact, check_layout=lambda _: None)
 
 
 def _temporary(connection: Any, table: Any) -> Any:
@@ -206,6 +236,33 @@ def _duckdb_hash(text: Any) -> Any:
     return md5_number_lower(text).cast("decimal(38, 0)")
 
 
+def _duckdb_exact(value: Any, decimals: int) -> Any:
+    return value.cast(f"decimal(38, {decimals})")
+
+
+def _try_strptime(text: str, date_format: str) -> Any:
+    """The moment that a text states in a format of strptime; null where it does not fit."""
+
+
+try_strptime: Any = ibis.udf.scalar.builtin(  # Ibis has only the one that stops at the first misfit
+    _try_strptime, name="try_strptime", signature=((types.string, types.string), types.timestamp)
+)
+
+
+# --- Spark ---
+
+
+def _spark(connection: Any) -> Engine:
+    from clvmodels.data.spark import spark_engine
+
+    return spark_engine(connection)
+
+
+ENGINES: dict[str, Callable[[Any], Engine]] = {"duckdb": _duckdb, "pyspark": _spark}
+
+# --- what engines say ---
+
+
 @contextmanager
 def refusals(source: str) -> Iterator[None]:
     """Turns what the engine says of unreadable data into a `DataError` that names the source."""
@@ -218,17 +275,16 @@ def refusals(source: str) -> Iterator[None]:
         said = [line.strip() for line in str(error).splitlines() if line.strip(" ^")]
         what = " ".join(line for line in said[:3] if not line.startswith(("LINE ", "Possible Solution")))
         raise DataError(f"{source}: cannot be read. {what} Check the file, its delimiter and its encoding.") from None
+    except spark_errors() as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(f"{source}: Spark stopped. {said[0].strip()} Check the table and the session.") from None
 
 
-def _try_strptime(text: str, date_format: str) -> Any:
-    """The moment that a text states in a format of strptime; null where it does not fit."""
+def spark_errors() -> tuple[type[Exception], ...]:
+    """Spark's errors where it is in use."""
+    named = (("pyspark.errors", "PySparkException"), ("py4j.protocol", "Py4JError"))
+    return tuple(getattr(sys.modules[module], name) for module, name in named if module in sys.modules)
 
-
-try_strptime: Any = ibis.udf.scalar.builtin(  # Ibis has only the one that stops at the first misfit
-    _try_strptime, name="try_strptime", signature=((types.string, types.string), types.timestamp)
-)
-
-ENGINES: dict[str, Callable[[Any], Engine]] = {"duckdb": _duckdb}
 
 # --- expressions that mean the same on every engine ---
 
@@ -241,7 +297,7 @@ def first_row(table: Any) -> dict[str, Any]:
 
 def money(amount: Any) -> Any:
     """Amounts as exact decimals, so that a sum does not depend on the order or the number of threads."""
-    return amount.cast(LARGE)
+    return engine_of(amount).exact(amount, DECIMALS)
 
 
 def money_type(turnover: float) -> str:
@@ -250,6 +306,13 @@ def money_type(turnover: float) -> str:
     The customers of a log are summed in two thirds of the time where it is the small one.
     """
     return SMALL if turnover < SMALL_BELOW else LARGE
+
+
+def narrow_total(amount: Any, exact: str) -> Any:
+    """The exact sum of amounts, of a type that `money_type` says holds it."""
+    engine = engine_of(amount)
+    counted = amount.cast(exact) if engine.name == "duckdb" else engine.exact(amount, DECIMALS)
+    return counted.sum().cast(exact)
 
 
 def purchase_amount(purchases: Any) -> Any:
@@ -268,13 +331,13 @@ def exact_total(amount: Any, where: Any = None) -> Any:
 
 
 def exact_log(value: Any) -> Any:
-    """The logarithm of a number above 0 to ten decimals, so that sums of it are exact."""
-    return precise(value.cast("float64").ln())
+    """The logarithm of a number above 0 to eight decimals, so that sums of it are exact."""
+    return engine_of(value).exact(value.cast("float64").ln(), LOG_DECIMALS)
 
 
 def precise(value: Any) -> Any:
     """Numbers of moderate size as decimals, ten places."""
-    return value.cast(f"decimal(38, {PRECISE_DECIMALS})")
+    return engine_of(value).exact(value, PRECISE_DECIMALS)
 
 
 def precise_total(value: Any, where: Any = None) -> Any:

@@ -27,8 +27,8 @@ from clvmodels.data.occasions import occasions, older_customers, sums_of
 from clvmodels.data.row_fates import USED, with_row_fates
 from clvmodels.data.sources import digest_of_files
 from clvmodels.data.states import in_days, joined, logarithms_of, states_of, with_floats
-from clvmodels.data.summary import customers_left_out, summary_of, with_logarithms
-from clvmodels.data.windows import QUIET_DAYS
+from clvmodels.data.summary import Measures, customers_left_out, summary_of, with_logarithms
+from clvmodels.data.windows import QUIET_DAYS, won_in
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.files import whole
 from clvmodels.foundation.kept import KeptPart, KeptSummary
@@ -178,7 +178,8 @@ def kept_summary(folder: str | Path, window: Window) -> CustomerSummary:
         rows = rows.mutate(current_amount=rows.current_amount.fill_null(0.0))
         rows = with_floats(rows) if kept.logarithms else rows
         left_out = customers_left_out(states, window)
-        return summary_of(rows, window, currency=kept.currency, days_used=days_used, left_out=left_out)
+        measures = Measures(window.unit, kept.currency, end, days_used)
+        return summary_of(won_in(rows, window), window, measures, left_out=left_out)
 
 
 # --- what a log adds ---

@@ -62,7 +62,7 @@ def occasions(judged: Any, rules: CountingRules, *, seen: Mapping[str, Any], met
         entries = [entry for entry in entries_by_fate(judged) if entry.fate != USED]
         judged = judged.filter(judged.fate == USED)
     settled = (SETTLE[rules.refunds] if seen["refunds"] and rules.refunds != "drop" else keep)(
-        judged, money_type(seen["turnover"])
+        judged, money_type(seen["turnover"]), rows=seen["rows"]
     )
     entries += entries_of_days(settled, judged)
     if settled.aside is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import ibis
 
-from clvmodels.data.engines import exact_total, materialise
+from clvmodels.data.engines import exact_total, materialise, materialise_by_customer, narrow_total
 from clvmodels.data.row_fates import USED
 
 
@@ -33,28 +33,32 @@ class Settled:
 def by_day(lines: Any, exact: str, **further: Any) -> Any:
     """A row a customer and day, its amount of an exact type; with further aggregates, by name."""
     return lines.group_by("customer_id", "date").aggregate(
-        amount=lines.amount.cast(exact).sum().cast(exact), lines=lines.count(), **further
+        amount=narrow_total(lines.amount, exact), lines=lines.count(), **further
     )
 
 
-def keep(lines: Any, exact: str) -> Settled:
+def _days(lines: Any, exact: str, *, rows: int) -> Any:
+    return materialise_by_customer(lines, lambda some: by_day(some, exact), rows=rows)
+
+
+def keep(lines: Any, exact: str, *, rows: int) -> Settled:
     """A refund is an amount like any other."""
-    return Settled(materialise(by_day(lines, exact)), lines)
+    return Settled(_days(lines, exact, rows=rows), lines)
 
 
-def net(lines: Any, exact: str) -> Settled:
+def net(lines: Any, exact: str, *, rows: int) -> Settled:
     """Refunds within the day: a day that has one is a purchase if it comes to more than 0."""
     key = ["customer_id", "date"]
     below = lines.filter(lines.amount < 0)
     # Few days have refunds: sums of theirs are worked out apart, since each more on all days costs a tenth of the pass.
     refunded = below.group_by(key).aggregate(refunds=below.count(), refunded=exact_total(below.amount))
-    days = materialise(by_day(lines, exact, returned=(lines.amount < 0).any()))
+    days = materialise_by_customer(lines, lambda some: by_day(some, exact, returned=(some.amount < 0).any()), rows=rows)
     days = days.mutate(undone=days.returned & (days.amount <= 0))
     netted = materialise(days.filter(days.returned).join(refunded, key))
     return Settled(days, lines.anti_join(netted.filter(netted.undone), key), netted=netted)
 
 
-def match(lines: Any, exact: str) -> Settled:
+def match(lines: Any, exact: str, *, rows: int) -> Settled:
     """Refunds against purchases of the same customer and amount; first within the order, where it is known."""
     concerned = lines.filter(lines.amount < 0).select("customer_id", size=lines.amount.abs()).distinct()
     sized = lines.mutate(size=lines.amount.abs())
@@ -67,7 +71,7 @@ def match(lines: Any, exact: str) -> Settled:
     near = near.mutate(fate=((near.fate == USED) & (near.amount < 0)).ifelse("refund_unmatched", near.fate))
     far = sized.anti_join(concerned, ["customer_id", "size"]).drop("size")
     left = far.union(near.filter(near.fate == USED).select(*far.columns))
-    return Settled(materialise(by_day(left, exact)), left, near.filter(near.fate != USED))
+    return Settled(_days(left, exact, rows=rows), left, near.filter(near.fate != USED))
 
 
 def _matched(lines: Any, key: Sequence[str]) -> Any:

@@ -43,6 +43,10 @@ def open_source(source: Any, layout: Layout) -> Source:
         stamps = stamps_of(files)
         with refusals(str(source)):
             return replace(READERS[kind](str(source), files, layout), stamps=stamps)
+    if type(source).__module__.startswith("pyspark.sql."):
+        from clvmodels.data.spark import table_of_frame
+
+        return open_table(table_of_frame(source), layout)
     if isinstance(source, ibis.Table):
         return open_table(source, layout)
     if is_stream(source):

@@ -117,7 +117,8 @@ def _log_amount(counted: Any, repeat: Any) -> Any:
 
 
 def _squared_log_amount(counted: Any, repeat: Any) -> Any:
-    return precise(_log_amount(counted, repeat).cast("float64") ** 2)
+    log_amount = _log_amount(counted, repeat).cast("float64")
+    return precise(log_amount * log_amount)  # a power is not the same on every engine
 
 
 def _sum(one: Any, other: Any) -> Any:

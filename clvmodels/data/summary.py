@@ -1,7 +1,7 @@
 """Summaries of customers over a window, each by one expression inside the engine."""
 
 import datetime as dt
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis
@@ -14,7 +14,7 @@ from clvmodels.data.states import customers_until, logarithms_of, with_floats
 from clvmodels.data.windows import ONE_DAY, QUIET_DAYS, complete_until, won_in
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.patterns import FloatArray, PurchasePatterns
+from clvmodels.foundation.patterns import FloatArray, Levels, PurchasePatterns, SpendPatterns
 from clvmodels.foundation.records import (
     CustomerSummary,
     HoldoutSummary,
@@ -66,21 +66,50 @@ def customer_summary(
         If the calibration ends before the first purchase or long after the last one, no customer was won when
         they count, or the calendar does not cover it.
     """
+    rows, measures = customer_rows(log, window, current_days=current_days, logarithms=logarithms)
+    left_out = customers_left_out(_won(log), window) if _may_leave_out(log, window) else ()
+    customers = summary_of(rows, window, measures, left_out=left_out)
+    if calendar is None:
+        return customers
+    return replace(customers, calendar=calendar, term_sums=term_sums(log, window, calendar, customers.customer_id))
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What turns rows of the engine into a summary, besides the rows.
+
+    Attributes
+    ----------
+    unit, currency, calibration_end : of the summary
+    days_used : length of time of current_amount, days
+    """
+
+    unit: str
+    currency: str
+    calibration_end: dt.date
+    days_used: int
+
+
+def customer_rows(
+    log: TransactionLog, window: Window, *, current_days: int, logarithms: bool | None
+) -> tuple[Any, Measures]:
+    """A row inside the engine of each customer that counts in a window, in no order; and how to read it.
+
+    Raises
+    ------
+    DataError
+        If the calibration ends before the first purchase or long after the last one.
+    """
     check_calibration(log, window)
     if current_days < 1:
         raise DataError(f"current_days = {current_days}: expected at least 1 day.")
     end = window.calibration_end
     days_used = min(current_days, (end - log.first_date).days + 1)
-    current_from = end - dt.timedelta(days=days_used - 1)
-    seen = customers_until(log, end, current_from=current_from)
+    seen = customers_until(log, end, current_from=end - dt.timedelta(days=days_used - 1))
     if with_logarithms(log, logarithms):
         logs = logarithms_of(log.table.filter(log.table.date <= day(end)))
         seen = with_floats(seen.left_join(logs, "customer_id"))
-    left_out = customers_left_out(_won(log), window) if _may_leave_out(log, window) else ()
-    customers = summary_of(seen, window, currency=log.currency, days_used=days_used, left_out=left_out)
-    if calendar is None:
-        return customers
-    return replace(customers, calendar=calendar, term_sums=term_sums(log, window, calendar, customers.customer_id))
+    return won_in(seen, window), Measures(window.unit, log.currency, end, days_used)
 
 
 def with_logarithms(log: TransactionLog, asked: bool | None) -> bool:
@@ -88,14 +117,11 @@ def with_logarithms(log: TransactionLog, asked: bool | None) -> bool:
     return log.occasions <= LOGARITHMS_UP_TO if asked is None else asked
 
 
-def summary_of(
-    seen: Any, window: Window, *, currency: str, days_used: int, left_out: tuple[LedgerLine, ...]
-) -> CustomerSummary:
-    """The summary of rows of `customers_until`, and of `with_floats` where they have logarithms.
+def summary_of(seen: Any, window: Window, measures: Measures, *, left_out: tuple[LedgerLine, ...]) -> CustomerSummary:
+    """The summary of rows of `customer_rows`, in the order of customer_id.
 
     Parameters
     ----------
-    days_used : length of time of current_amount, days
     left_out : customers of the log that do not count in the window
 
     Raises
@@ -103,17 +129,38 @@ def summary_of(
     DataError
         If no customer counts.
     """
-    rows = won_in(seen, window).order_by("customer_id").to_pyarrow()
-    if rows.num_rows == 0:
+    rows = seen.order_by("customer_id").to_pyarrow()
+    refuse_none(rows.num_rows, window)
+    return summary_of_rows(rows, measures, left_out=left_out)
+
+
+def refuse_none(customers: int, window: Window) -> None:
+    """Refuse a window in which no customer counts.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    if customers == 0:
         since = f"{window.acquired_from} to" if window.acquired_from else "the log's first day to"
         raise DataError(f"no customer was won from {since} {window.acquired_until or window.calibration_end}.")
+
+
+def summary_of_rows(rows: Any, measures: Measures, *, left_out: tuple[LedgerLine, ...] = ()) -> CustomerSummary:
+    """The summary of some customers from their rows, in their order.
+
+    Parameters
+    ----------
+    rows : Arrow table with the columns of `customer_rows`
+    """
     frequency, recency, T, repeat_amount, first_amount, current = (
         rows[name].to_numpy().astype(np.float64)
         for name in ("frequency", "recency_days", "T_days", "repeat_amount", "first_amount", "current_amount")
     )
     customer_id = rows["customer_id"].to_numpy()
     unpaid = (frequency > 0) & (repeat_amount <= 0)
-    per_unit = days_per_unit(window.unit)
+    per_unit = days_per_unit(measures.unit)
     return CustomerSummary(
         customer_id=customer_id,
         frequency=frequency,
@@ -121,11 +168,11 @@ def summary_of(
         T=T / per_unit,
         monetary_value=np.where((frequency > 0) & ~unpaid, repeat_amount / np.maximum(frequency, 1), np.nan),
         first_amount=first_amount,
-        current_value=current * (DAYS_PER_YEAR / days_used),
+        current_value=current * (DAYS_PER_YEAR / measures.days_used),
         **(_logarithms(rows, frequency, per_unit) if "log_days" in rows.column_names else {}),
-        unit=window.unit,
-        currency=currency,
-        calibration_end=window.calibration_end,
+        unit=measures.unit,
+        currency=measures.currency,
+        calibration_end=measures.calibration_end,
         set_aside=_set_aside(customer_id[unpaid], repeat_amount[unpaid]) + left_out,
     )
 
@@ -185,14 +232,84 @@ def compress_log(log: TransactionLog, window: Window) -> PurchasePatterns:
     DataError
         If the calibration ends before the first purchase or long after the last one.
     """
-    check_calibration(log, window)
-    end = window.calibration_end
-    rows = won_in(customers_until(log, end, current_from=end), window)
-    key = ["frequency", "recency_days", "T_days"]
-    patterns = rows.group_by(key).aggregate(n_customers=rows.count()).order_by(key).to_pyarrow()
-    frequency, recency, T, counts = (patterns[name].to_numpy().astype(np.float64) for name in [*key, "n_customers"])
+    patterns = _pattern_rows(log, window)
+    frequency, recency, T, counts = (patterns[name].to_numpy().astype(np.float64) for name in patterns.column_names)
     per_unit = days_per_unit(window.unit)
     return PurchasePatterns.of(frequency, recency / per_unit, T / per_unit, window.unit, counts)
+
+
+def counted_summary(log: TransactionLog, window: Window) -> CustomerSummary:
+    """Customers alike as one row, counted inside the engine: as many rows as `compress_log` has patterns.
+
+    Purchase models are fitted on it as on `customer_summary(log, window)`, with the same result, and expectations
+    are forecast from it, with the totals of all customers, where there are too many to bring into memory.
+
+    Returns
+    -------
+    CustomerSummary
+        With n_customers; customer_id is "frequency/recency/T", in purchases and days. No amount is known; spend
+        models are fitted on `compress_spend_log(log, window)`.
+
+    Raises
+    ------
+    DataError
+        If the calibration ends before the first purchase or long after the last one.
+    """
+    rows = _pattern_rows(log, window)
+    frequency, recency, T, counts = (rows[name].to_numpy() for name in rows.column_names)
+    unknown, per_unit = np.full(len(counts), np.nan), days_per_unit(window.unit)
+    names = [f"{x}/{t_x}/{age}" for x, t_x, age in zip(frequency, recency, T, strict=True)]
+    return CustomerSummary(
+        customer_id=np.array(names, dtype=object),
+        frequency=frequency.astype(np.float64),
+        recency=recency / per_unit,
+        T=T / per_unit,
+        monetary_value=unknown,
+        first_amount=unknown,
+        current_value=unknown,
+        n_customers=counts.astype(np.float64),
+        unit=window.unit,
+        currency=log.currency,
+        calibration_end=window.calibration_end,
+    )
+
+
+def compress_spend_log(log: TransactionLog, window: Window) -> SpendPatterns:
+    """The counted (frequency, monetary_value) of the repeat buyers of the calibration, grouped inside the engine.
+
+    The same patterns as `compress_spend(customer_summary(log, window))` gives; `fit` takes them for a spend model
+    that reads no logarithms, such as gamma_gamma.
+
+    Raises
+    ------
+    DataError
+        If the calibration ends before the first purchase or long after the last one, or no customer has repeat
+        purchases that come to more than 0.
+    """
+    rows = _counting(log, window)
+    rows = rows.filter((rows.frequency > 0) & (rows.repeat_amount > 0))
+    rows = rows.select("frequency", mean=rows.repeat_amount / rows.frequency.cast("float64"))
+    key = ["frequency", "mean"]
+    patterns = rows.group_by(key).aggregate(n_customers=rows.count()).order_by(key).to_pyarrow()
+    frequency, mean, counts = (patterns[name].to_numpy().astype(np.float64) for name in patterns.column_names)
+    if len(counts) == 0:
+        raise DataError(
+            "no customer has a repeat purchase with a known spend above 0: a spend model has nothing to learn from."
+        )
+    return SpendPatterns(Levels.of(frequency), mean, counts, log.currency)
+
+
+def _pattern_rows(log: TransactionLog, window: Window) -> Any:
+    """An Arrow table with the distinct frequency, recency_days and T_days, and n_customers."""
+    rows = _counting(log, window)
+    key = ["frequency", "recency_days", "T_days"]
+    return rows.group_by(key).aggregate(n_customers=rows.count()).order_by(key).to_pyarrow()
+
+
+def _counting(log: TransactionLog, window: Window) -> Any:
+    """A row inside the engine of each customer that counts in a window."""
+    check_calibration(log, window)
+    return won_in(customers_until(log, window.calibration_end, current_from=window.calibration_end), window)
 
 
 def holdout_end(log: TransactionLog, window: Window) -> dt.date:

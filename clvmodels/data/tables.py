@@ -8,13 +8,12 @@ import ibis
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from clvmodels.data.engines import duckdb
+from clvmodels.data.engines import ENGINES, duckdb, engine_of
 from clvmodels.data.frames import decoded, on_one_clock
 from clvmodels.data.layout import Layout
 from clvmodels.data.source import Source, by_role, positions
 from clvmodels.foundation.errors import DataError
 
-IN_PLACE = ("duckdb", "pyspark")  # engines that read values themselves
 BATCH = 100_000  # rows
 
 
@@ -31,7 +30,8 @@ def open_table(table: Any, layout: Layout) -> Source:
         name = f"{table.get_backend().name} table"
     except ibis.common.exceptions.IbisError:
         raise DataError('the Ibis table belongs to no data base: give connection.table("NAME").') from None
-    if _in_place(table):
+    if table.get_backend().name in ENGINES:
+        engine_of(table).check_layout(layout)
         return Source(name, by_role(table, layout), (), None, in_place=True)
     rows = by_role(table, layout)
     return Source(name, _streamed(rows.schema().to_pyarrow(), _batches(rows), layout, name), (), _row)
@@ -63,11 +63,6 @@ def is_stream(source: Any) -> bool:
 
 def _row(position: int) -> str:
     return f"row {position}"
-
-
-def _in_place(table: Any) -> bool:
-    """Whether the rows stay an expression of the table's own engine."""
-    return table.get_backend().name in IN_PLACE
 
 
 def _batches(rows: Any) -> Iterator[Any]:

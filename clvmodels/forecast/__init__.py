@@ -22,6 +22,7 @@ from clvmodels.forecast.retention_what_if import RetentionWhatIf, retention_what
 from clvmodels.forecast.revenue_retention import RevenueRetention, revenue_retention
 from clvmodels.forecast.sampled_retention_value import sample_retention_value
 from clvmodels.forecast.simulate import simulate
+from clvmodels.forecast.write_forecasts import WrittenForecasts, write_forecasts
 
 __all__ = [
     "CashFlows",
@@ -34,6 +35,7 @@ __all__ = [
     "RetentionValue",
     "RetentionWhatIf",
     "RevenueRetention",
+    "WrittenForecasts",
     "average_forecasts",
     "cash_flows",
     "expected_clv",
@@ -55,4 +57,5 @@ __all__ = [
     "sample_spend",
     "simulate",
     "with_purchase_rate",
+    "write_forecasts",
 ]

@@ -11,7 +11,7 @@ from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.effects import ByParameter, Effects, Grouping, cells_of, learn_effects
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
-from clvmodels.foundation.patterns import Patterns, PurchasePatterns, RetentionPatterns
+from clvmodels.foundation.patterns import Patterns, PurchasePatterns, RetentionPatterns, SpendPatterns
 from clvmodels.foundation.priors import HalfNormal, Normal, OneOf, Prior
 from clvmodels.foundation.records import as_date
 from clvmodels.foundation.results import Check
@@ -22,6 +22,7 @@ from clvmodels.inference.counted import candidates, counted_note, left_out_note,
 from clvmodels.inference.diagnostics import laplace_checks, model_checks, nested_check, nuts_checks
 from clvmodels.inference.laplace import importance_sample, resample
 from clvmodels.inference.likelihood import (
+    counted_rows,
     design_of,
     has_spend,
     patterns_of,
@@ -45,7 +46,7 @@ COEFFICIENT = Normal(0.0, 1.0)  # of a standardised covariate
 
 def fit(
     model: str,
-    customers: Customers,
+    customers: Customers | SpendPatterns,
     *,
     method: str = "laplace",
     draws: int = 2000,
@@ -61,7 +62,8 @@ def fit(
     model : registry name, such as "bg_nbd" or "gamma_gamma"
     customers : summary; a purchase model reads frequency, recency and T, a spend model frequency and
         monetary_value of the repeat buyers, or what their logarithms of amounts tell (`Model.reads`). A model of
-        retention reads a RetentionTable
+        retention reads a RetentionTable. Of customers too many for memory, the `counted_summary` of their log, and for
+        a spend model its `compress_spend_log`
     method : "laplace" (posterior by importance resampling around its mode), "nuts" (posterior by the
         no-U-turn sampler) or "mle" (maximum likelihood; ignores priors, needs no seed)
     draws : posterior draws to keep
@@ -95,6 +97,8 @@ def fit(
     refuse_arguments(method, draws, seed)
     if groups and method != "nuts":
         raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
+    if isinstance(customers, SpendPatterns):
+        customers = counted_rows(record, customers)
     customers = readable(record, customers)
     record, covariates, notes = on_calendar(record, customers, covariates)
     refuse_method(record, method)

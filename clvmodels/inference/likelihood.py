@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clvmodels.data import compress, compress_retention, compress_spend
+from clvmodels.data import compress, compress_retention, compress_spend, customers_of
 from clvmodels.foundation.effects import Cells, Effects, cells_of
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import DataScale, Model
 from clvmodels.foundation.ops import DOUBLINGS
-from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray, Patterns
+from clvmodels.foundation.patterns import BoolArray, FloatArray, IntArray, Patterns, SpendPatterns
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.foundation.retention import Customers, RetentionTable
 from clvmodels.inference.calendars import require_calendar
@@ -183,6 +183,22 @@ def require_kind(model: Model, customers: Customers) -> None:
             f"customers is a {type(customers).__name__}: {model.name} needs a CustomerSummary, as "
             "customer_summary(log, window) or CustomerSummary.from_frame(frame, unit=...) gives it."
         )
+
+
+def counted_rows(model: Model, patterns: SpendPatterns) -> CustomerSummary:
+    """Spend patterns as a summary that a spend model reads.
+
+    Raises
+    ------
+    DataError
+        If it is no spend model.
+    """
+    if model.family != "spend":
+        raise DataError(
+            f"SpendPatterns tell nothing of purchase times, which {model.name} needs: fit it on "
+            "counted_summary(log, window)."
+        )
+    return customers_of(patterns)
 
 
 def readable_rows(model: Model, customers: Customers) -> BoolArray:
