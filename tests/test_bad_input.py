@@ -22,6 +22,7 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.cli import main
+from clvmodels.data.rereading import alternatives, choices
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
 from tests.corpus import givens
 from tests.corpus.cases import Case, cases
@@ -344,6 +345,23 @@ def test_a_file_that_changes_after_it_was_read_tells_nothing_else_of_the_log(tmp
     except clv.DataError:
         zeros = [1]  # to refuse is right too
     assert zeros == [1]
+
+
+LATER = {
+    "choices": choices,
+    "alternatives": alternatives,
+    "keep_summary": lambda log: clv.keep_summary(log, Path(log.source).parent / "kept"),
+}
+
+
+@pytest.mark.parametrize("asked", LATER)
+def test_what_looks_at_the_rows_again_refuses_a_file_that_has_changed(tmp_path, asked):
+    path, rows = tmp_path / "log.parquet", pd.DataFrame({"customer_id": ["a", "b"], "date": ["2024-01-01"] * 2})
+    rows.assign(amount=[1.0, 0.0]).to_parquet(path)
+    log = clv.read_transactions(path)
+    rows.assign(amount=[0.0, 2.0]).to_parquet(path)
+    with pytest.raises(clv.DataError, match=r"log\.parquet: has changed since it was read"):
+        LATER[asked](log)
 
 
 # --- ids that are code to somebody ---

@@ -166,7 +166,7 @@ def test_what_counts_is_asked_of_a_named_data_set_like_any_other():
     assert {line.reason for line in log.ledger} >= {"used", "excluded", "before_first_day", "after_last_day"}
 
 
-@pytest.mark.parametrize("option", [{"amount": "sales"}, {"date_format": "%Y"}, {"time_zone": "Asia/Shanghai"}])
+@pytest.mark.parametrize("option", [{"amount": "sales"}, {"date_format": "%Y-%m-%d"}, {"time_zone": "Asia/Shanghai"}])
 def test_columns_and_formats_of_a_named_data_set_are_its_own(option):
     with pytest.raises(clv.DataError, match="brings its own columns and formats"):
         clv.read_transactions("dataset:cdnow_sample", **option)

@@ -32,7 +32,11 @@ FAULTS = (
         lambda rows: out_of_range(rows.amount),
         "Amounts, times their quantity where one is read, are finite numbers below 1e15.",
     ),
-    Fault("amount", lambda rows: too_small(rows.amount), "Amounts are kept in six decimals, and it is less than one."),
+    Fault(
+        "amount",
+        lambda rows: too_small(rows.amount),
+        "Amounts are kept in six decimals, in which it would be 0: round such amounts, or leave these rows out.",
+    ),
 )
 QUANTITY = Fault(  # before those of the amount, which has no value without it
     "quantity",
