@@ -148,7 +148,8 @@ def test_every_check_of_a_fit_is_explained(language: str) -> None:
 def test_every_reason_of_a_ledger_has_a_text(language: str) -> None:
     """Fates of rows by the data floor's own lists, other reasons as its code and the study's write them."""
     written = re.findall(r'(?:LedgerLine|_counted)\(\s*"(\w+)"', code("data") + code("foundation") + code("study"))
-    assert {"zero_amount", "mixed_id", "no_positive_spend", "after_calibration"} <= set(written)
+    written += re.findall(r'day\(window\.\w+\), "(\w+)"\)', code("data"))  # customers won outside a window
+    assert {"zero_amount", "mixed_id", "no_positive_spend", "after_calibration", "won_before"} <= set(written)
     few = {"few_customers", "few_repeat_buyers"}
     reasons = read_words(language).at("reasons")
     assert {*COUNTED, *SET_ASIDE, *written, *few, *ASIDE, *NOTED} - set(reasons) == set()
