@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import clvmodels as clv
+from clvmodels.data import engines
 from clvmodels.data.engines import duckdb
 
 
@@ -84,3 +85,21 @@ def test_too_little_memory_is_refused_with_the_setting_to_change(limits, large):
             summary_of(large)
     finally:
         duckdb().con.execute("RESET max_temp_directory_size")
+
+
+def test_a_long_log_is_grouped_some_customers_at_a_time(monkeypatch):
+    rng = np.random.default_rng(1)
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 9, 400), unit="D")
+    frame = pd.DataFrame(
+        {"customer_id": rng.integers(0, 50, 400).astype(str), "date": days, "amount": rng.integers(-3, 20, 400)}
+    )
+    for refunds in ("net", "match", "keep"):
+        whole = clv.read_transactions(frame, refunds=refunds)
+        with monkeypatch.context() as patch:
+            patch.setattr(engines, "ROWS_A_PART", 70)
+            parts = clv.read_transactions(frame, refunds=refunds)
+        key = ["customer_id", "date"]
+        tables = [log.table.order_by(key).to_pyarrow().to_pylist() for log in (whole, parts)]
+        assert tables[0] == tables[1]
+        assert whole.ledger == parts.ledger
+        assert whole.notes == parts.notes

@@ -21,7 +21,8 @@ import ibis.expr.datatypes as types
 from clvmodels.foundation.errors import DataError
 
 MEMORY_PER_THREAD_MB = 210  # beyond it the engine spills to the temporary folder; a log of ten million rows does
-ROWS_A_PART = 40_000_000
+ROWS_A_PART = 40_000_000  # that are grouped at a time,
+MEMORY_A_PART_MB = 1000  # in so much memory; with half of it DuckDB stops, for all that it can spill
 MEMORY = r"([5-9]\d|\d{3,})(\.\d+)? ?M(i?)B|[1-9]\d*(\.\d+)? ?[GT](i?)B"
 DECIMALS = 6  # of amounts: a float of up to 15 digits has them exactly, whatever engine turns it into a decimal
 SMALL, LARGE = (f"decimal({digits}, {DECIMALS})" for digits in (18, 38))
@@ -82,17 +83,19 @@ def materialise_by_customer(lines: Any, work: Callable[[Any], Any], *, rows: int
     """
     engine = engine_of(lines)
     parts = math.ceil(rows / ROWS_A_PART) if engine.name == "duckdb" else 1
+    if engine.connection is duckdb() and rows > ROWS_A_PART / 2 and "memory_limit" not in STATED:
+        engine.connection.raw_sql(f"SET memory_limit = '{max(MEMORY_A_PART_MB, _first_memory_mb(duckdb()))}MB'")
     if parts <= 1:
         return engine.keep(work(lines))
-    part = lines.customer_id.hash() % parts
-    made = engine.keep(work(lines.filter(part == 0)))
-    with _in_any_order(engine.connection):
-        for place in range(1, parts):
-            engine.connection.insert(made.get_name(), work(lines.filter(part == place)))
-    return made
+    part = (lines.customer_id.hash() % parts + parts) % parts  # the hash may be below 0
+    first, *others = [engine.keep(work(lines.filter(part == place))) for place in range(parts)]
+    return first.union(*others)
 
 
 # --- DuckDB ---
+
+
+STATED: set[str] = set()  # settings that a caller has named
 
 
 @functools.cache
@@ -105,7 +108,7 @@ def duckdb() -> Any:
         temp_directory=str(_spill_folder(tempfile.gettempdir())),
         autoinstall_known_extensions=False,  # nothing is fetched from a network
     )
-    connection.raw_sql(f"SET memory_limit = '{_threads(connection) * MEMORY_PER_THREAD_MB}MB'")
+    connection.raw_sql(f"SET memory_limit = '{_first_memory_mb(connection)}MB'")
     connection.raw_sql("SET TimeZone = 'UTC'")
     atexit.register(connection.disconnect)
     return connection
@@ -121,7 +124,8 @@ def engine_limits(
 
     Parameters
     ----------
-    memory : for tables and intermediate results, such as "4GB"; to begin with 210 MB a thread. Python's own, some
+    memory : for tables and intermediate results, such as "4GB"; to begin with 210 MB a thread, or 1 GB for a
+        log of more than 20,000,000 rows if that is more. Python's own, some
         0.2 GB and the summaries handed over, comes on top.
     threads : that work at a time; to begin with one a processor
     folder : for what does not fit; to begin with the system's for temporary files. It can be changed until it is used.
@@ -146,10 +150,12 @@ def engine_limits(
         settings["temp_directory"] = str(_spill_folder(folder))
     for name, value in settings.items():
         _set(name, value)
+        STATED.add(name)
 
 
-def _threads(connection: Any) -> int:
-    return int(connection.raw_sql("SELECT current_setting('threads')").fetchall()[0][0])
+def _first_memory_mb(connection: Any) -> int:
+    threads = int(connection.raw_sql("SELECT current_setting('threads')").fetchall()[0][0])
+    return threads * MEMORY_PER_THREAD_MB
 
 
 def _spill_folder(folder: str | os.PathLike[str]) -> Path:
