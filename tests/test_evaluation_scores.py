@@ -11,15 +11,17 @@ from clvmodels.evaluation import SCORES
 from clvmodels.evaluation.scores import Case, Ranking, Resample, ResampledOutcome, crps_of_draws, log_score_of_draws
 
 
-def score(name, forecast, outcome, *, weights=None, low=np.nan, high=np.nan, crps=np.nan):
+NOT_KNOWN = dict.fromkeys(("low", "high", "crps", "log_score", "pit_low", "pit_high"), np.nan)
+
+
+def score(name, forecast, outcome, *, weights=None, **columns):
     """A score of plain arrays; each customer counts once, or as often as `weights` says."""
     outcome = np.asarray(outcome, dtype=float)
-    forecast, low, high, crps = (
-        np.broadcast_to(np.asarray(column, dtype=float), outcome.shape) for column in (forecast, low, high, crps)
-    )
+    given = {"forecast": forecast, **NOT_KNOWN, **columns}
+    given = {key: np.broadcast_to(np.asarray(column, dtype=float), outcome.shape) for key, column in given.items()}
     weights = np.ones((1, len(outcome))) if weights is None else np.atleast_2d(weights).astype(float)
     resampled = ResampledOutcome(outcome, Ranking.of(outcome), weights)
-    return SCORES[name].function(Resample(Case(outcome, forecast, low, high, crps, crps), resampled))[0]
+    return SCORES[name].function(Resample(Case(outcome=outcome, **given), resampled))[0]
 
 
 def plain_gini(forecast, outcome):
@@ -95,8 +97,7 @@ def test_a_weight_of_three_is_three_customers(name, pair, counted):
 def test_replicates_scored_together_are_those_scored_alone(pair, counted):
     forecast, outcome = pair
     weights = np.stack([counted, np.ones(200), counted[::-1]]).astype(float)
-    nothing = np.full(200, np.nan)
-    case = Case(outcome, forecast, nothing, nothing, nothing, nothing)
+    case = Case(outcome=outcome, forecast=forecast, **{key: np.full(200, np.nan) for key in NOT_KNOWN})
     together = Resample(case, ResampledOutcome(outcome, Ranking.of(outcome), weights))
     for name, rule in SCORES.items():
         if rule.needs != "distribution" and rule.outcome == "spend":
