@@ -152,7 +152,9 @@ def test_counts_are_of_purchases_only(checks):
 
 def test_crps_of_the_pass_is_that_of_the_draws(world, checks):
     draws = np.sort(world["purchases"][:, :S], axis=1)
-    np.testing.assert_allclose(checks["purchases"].drawn.crps, crps_of_draws(draws, world["purchases"][:, S]), rtol=1e-12)
+    np.testing.assert_allclose(
+        checks["purchases"].drawn.crps, crps_of_draws(draws, world["purchases"][:, S]), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("quantity", ["purchases", "spend"])

@@ -121,9 +121,7 @@ def id_order(customer_id: IdArray) -> IntArray:
     return np.argsort(customer_id.astype(str), kind="stable")
 
 
-def scored(
-    entries: list[Entry], weights: Iterable[FloatArray]
-) -> tuple[dict[Key, FloatArray], dict[Key, FloatArray]]:
+def scored(entries: list[Entry], weights: Iterable[FloatArray]) -> tuple[dict[Key, FloatArray], dict[Key, FloatArray]]:
     """Every score of every entry: on the customers as they are, shape (1,), and in replicates, shape (R,).
 
     Parameters
@@ -287,11 +285,11 @@ def _score(key: Key, value: float, drawn: FloatArray, *, n: int) -> Score:
     method, score = key
     if np.isnan(value):
         return Score(method, score, value=None, low=None, high=None, n=n)
-    low, high = _interval(drawn)
+    low, high = interval(drawn)
     return Score(method, score, value=value, low=low, high=high, n=n)
 
 
-def _interval(drawn: FloatArray) -> tuple[float, float]:
+def interval(drawn: FloatArray) -> tuple[float, float]:
     """90 % of the replicates in which the score has a meaning; at least the whole sample's are such."""
     low, high = np.nanquantile(drawn, BAND)
     return float(low), float(high)
@@ -299,35 +297,50 @@ def _interval(drawn: FloatArray) -> tuple[float, float]:
 
 def _duels(model: str, whole: Mapping[Key, FloatArray], drawn: Mapping[Key, FloatArray]) -> list[Duel]:
     return [
-        _duel(method, SCORES[score], whole=(whole[model, score], value), drawn=(drawn[model, score], drawn[key]))
+        _duel((model, score), key, whole, drawn)
         for key, value in whole.items()
         for method, score in [key]
         if method != model and (model, score) in whole and np.isfinite(whole[model, score] + value).all()
     ]
 
 
-def _duel(
-    method: str,
-    rule: ScoringRule,
-    *,
-    whole: tuple[FloatArray, FloatArray],
-    drawn: tuple[FloatArray, FloatArray],
+def _duel(own: Key, other: Key, whole: Mapping[Key, FloatArray], drawn: Mapping[Key, FloatArray]) -> Duel:
+    rule = SCORES[own[1]]
+    return duel_of(
+        other[0],
+        rule,
+        values=(float(whole[own][0]), float(whole[other][0])),
+        difference=float((comparable(rule, whole[own]) - comparable(rule, whole[other]))[0]),
+        drawn=comparable(rule, drawn[own]) - comparable(rule, drawn[other]),
+    )
+
+
+def duel_of(
+    method: str, rule: ScoringRule, *, values: tuple[float, float], difference: float, drawn: FloatArray
 ) -> Duel:
-    """Model less method; where the target is the best, the distances from it are compared."""
-    low, high = _interval(_comparable(rule, drawn[0]) - _comparable(rule, drawn[1]))
+    """Model less method; where the target is the best, the distances from it are compared.
+
+    Parameters
+    ----------
+    values : the score of the model and of the method
+    difference : of the two as they compare
+    drawn : ndarray, shape (R,), the same in replicates
+    """
+    low, high = interval(drawn)
     return Duel(
         method=method,
         score=rule.name,
-        model_value=float(whole[0][0]),
-        method_value=float(whole[1][0]),
-        difference=float((_comparable(rule, whole[0]) - _comparable(rule, whole[1]))[0]),
+        model_value=values[0],
+        method_value=values[1],
+        difference=difference,
         low=low,
         high=high,
         verdict=_verdict(rule, low, high),
     )
 
 
-def _comparable(rule: ScoringRule, values: FloatArray) -> FloatArray:
+def comparable(rule: ScoringRule, values: FloatArray) -> FloatArray:
+    """A score, or its distance from the target where that is the best."""
     return np.abs(values - rule.target) if rule.better == "zero" else values
 
 

@@ -228,8 +228,8 @@ def decile_bias(resample: Resample) -> FloatArray:
     """Distance of forecast and outcome over tenths of the customers: sum of |forecast - actual| / actual total.
 
     Tenths by forecast, the highest first; customers with equal forecasts at an edge count in part in both. Chance
-    alone makes it positive, so a right forecast has not 0: it compares methods on the same customers. NaN where the
-    actual total is 0.
+    alone makes it positive, so a right forecast has not 0, and a bootstrap, which adds chance, draws it too high: it
+    compares methods on the same customers. NaN where the actual total is 0.
     """
     error = resample.forecast_down_to - resample.outcome_down_to
     down_to = np.stack([resample.of_top(share, error) for share in DECILES])  # (10, R)
