@@ -100,8 +100,9 @@ def rolling_contest(
     origins stay as they are, `time` is False, and intervals hold for these origins with other customers.
 
     A verdict compares all methods at once by the model confidence set at `level`: "a is reliably better" where the
-    others are dropped from it, "no method is reliably better" where none is. Width has none. Of one score; of ten scores on which
-    methods are equal, one may look decided at level .10.
+    others are dropped from it, "no method is reliably better" where none is. It allows for the number of methods, not
+    for that of scores: of ten scores on which methods are equal, one may look decided at level .10. The width of an
+    interval is no merit by itself and has no verdict.
 
     Parameters
     ----------

@@ -207,7 +207,11 @@ def ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
 
 
 def mae(resample: Resample) -> FloatArray:
-    """Mean absolute error, in the outcome's unit."""
+    """Mean absolute error, in the outcome's unit.
+
+    Its best forecast is the median, often 0: a rule that says 0 of most customers can beat the true mean. RMSE is the
+    score of a mean (Gneiting 2011, doi:10.1198/jasa.2011.r10138).
+    """
     case = resample.case
     return resample.mean(np.abs(case.forecast - case.outcome))
 
