@@ -9,6 +9,7 @@ from scipy import stats
 
 from clvmodels.evaluation.confidence_set import confidence_set
 from clvmodels.evaluation.contest import (
+    BAND,
     BLOCK_NUMBERS,
     Checks,
     Forecasts,
@@ -77,6 +78,20 @@ class _Scored:
     drawn: dict[Key, FloatArray]
 
 
+@dataclass(frozen=True)
+class _Times:
+    """Origins that stand for the origins in each replicate.
+
+    Attributes
+    ----------
+    origins : ndarray, shape (O, R)
+    widening : of what they move a mean by, as there are few of them
+    """
+
+    origins: IntArray
+    widening: float
+
+
 def rolling_contest(
     windows: Sequence[Window],
     forecasts_of: Callable[[Window], Occasion],
@@ -94,10 +109,11 @@ def rolling_contest(
     Intervals (90 %) and verdicts are of a bootstrap paired over methods. Customers are resampled as wholes: how often
     one counts in a replicate depends on (seed, customer_id, replicate) alone (Poisson with mean 1), so a customer
     counts as often at every origin, as histories of one customer at several origins are no independent witnesses.
-    Origins are resampled too, in circular blocks as long as their holdouts overlap, independently of the customers:
-    so an interval of the mean holds both, and leans to the wide side, as the differences between origins have some
-    of the customers' chance in them already. With fewer than five such blocks there is no telling how times differ:
-    origins stay as they are, `time` is False, and intervals hold for these origins with other customers.
+    Origins are resampled too, in circular blocks as long as their holdouts overlap, independently of the customers,
+    and what that moves the mean by is widened as Student's t is for so few blocks: so an interval of the mean holds
+    both, and leans to the wide side, as the differences between origins have some of the customers' chance in them
+    already. With fewer than five blocks there is no telling how times differ: origins stay as they are, `time` is
+    False, and intervals hold for these origins with other customers.
 
     A verdict compares all methods at once by the model confidence set at `level`: "a is reliably better" where the
     others are dropped from it, "no method is reliably better" where none is. It allows for the number of methods, not
@@ -125,10 +141,10 @@ def rolling_contest(
     found = [_scored(forecasts_of(window), window, model=model, seed=seed, replicates=replicates) for window in windows]
     block = _block(windows)
     enough = len(windows) // block >= FEWEST_BLOCKS
-    origins = _origins_drawn(len(windows), block, replicates, seed) if enough else None
+    times = _times_drawn(len(windows), block, replicates, seed) if enough else None
     methods = list(dict.fromkeys(method for at in found for method, _ in at.whole))
     known = [scores for rule in SCORES.values() if (scores := _over_time(rule, found, methods)).values]
-    compared = [(scores.rule, means) for scores in known if (means := _means(scores, origins))]
+    compared = [(scores.rule, means) for scores in known if (means := _means(scores, times))]
     return RollingSection(
         data=data,
         horizon=float(np.mean([window.holdout_length for window in windows])),
@@ -136,10 +152,10 @@ def rolling_contest(
         model=model,
         methods=methods,
         origins=[at.origin for at in found],
-        time=origins is not None,
+        time=times is not None,
         block=block,
         level=level,
-        league=[row for scores in known for row in _league(scores, origins)],
+        league=[row for scores in known for row in _league(scores, times)],
         duels=[duel for rule, means in compared if model in means for duel in _duels(model, rule, means)],
         verdicts=[_verdict(rule, means, level) for rule, means in compared if rule.name not in NOT_JUDGED],
     )
@@ -225,12 +241,15 @@ def _block(windows: Sequence[Window]) -> int:
     )
 
 
-def _origins_drawn(number: int, block: int, replicates: int, seed: int) -> IntArray:
-    """Origins that stand for the origins in each replicate, shape (O, R): circular blocks, drawn with replacement."""
+def _times_drawn(number: int, block: int, replicates: int, seed: int) -> _Times:
+    """Circular blocks of origins, drawn with replacement."""
     rng = np.random.default_rng(seed)
     starts = rng.integers(number, size=(-(-number // block), 1, replicates))
     drawn = (starts + np.arange(block)[:, None]) % number
-    return drawn.reshape(-1, replicates)[:number]
+    blocks = number // block
+    # A bootstrap of k values has sqrt((k - 1) / k) of their standard error and the quantiles of a normal one.
+    as_t = np.sqrt(blocks / (blocks - 1)) * stats.t.ppf(BAND[1], blocks - 1) / stats.norm.ppf(BAND[1])
+    return _Times(drawn.reshape(-1, replicates)[:number], float(as_t))
 
 
 def _over_time(rule: ScoringRule, found: list[_Scored], methods: list[str]) -> ScoreOverTime:
@@ -258,10 +277,16 @@ def _complete(scores: ScoreOverTime) -> list[str]:
     return [method for method, at in known.items() if (at == anywhere).all()]
 
 
-def _mean(values: FloatArray, origins: IntArray | None) -> FloatArray:
-    """Mean over origins of the values there are: shape (O, R) to (R,), of the origins drawn in each replicate."""
-    if origins is not None:
-        values = np.take_along_axis(values, origins, axis=0)
+def _mean(values: FloatArray, times: _Times | None = None) -> FloatArray:
+    """Mean over origins of the values there are: shape (O, R) to (R,); with the origins of each replicate, if drawn."""
+    of_all = _known_mean(values)
+    if times is None:
+        return of_all
+    moved = _known_mean(np.take_along_axis(values, times.origins, axis=0)) - of_all
+    return of_all + times.widening * moved
+
+
+def _known_mean(values: FloatArray) -> FloatArray:
     known = np.isfinite(values)
     return ratio(np.where(known, values, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64))
 
@@ -282,29 +307,29 @@ class _Mean:
     drawn: FloatArray
 
 
-def _means(scores: ScoreOverTime, origins: IntArray | None) -> dict[str, _Mean]:
+def _means(scores: ScoreOverTime, times: _Times | None) -> dict[str, _Mean]:
     """Of each method with the score at all origins that have it."""
     return {
         method: _Mean(
-            value=float(_mean(values[:, None], None)[0]),
-            compared=float(_mean(comparable(scores.rule, values)[:, None], None)[0]),
-            drawn=_mean(comparable(scores.rule, scores.drawn[method]), origins),
+            value=float(_mean(values[:, None])[0]),
+            compared=float(_mean(comparable(scores.rule, values)[:, None])[0]),
+            drawn=_mean(comparable(scores.rule, scores.drawn[method]), times),
         )
         for method, values in scores.values.items()
         if method in _complete(scores)
     }
 
 
-def _league(scores: ScoreOverTime, origins: IntArray | None) -> list[LeagueRow]:
+def _league(scores: ScoreOverTime, times: _Times | None) -> list[LeagueRow]:
     won = _won(scores)
     rows = []
     for method, values in scores.values.items():
-        low, high = interval(_mean(scores.drawn[method], origins))
+        low, high = interval(_mean(scores.drawn[method], times))
         rows.append(
             LeagueRow(
                 method=method,
                 score=scores.rule.name,
-                value=float(_mean(values[:, None], None)[0]),
+                value=float(_mean(values[:, None])[0]),
                 low=low,
                 high=high,
                 origins=int(np.isfinite(values).sum()),
