@@ -241,6 +241,21 @@ def test_a_model_that_did_not_enter_and_a_half_known_holdout_are_refused(shop):
         run(forecasts, replace(outcome, amount=amount), model="other")
 
 
+def test_a_contest_without_a_forecast_of_what_is_scored_is_refused(shop):
+    rate, outcome = shop
+    with pytest.raises(DataError, match="there are clv; expected purchases, spend, active or score"):
+        run({"model": {"clv": point(rate, "clv")}}, outcome)
+
+
+def test_who_comes_back_is_told_by_a_forecast_of_it_before_the_draws_of_purchases(shop):
+    rate, outcome = shop
+    draws = np.random.default_rng(3).poisson(rate[:, None], size=(400, 50))
+    purchases, half = drawn(draws), point(np.full(400, 0.5), "active")
+    both = scores_of(run({"model": {"purchases": purchases, "active": half}}, outcome), "model")
+    assert both["active_brier"].value == 0.25
+    assert scores_of(run({"model": {"purchases": purchases}}, outcome), "model")["active_brier"].value < 0.25
+
+
 @pytest.mark.parametrize(
     ("source", "difference"),
     [("dataset:cdnow_sample", -0.042), ("dataset:cdnow", -0.024)],

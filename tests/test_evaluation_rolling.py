@@ -3,6 +3,7 @@
 import datetime as dt
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ import clvmodels as clv
 from clvmodels.evaluation.contest import contest
 from clvmodels.evaluation.rolling import Occasion, rolling_contest, winners
 from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.results import RollingSection
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
 from tests.evaluation_cases import drawn, holdout, ids, point
 
@@ -188,12 +190,13 @@ def test_equals_that_sway_with_time_are_told_apart_about_as_often_as_the_level_s
         occasions = list(drifting(5, rng, size=100))
         section = run(origins(5), occasions, seed=seed, replicates=100)
         decided += verdicts(section)["purchases_mae"].verdict != "none"
-        first = run(origins(5)[:2], occasions[:2], seed=seed, replicates=50)
-        by_customers += verdicts(first)["purchases_mae"].verdict != "none"
+        if seed < 25:
+            first = run(origins(5)[:2], occasions[:2], seed=seed, replicates=50)
+            by_customers += verdicts(first)["purchases_mae"].verdict != "none"
     assert section.time
     assert not first.time
     assert decided / 100 < 0.10 + 3 * np.sqrt(0.1 * 0.9 / 100)
-    assert by_customers / 100 > 0.5
+    assert by_customers / 25 > 0.5
 
 
 @pytest.mark.parametrize(
@@ -248,6 +251,11 @@ def test_winners_are_a_row_for_each_score_data_set_and_horizon(shop):
     assert (gini.best, gini.verdict) == (["a"], "one")
     assert gini.value == league(sections[0])["a", "spend_gini"].value
     assert not any("width" in row.score for row in rows)  # a narrow interval is no merit by itself
+
+
+def test_a_section_is_written_and_read_as_json_without_loss(shop):
+    section = run(*shop)
+    assert msgspec.json.decode(msgspec.json.encode(section), type=RollingSection) == section
 
 
 def test_replicates_do_not_depend_on_the_size_of_the_blocks(shop, monkeypatch):

@@ -83,7 +83,8 @@ def contest(
     ------
     DataError
         If the model is not among the methods, a forecast is of other customers, in another order, over
-        another time or not finite, or the holdout is known of some customers only.
+        another time, not finite or no probability, none is of what is scored, or the holdout is known of some
+        customers only.
     """
     entries = entries_of(forecasts, holdout, model=model, replicates=replicates, checks=checks)
     n = len(holdout.customer_id)
@@ -108,12 +109,19 @@ def entries_of(
     by_id = id_order(holdout.customer_id)
     checked = checks or {}
     known = {method: _drawn_scores(told, outcomes, checked.get(method, {})) for method, told in forecasts.items()}
-    return [
+    entries = [
         _entry(method, outcome, told, actual=actual, rows=by_id)
         for outcome, actual in outcomes.items()
         for method, quantities in forecasts.items()
         if (told := _told(outcome, quantities, known[method])) is not None
     ]
+    if not entries:
+        given = sorted({quantity for quantities in forecasts.values() for quantity in quantities})
+        raise DataError(
+            f"no forecast is of what the holdout knows: there are {', '.join(given) or 'none'}; expected purchases, "
+            "spend, active or score."
+        )
+    return entries
 
 
 def id_order(customer_id: IdArray) -> IntArray:
