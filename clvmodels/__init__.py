@@ -31,9 +31,16 @@ if TYPE_CHECKING:
     from clvmodels.data import training_windows as training_windows
     from clvmodels.data import update_summary as update_summary
     from clvmodels.evaluation import SCORES as SCORES
+    from clvmodels.evaluation import Occasion as Occasion
+    from clvmodels.evaluation import difficulty_rows as difficulty_rows
+    from clvmodels.evaluation import forecast_occasion as forecast_occasion
+    from clvmodels.evaluation import measure_methods as measure_methods
+    from clvmodels.evaluation import model_method as model_method
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
+    from clvmodels.evaluation import rolling_contest as rolling_contest
     from clvmodels.evaluation import run_sbc as run_sbc
     from clvmodels.evaluation import spend_independence as spend_independence
+    from clvmodels.evaluation import winners as winners
     from clvmodels.forecast import average_forecasts as average_forecasts
     from clvmodels.forecast import cash_flows as cash_flows
     from clvmodels.forecast import expected_clv as expected_clv
@@ -114,9 +121,16 @@ HOMES = {
     "update_summary": "clvmodels.data",
     "training_windows": "clvmodels.data",
     "SCORES": "clvmodels.evaluation",
+    "Occasion": "clvmodels.evaluation",
+    "difficulty_rows": "clvmodels.evaluation",
+    "forecast_occasion": "clvmodels.evaluation",
+    "measure_methods": "clvmodels.evaluation",
+    "model_method": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
+    "rolling_contest": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
     "spend_independence": "clvmodels.evaluation",
+    "winners": "clvmodels.evaluation",
     "average_forecasts": "clvmodels.forecast",
     "cash_flows": "clvmodels.forecast",
     "expected_clv": "clvmodels.forecast",

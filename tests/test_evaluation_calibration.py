@@ -1,5 +1,7 @@
 """Calibration tables: right where the forecast is right, and they show it where it is wrong."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -16,6 +18,7 @@ from clvmodels.evaluation.calibration import (
     randomised_pit,
     wilson_bounds,
 )
+from clvmodels.evaluation.drawn import DrawScores
 from clvmodels.evaluation.scores import crps_of_draws
 from clvmodels.foundation.errors import DataError
 from tests.evaluation_cases import drawn, ids, point
@@ -149,14 +152,19 @@ def test_counts_are_of_purchases_only(checks):
 
 def test_crps_of_the_pass_is_that_of_the_draws(world, checks):
     draws = np.sort(world["purchases"][:, :S], axis=1)
-    np.testing.assert_allclose(checks["purchases"].crps, crps_of_draws(draws, world["purchases"][:, S]), rtol=1e-12)
+    np.testing.assert_allclose(
+        checks["purchases"].drawn.crps, crps_of_draws(draws, world["purchases"][:, S]), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("quantity", ["purchases", "spend"])
 def test_the_size_of_the_blocks_changes_nothing(world, checks, quantity):
     other = check_of(world, quantity, block=119)
-    for name in ("crps", "pit", "inside", "count_totals"):
+    for name in ("pit", "inside", "count_totals"):
         np.testing.assert_array_equal(getattr(other, name), getattr(checks[quantity], name))
+    for column in dataclasses.fields(DrawScores):
+        one, two = (getattr(check.drawn, column.name) for check in (other, checks[quantity]))
+        np.testing.assert_array_equal(one, two)
     # Amounts are added in another order.
     np.testing.assert_allclose(other.group_totals, checks[quantity].group_totals, rtol=1e-12)
 

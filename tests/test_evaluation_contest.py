@@ -45,7 +45,7 @@ def test_the_better_method_wins_on_both_sides(shop):
     rate, outcome = shop
     rng = np.random.default_rng(1)
     good, bad = entry(rate, 0.0, rng), entry(rate * 2, 1.5, rng)
-    expected = set(SCORES) - {name for name in SCORES if SCORES[name].needs == "distribution"}
+    expected = {name for name, rule in SCORES.items() if rule.needs in ("mean", "ranking")}
     for forecasts, winner in (
         ({"model": good, "other": bad}, "model"),
         ({"model": bad, "other": good}, "method"),
@@ -164,7 +164,7 @@ def test_draws_give_coverage_width_and_crps(shop):
     draws = np.random.default_rng(3).poisson(rate[:, None], size=(400, 300))
     forecasts = {"model": {"purchases": drawn(draws, block=64)}}
     rows = scores_of(run(forecasts, outcome), "model")
-    assert set(rows) == {name for name, rule in SCORES.items() if rule.outcome == "purchases"}
+    assert set(rows) == {name for name, rule in SCORES.items() if rule.outcome in ("purchases", "active")}
     assert 0.88 < rows["purchases_coverage_90"].value <= 1
     assert 0 < rows["purchases_crps"].value < rows["purchases_mae"].value
     check = predictive_check(
@@ -191,7 +191,7 @@ def test_a_holdout_without_any_purchase_is_a_table_of_errors_not_a_crash():
     }
     section = run(forecasts, holdout(np.zeros(50)))
     rows = scores_of(section, "model")
-    for name in ("purchases_bias", "spend_spearman", "spend_gini", "spend_capture_20"):
+    for name in ("purchases_bias", "spend_spearman", "spend_gini", "spend_capture_20", "active_precision_10"):
         assert (rows[name].value, rows[name].low, rows[name].high) == (None, None, None)
     assert rows["spend_mae"].value == 1
     assert section.duels == []
@@ -201,7 +201,7 @@ def test_a_log_without_amounts_is_scored_on_purchases(shop):
     rate, outcome = shop
     bare = replace(outcome, amount=np.full(400, np.nan))
     section = run({"model": {"purchases": point(rate, "purchases")}}, bare)
-    assert {SCORES[row.score].outcome for row in section.scores} == {"purchases"}
+    assert {SCORES[row.score].outcome for row in section.scores} == {"purchases", "active"}
 
 
 def test_other_customers_or_another_order_are_refused(shop):
@@ -239,6 +239,21 @@ def test_a_model_that_did_not_enter_and_a_half_known_holdout_are_refused(shop):
     amount[3] = np.nan
     with pytest.raises(DataError, match=r"spend is not known for 1 customers .*c00003"):
         run(forecasts, replace(outcome, amount=amount), model="other")
+
+
+def test_a_contest_without_a_forecast_of_what_is_scored_is_refused(shop):
+    rate, outcome = shop
+    with pytest.raises(DataError, match="there are clv; expected purchases, spend, active or score"):
+        run({"model": {"clv": point(rate, "clv")}}, outcome)
+
+
+def test_who_comes_back_is_told_by_a_forecast_of_it_before_the_draws_of_purchases(shop):
+    rate, outcome = shop
+    draws = np.random.default_rng(3).poisson(rate[:, None], size=(400, 50))
+    purchases, half = drawn(draws), point(np.full(400, 0.5), "active")
+    both = scores_of(run({"model": {"purchases": purchases, "active": half}}, outcome), "model")
+    assert both["active_brier"].value == 0.25
+    assert scores_of(run({"model": {"purchases": purchases}}, outcome), "model")["active_brier"].value < 0.25
 
 
 @pytest.mark.parametrize(

@@ -6,20 +6,32 @@ import scoringrules
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import brier_score_loss
+from sklearn.metrics import log_loss as sklearn_log_loss
 
 from clvmodels.evaluation import SCORES
-from clvmodels.evaluation.scores import Case, Ranking, Resample, ResampledOutcome, crps_of_draws, log_score_of_draws
+from clvmodels.evaluation.drawn import chance_of_any, pit_bounds
+from clvmodels.evaluation.scores import (
+    PIT_LEVELS,
+    Case,
+    Ranking,
+    Resample,
+    ResampledOutcome,
+    crps_of_draws,
+    log_score_of_draws,
+)
+
+NOT_KNOWN = dict.fromkeys(("low", "high", "crps", "log_score", "pit_low", "pit_high"), np.nan)
 
 
-def score(name, forecast, outcome, *, weights=None, low=np.nan, high=np.nan, crps=np.nan):
+def score(name, forecast, outcome, *, weights=None, **columns):
     """A score of plain arrays; each customer counts once, or as often as `weights` says."""
     outcome = np.asarray(outcome, dtype=float)
-    forecast, low, high, crps = (
-        np.broadcast_to(np.asarray(column, dtype=float), outcome.shape) for column in (forecast, low, high, crps)
-    )
+    given = {"forecast": forecast, **NOT_KNOWN, **columns}
+    given = {key: np.broadcast_to(np.asarray(column, dtype=float), outcome.shape) for key, column in given.items()}
     weights = np.ones((1, len(outcome))) if weights is None else np.atleast_2d(weights).astype(float)
     resampled = ResampledOutcome(outcome, Ranking.of(outcome), weights)
-    return SCORES[name].function(Resample(Case(outcome, forecast, low, high, crps, crps), resampled))[0]
+    return SCORES[name].function(Resample(Case(outcome=outcome, **given), resampled))[0]
 
 
 def plain_gini(forecast, outcome):
@@ -45,6 +57,17 @@ def plain_capture(forecast, outcome, share):
     return shares.mean(), shares.std() / np.sqrt(4000)
 
 
+def plain_decile_bias(forecast, outcome):
+    """Sum over tenths of |forecast - actual| over the actual total, each customer cut into ten parts to fill them.
+
+    Customers with equal forecasts first share their outcomes.
+    """
+    shared = np.array([outcome[forecast == value].mean() for value in forecast])
+    order = np.argsort(-forecast, kind="stable")
+    parts = np.repeat((forecast - shared)[order] / 10, 10).reshape(10, -1).sum(axis=1)
+    return np.abs(parts).sum() / outcome.sum()
+
+
 @pytest.fixture(params=["counts with ties", "amounts without"])
 def pair(request):
     """A forecast and an outcome of 200 customers."""
@@ -66,6 +89,96 @@ def test_mae_rmse_and_bias_are_their_formulas(pair):
     assert score("spend_mae", *pair) == pytest.approx(np.mean(np.abs(forecast - outcome)), rel=1e-12)
     assert score("spend_rmse", *pair) == pytest.approx(np.mean((forecast - outcome) ** 2) ** 0.5, rel=1e-12)
     assert score("spend_bias", *pair) == pytest.approx(forecast.sum() / outcome.sum() - 1, rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [200, 193])
+def test_decile_bias_is_that_of_customers_cut_into_ten_parts(pair, size):
+    forecast, outcome = (column[:size] for column in pair)
+    assert score("spend_decile_bias", forecast, outcome) == pytest.approx(
+        plain_decile_bias(forecast, outcome), rel=1e-10
+    )
+
+
+def test_decile_bias_sees_errors_that_cancel_in_the_total():
+    outcome = np.repeat([1.0, 3.0], 50)
+    flat, crossed = np.full(100, 2.0), np.repeat([3.0, 1.0], 50)
+    assert score("spend_bias", crossed, outcome) == score("spend_bias", flat, outcome) == 0
+    assert score("spend_decile_bias", flat, outcome) == 0  # all forecasts are equal: there are no tenths to tell apart
+    assert score("spend_decile_bias", crossed, outcome) == pytest.approx(1.0)
+
+
+@pytest.fixture
+def returns():
+    """Probabilities of 300 customers, with ties, who came back, and how often each counts."""
+    rng = np.random.default_rng(14)
+    p = np.round(rng.beta(0.5, 2.0, size=300), 2).clip(0.01, 0.99)
+    return p, (rng.random(300) < p).astype(float), rng.poisson(1.0, size=300)
+
+
+def test_brier_and_log_score_are_sklearns_with_weights_too(returns):
+    p, came, counted = returns
+    for weights in (np.ones(300), counted):
+        asked = {"weights": weights}
+        assert score("active_brier", p, came, **asked) == pytest.approx(
+            brier_score_loss(came, p, sample_weight=weights), rel=1e-12
+        )
+        assert score("active_log_score", p, came, **asked) == pytest.approx(
+            sklearn_log_loss(came, p, sample_weight=weights), rel=1e-12
+        )
+
+
+def test_the_log_score_of_a_certainty_that_fails_has_no_number_and_of_one_that_holds_is_zero():
+    came = np.array([1.0, 1.0, 0.0])
+    assert score("active_log_score", came, came) == 0
+    assert np.isnan(score("active_log_score", [1.0, 0.0, 0.0], came))
+    assert score("active_log_score", [1.0, 0.0, 0.0], came, weights=[1, 0, 1]) == 0  # a replicate without that customer
+
+
+def test_precision_is_the_share_of_the_top_that_came_back(returns):
+    _, came, _ = returns
+    order = np.random.default_rng(2).permutation(300).astype(float)
+    for name, top in (("active_precision_10", 30), ("active_precision_20", 60)):
+        assert score(name, order, came) == pytest.approx(came[np.argsort(-order)[:top]].mean(), rel=1e-12)
+        assert score(name, 0.3, came) == pytest.approx(came.mean(), rel=1e-12)
+        assert score(name, came, came) == pytest.approx(min(1.0, came.sum() / top), rel=1e-12)
+        assert np.isnan(score(name, order, np.zeros(300)))
+
+
+def test_a_weight_of_three_is_three_customers_in_the_scores_of_coming_back(returns):
+    p, came, counted = returns
+    for name in (name for name, rule in SCORES.items() if rule.outcome == "active"):
+        copies = score(name, np.repeat(p, counted), np.repeat(came, counted))
+        assert score(name, p, came, weights=counted) == pytest.approx(copies, rel=1e-10)
+
+
+def test_the_chance_of_coming_back_is_that_which_the_log_score_gives_to_counts_above_zero():
+    rng = np.random.default_rng(3)
+    draws = np.sort(rng.poisson(rng.gamma(0.5, 1.0, size=(50, 1)), size=(50, 40)), axis=1).astype(float)
+    of_zero = np.exp(-log_score_of_draws(draws, np.zeros(50)))
+    np.testing.assert_allclose(chance_of_any(draws), 1 - of_zero, atol=1e-12)
+
+
+def test_pit_distance_is_that_of_very_many_randomised_pits():
+    # 20,000 tie breaks of each of 60 customers: the share below each level is known to 4 standard errors.
+    rng = np.random.default_rng(5)
+    rates = rng.gamma(0.7, 2.0, size=(60, 1))
+    draws = np.sort(rng.poisson(1.6 * rates, size=(60, 30)), axis=1).astype(float)
+    outcome = rng.poisson(rates[:, 0]).astype(float)
+    low, high = pit_bounds(draws, outcome)
+    pits = low + rng.random((20_000, 60)) * (high - low)
+    distance = max(abs((pits <= level).mean() - level) for level in PIT_LEVELS)
+    found = score("purchases_pit_distance", 0.0, outcome, pit_low=low, pit_high=high)
+    assert found == pytest.approx(distance, abs=4 * 0.5 / np.sqrt(20_000 * 60))
+    assert found > 0.1  # forecasts are 60 % too high
+
+
+def test_pit_distance_counts_a_customer_as_often_as_its_weight():
+    rng = np.random.default_rng(6)
+    low = rng.random(40) * 0.9
+    high, counted = low + 0.1 * rng.random(40), rng.poisson(1.0, size=40)
+    copies = {"pit_low": np.repeat(low, counted), "pit_high": np.repeat(high, counted)}
+    together = score("spend_pit_distance", 0.0, np.zeros(40), pit_low=low, pit_high=high, weights=counted)
+    assert together == pytest.approx(score("spend_pit_distance", 0.0, np.zeros(counted.sum()), **copies), rel=1e-12)
 
 
 def test_spearman_is_scipys(pair):
@@ -95,8 +208,7 @@ def test_a_weight_of_three_is_three_customers(name, pair, counted):
 def test_replicates_scored_together_are_those_scored_alone(pair, counted):
     forecast, outcome = pair
     weights = np.stack([counted, np.ones(200), counted[::-1]]).astype(float)
-    nothing = np.full(200, np.nan)
-    case = Case(outcome, forecast, nothing, nothing, nothing, nothing)
+    case = Case(outcome=outcome, forecast=forecast, **{key: np.full(200, np.nan) for key in NOT_KNOWN})
     together = Resample(case, ResampledOutcome(outcome, Ranking.of(outcome), weights))
     for name, rule in SCORES.items():
         if rule.needs != "distribution" and rule.outcome == "spend":

@@ -1,8 +1,23 @@
 """Floor 5: scores, the contest, calibration, tracking and checks of the models themselves."""
 
+from clvmodels.evaluation.methods import difficulty_rows, forecast_occasion, measure_methods, model_method
 from clvmodels.evaluation.predictive_checks import posterior_predictive_check
+from clvmodels.evaluation.rolling import Occasion, rolling_contest, winners
 from clvmodels.evaluation.sbc import run_sbc
 from clvmodels.evaluation.scores import SCORES, ScoringRule
 from clvmodels.evaluation.spend_independence import spend_independence
 
-__all__ = ["SCORES", "ScoringRule", "posterior_predictive_check", "run_sbc", "spend_independence"]
+__all__ = [
+    "SCORES",
+    "Occasion",
+    "ScoringRule",
+    "difficulty_rows",
+    "forecast_occasion",
+    "measure_methods",
+    "model_method",
+    "posterior_predictive_check",
+    "rolling_contest",
+    "run_sbc",
+    "spend_independence",
+    "winners",
+]

@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from clvmodels.evaluation.scores import crps_of_draws, log_score_of_draws
+from clvmodels.evaluation.drawn import DrawScores, pit_bounds, score_draws
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import DrawBlock, Forecast, IdArray, Replay
@@ -27,8 +27,7 @@ class PredictiveCheck:
     quantity : "purchases" or "spend"
     outcome : ndarray, shape (N,), what happened
     group : ndarray of int, shape (N,), place of each customer in `GROUPS`, by frequency
-    crps : ndarray, shape (N,), in the outcome's unit
-    log_score : ndarray, shape (N,), minus the log probability of the outcome; NaN for spend
+    drawn : scores of each customer's draws
     pit : ndarray, shape (N,), randomised probability integral transform, uniform if all is right
     inside : ndarray of bool, shape (N, 4), outcome within the interval of each of `PROBABILITIES`
     group_totals : ndarray, shape (8, S), predicted total of each group in each draw
@@ -38,8 +37,7 @@ class PredictiveCheck:
     quantity: str
     outcome: FloatArray
     group: IntArray
-    crps: FloatArray
-    log_score: FloatArray
+    drawn: DrawScores
     pit: FloatArray
     inside: np.ndarray
     group_totals: FloatArray
@@ -66,42 +64,22 @@ def predictive_check(
     replay = _checked_replay(forecast, outcome, frequency)
     group = np.minimum(frequency, len(GROUPS) - 1).astype(np.int64)
     tie_breaks = _by_customer(rng.random(len(outcome)), forecast.customer_id)
-    per_customer: list[tuple[FloatArray, FloatArray, FloatArray, np.ndarray]] = []
+    scored: list[DrawScores] = []
+    inside: list[np.ndarray] = []
     group_totals, count_totals = np.zeros((len(GROUPS), 1)), np.zeros((len(COUNTS), 1))
     for block in replay("customers"):
         _check_block(block, forecast)
         rows = block.rows
         ordered = np.sort(block.values, axis=1)
-        per_customer.append(
-            (
-                *_scores(forecast.quantity, ordered, outcome[rows]),
-                randomised_pit(ordered, outcome[rows], tie_breaks=tie_breaks[rows]),
-                _inside(ordered, outcome[rows]),
-            )
-        )
+        scored.append(score_draws(forecast.quantity, ordered, outcome[rows]))
+        inside.append(_inside(ordered, outcome[rows]))
         member = (group[rows] == np.arange(len(GROUPS))[:, None]).astype(np.float64)
         group_totals = group_totals + member @ block.values
         count_totals = count_totals + _counted(block.values)
-    crps, log_score, pit, inside = (np.concatenate(column) for column in zip(*per_customer, strict=True))
-    return PredictiveCheck(forecast.quantity, outcome, group, crps, log_score, pit, inside, group_totals, count_totals)
-
-
-def scores_by_customer(forecast: Forecast, outcome: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """CRPS and log score of each customer, each shape (N,); NaN where the method has no draws."""
-    if forecast.replay is None:
-        return np.full(len(forecast), np.nan), np.full(len(forecast), np.nan)
-    blocks = forecast.replay("customers")
-    scored = [_scores(forecast.quantity, np.sort(block.values, axis=1), outcome[block.rows]) for block in blocks]
-    crps, log_score = (np.concatenate(column) for column in zip(*scored, strict=True))
-    return crps, log_score
-
-
-def _scores(quantity: str, ordered: FloatArray, outcome: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """CRPS and log score of ordered draws; spend has no probability of one amount, so no log score."""
-    counted = quantity == "purchases"
-    return (
-        crps_of_draws(ordered, outcome),
-        log_score_of_draws(ordered, outcome) if counted else np.full(len(outcome), np.nan),
+    drawn = DrawScores.joined(scored)
+    pit = drawn.pit_low + tie_breaks * (drawn.pit_high - drawn.pit_low)
+    return PredictiveCheck(
+        forecast.quantity, outcome, group, drawn, pit, np.concatenate(inside), group_totals, count_totals
     )
 
 
@@ -153,10 +131,8 @@ def randomised_pit(ordered: FloatArray, outcome: FloatArray, *, tie_breaks: Floa
     ----------
     .. [1] Czado, Gneiting and Held (2009), doi:10.1111/j.1541-0420.2009.01191.x
     """
-    below = (ordered < outcome[:, None]).sum(axis=1)
-    equal = (ordered == outcome[:, None]).sum(axis=1)
-    pit: FloatArray = (below + tie_breaks * (equal + 1)) / (ordered.shape[1] + 1)
-    return pit
+    low, high = pit_bounds(ordered, outcome)
+    return low + tie_breaks * (high - low)
 
 
 def _inside(ordered: FloatArray, outcome: FloatArray) -> np.ndarray:

@@ -1,15 +1,16 @@
 """The contest: a model and the classical methods on the same held-out purchases and spend."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from clvmodels.evaluation.calibration import PredictiveCheck, scores_by_customer
-from clvmodels.evaluation.scores import SCORES, Case, Ranking, Resample, ResampledOutcome, ScoringRule
+from clvmodels.evaluation.calibration import PredictiveCheck
+from clvmodels.evaluation.drawn import DrawScores, scores_by_customer
+from clvmodels.evaluation.scores import SCORES, Case, Needs, Ranking, Resample, ResampledOutcome, ScoringRule
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
-from clvmodels.foundation.records import Forecast, HoldoutSummary
+from clvmodels.foundation.records import Forecast, HoldoutSummary, IdArray
 from clvmodels.foundation.results import ComparisonSection, Duel, Score
 from clvmodels.foundation.units import days_per_unit
 
@@ -31,6 +32,24 @@ class Entry:
     rules: tuple[ScoringRule, ...]
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a method tells of one outcome.
+
+    Attributes
+    ----------
+    forecast, low, high : as in `Case`, in the forecasts' order of customers
+    drawn : scores of its draws
+    gives : what scores it has enough for
+    """
+
+    forecast: FloatArray
+    low: FloatArray
+    high: FloatArray
+    drawn: DrawScores
+    gives: frozenset[Needs]
+
+
 def contest(
     forecasts: Forecasts,
     holdout: HoldoutSummary,
@@ -43,14 +62,16 @@ def contest(
     """Scores of every method, and the model against each of the others, with 90 % intervals.
 
     Intervals are paired bootstraps over customers: a replicate counts the same customers for all methods.
-    Purchases are scored by the forecast of purchases, spend by that of spend; a method that only ranks
-    ("score") enters the rankings of both. A score without meaning (the outcome is zero for all; the rank
-    correlation of a constant) is None and has no duel. Verdicts take one score at a time: of ten
-    duels between equals, one is expected to look decided.
+    Purchases are scored by the forecast of purchases, spend by that of spend, and who comes back by the
+    probability of a purchase ("active", else the share of the draws of purchases above 0, else what ranks
+    purchases). A method that only ranks ("score") enters the rankings of all three. A score without meaning (the
+    outcome is zero for all; the rank correlation of a constant; a log score of what was said to be impossible) is
+    None and has no duel. Verdicts take one score at a time: of ten duels between equals, one is expected to look
+    decided.
 
     Parameters
     ----------
-    forecasts : method -> quantity ("purchases", "spend", "score") -> forecast
+    forecasts : method -> quantity ("purchases", "spend", "active", "score") -> forecast
     holdout : what happened; every forecast has its customers in its order
     model : the method that the others are compared with
     rng : draws the replicates; the order of customers does not matter
@@ -62,30 +83,67 @@ def contest(
     ------
     DataError
         If the model is not among the methods, a forecast is of other customers, in another order, over
-        another time or not finite, or the holdout is known of some customers only.
+        another time, not finite or no probability, none is of what is scored, or the holdout is known of some
+        customers only.
     """
-    outcomes = _outcomes(holdout)
-    _check_contest(forecasts, holdout, model=model, replicates=replicates)
-    by_id = np.argsort(holdout.customer_id.astype(str), kind="stable")
-    entries = [
-        _entry(method, outcome, forecast=forecast, actual=actual, check=_of(checks, method, outcome), rows=by_id)
-        for outcome, actual in outcomes.items()
-        for method in forecasts
-        if (forecast := _forecast_of(outcome, forecasts[method])) is not None
-    ]
-    whole = _values(entries, np.ones((1, len(by_id))))
-    blocks = [_values(entries, weights) for weights in _weights(len(by_id), replicates, rng)]
-    drawn = {key: np.concatenate([block[key] for block in blocks]) for key in whole}
+    entries = entries_of(forecasts, holdout, model=model, replicates=replicates, checks=checks)
+    n = len(holdout.customer_id)
+    whole, drawn = scored(entries, _weights(n, replicates, rng))
     return ComparisonSection(
         model=model,
         methods=list(forecasts),
-        scores=[_score(key, float(whole[key][0]), drawn[key], n=len(by_id)) for key in whole],
+        scores=[_score(key, float(whole[key][0]), drawn[key], n=n) for key in whole],
         duels=_duels(model, whole, drawn),
     )
 
 
+def entries_of(
+    forecasts: Forecasts, holdout: HoldoutSummary, *, model: str, replicates: int, checks: Checks | None
+) -> list[Entry]:
+    """Each method's case of each outcome that it tells something of, customers in the order of their ids.
+
+    Parameters and errors are those of `contest`.
+    """
+    outcomes = _outcomes(holdout)
+    _check_contest(forecasts, holdout, model=model, replicates=replicates)
+    by_id = id_order(holdout.customer_id)
+    checked = checks or {}
+    known = {method: _drawn_scores(told, outcomes, checked.get(method, {})) for method, told in forecasts.items()}
+    entries = [
+        _entry(method, outcome, told, actual=actual, rows=by_id)
+        for outcome, actual in outcomes.items()
+        for method, quantities in forecasts.items()
+        if (told := _told(outcome, quantities, known[method])) is not None
+    ]
+    if not entries:
+        given = sorted({quantity for quantities in forecasts.values() for quantity in quantities})
+        raise DataError(
+            f"no forecast is of what the holdout knows: there are {', '.join(given) or 'none'}; expected purchases, "
+            "spend, active or score."
+        )
+    return entries
+
+
+def id_order(customer_id: IdArray) -> IntArray:
+    """Customers in the order of their ids, shape (N,): sums do not depend on the caller's order."""
+    return np.argsort(customer_id.astype(str), kind="stable")
+
+
+def scored(entries: list[Entry], weights: Iterable[FloatArray]) -> tuple[dict[Key, FloatArray], dict[Key, FloatArray]]:
+    """Every score of every entry: on the customers as they are, shape (1,), and in replicates, shape (R,).
+
+    Parameters
+    ----------
+    weights : blocks of replicates, each of shape (some of R, N), customers in the order of their ids
+    """
+    n = len(entries[0].case.outcome)
+    whole = _values(entries, np.ones((1, n)))
+    blocks = [_values(entries, block) for block in weights]
+    return whole, {key: np.concatenate([block[key] for block in blocks]) for key in whole}
+
+
 def _outcomes(holdout: HoldoutSummary) -> dict[str, FloatArray]:
-    """Outcomes that the holdout knows: purchases, and spend where the log has amounts."""
+    """Outcomes that the holdout knows: purchases, who came back, and spend where the log has amounts."""
     known = {"purchases": holdout.purchases, "spend": holdout.amount}
     for name, values in known.items():
         unknown = np.isnan(values)
@@ -94,15 +152,51 @@ def _outcomes(holdout: HoldoutSummary) -> dict[str, FloatArray]:
                 f"the holdout's {name} is not known for {int(unknown.sum())} customers (first: customer_id "
                 f"{holdout.customer_id[np.argmax(unknown)]}). A customer who did not come back has 0."
             )
-    return {name: values for name, values in known.items() if not np.isnan(values).any()}
+    outcomes = {name: values for name, values in known.items() if not np.isnan(values).any()}
+    if "purchases" in outcomes:
+        outcomes["active"] = holdout.active.astype(np.float64)
+    return outcomes
 
 
-def _forecast_of(outcome: str, quantities: Mapping[str, Forecast]) -> Forecast | None:
-    return quantities.get(outcome, quantities.get("score"))
+def _drawn_scores(
+    quantities: Mapping[str, Forecast], outcomes: Mapping[str, FloatArray], checks: Mapping[str, PredictiveCheck]
+) -> dict[str, DrawScores]:
+    """Scores of a method's draws of purchases and of spend, from their check where there is one."""
+    return {
+        name: checks[name].drawn if name in checks else scores_by_customer(quantities[name], outcomes[name])
+        for name in ("purchases", "spend")
+        if name in quantities and name in outcomes
+    }
 
 
-def _of(checks: Checks | None, method: str, outcome: str) -> PredictiveCheck | None:
-    return None if checks is None else checks.get(method, {}).get(outcome)
+def _told(outcome: str, quantities: Mapping[str, Forecast], known: Mapping[str, DrawScores]) -> Told | None:
+    """What a method tells of an outcome; None if nothing.
+
+    Who comes back is told by a forecast of it, else by draws of purchases; a forecast of purchases without draws, or
+    a score, ranks only.
+    """
+    if outcome == "active":
+        if "active" in quantities:
+            return _of_means(quantities["active"].mean, "ranking", "probability")
+        if "purchases" in known and np.isfinite(known["purchases"].p_active).all():
+            return _of_means(known["purchases"].p_active, "ranking", "probability")
+        ranking = quantities.get("purchases", quantities.get("score"))
+        return None if ranking is None else _of_means(ranking.mean, "ranking")
+    if outcome in quantities:
+        return _of_distribution(quantities[outcome], known[outcome])
+    return _of_means(quantities["score"].mean, "ranking") if "score" in quantities else None
+
+
+def _of_means(forecast: FloatArray, *gives: Needs) -> Told:
+    nothing = np.full(len(forecast), np.nan)
+    return Told(forecast, nothing, nothing, DrawScores.unknown(len(forecast)), frozenset(gives))
+
+
+def _of_distribution(forecast: Forecast, drawn: DrawScores) -> Told:
+    gives: set[Needs] = {"ranking", "mean"}
+    if np.isfinite(forecast.q05).all() and np.isfinite(forecast.q95).all():
+        gives.add("distribution")
+    return Told(forecast.mean, forecast.q05, forecast.q95, drawn, frozenset(gives))
 
 
 def _check_contest(forecasts: Forecasts, holdout: HoldoutSummary, *, model: str, replicates: int) -> None:
@@ -129,6 +223,8 @@ def _check_customers(method: str, forecast: Forecast, holdout: HoldoutSummary) -
             "customer summary."
         )
     bad = ~np.isfinite(forecast.mean)
+    if forecast.quantity == "active":
+        bad |= (forecast.mean < 0) | (forecast.mean > 1)
     if bad.any():
         row = int(np.argmax(bad))
         raise DataError(
@@ -153,22 +249,19 @@ def _check_horizon(method: str, forecast: Forecast, holdout: HoldoutSummary) -> 
         )
 
 
-def _entry(
-    method: str,
-    outcome: str,
-    *,
-    forecast: Forecast,
-    actual: FloatArray,
-    check: PredictiveCheck | None,
-    rows: IntArray,
-) -> Entry:
-    scored = (check.crps, check.log_score) if check is not None else scores_by_customer(forecast, actual)
-    crps, log_score = (values[rows] for values in scored)
-    case = Case(actual[rows], forecast.mean[rows], forecast.q05[rows], forecast.q95[rows], crps, log_score)
-    gives = {"ranking"} if forecast.quantity == "score" else {"ranking", "mean"}
-    if np.isfinite(forecast.q05).all() and np.isfinite(forecast.q95).all():
-        gives |= {"distribution"}
-    rules = tuple(rule for rule in SCORES.values() if rule.outcome == outcome and rule.needs in gives)
+def _entry(method: str, outcome: str, told: Told, *, actual: FloatArray, rows: IntArray) -> Entry:
+    drawn = told.drawn.at(rows)
+    case = Case(
+        outcome=actual[rows],
+        forecast=told.forecast[rows],
+        low=told.low[rows],
+        high=told.high[rows],
+        crps=drawn.crps,
+        log_score=drawn.log_score,
+        pit_low=drawn.pit_low,
+        pit_high=drawn.pit_high,
+    )
+    rules = tuple(rule for rule in SCORES.values() if rule.outcome == outcome and rule.needs in told.gives)
     return Entry(method, outcome, case, rules)
 
 
@@ -200,11 +293,11 @@ def _score(key: Key, value: float, drawn: FloatArray, *, n: int) -> Score:
     method, score = key
     if np.isnan(value):
         return Score(method, score, value=None, low=None, high=None, n=n)
-    low, high = _interval(drawn)
+    low, high = interval(drawn)
     return Score(method, score, value=value, low=low, high=high, n=n)
 
 
-def _interval(drawn: FloatArray) -> tuple[float, float]:
+def interval(drawn: FloatArray) -> tuple[float, float]:
     """90 % of the replicates in which the score has a meaning; at least the whole sample's are such."""
     low, high = np.nanquantile(drawn, BAND)
     return float(low), float(high)
@@ -212,35 +305,50 @@ def _interval(drawn: FloatArray) -> tuple[float, float]:
 
 def _duels(model: str, whole: Mapping[Key, FloatArray], drawn: Mapping[Key, FloatArray]) -> list[Duel]:
     return [
-        _duel(method, SCORES[score], whole=(whole[model, score], value), drawn=(drawn[model, score], drawn[key]))
+        _duel((model, score), key, whole, drawn)
         for key, value in whole.items()
         for method, score in [key]
         if method != model and (model, score) in whole and np.isfinite(whole[model, score] + value).all()
     ]
 
 
-def _duel(
-    method: str,
-    rule: ScoringRule,
-    *,
-    whole: tuple[FloatArray, FloatArray],
-    drawn: tuple[FloatArray, FloatArray],
+def _duel(own: Key, other: Key, whole: Mapping[Key, FloatArray], drawn: Mapping[Key, FloatArray]) -> Duel:
+    rule = SCORES[own[1]]
+    return duel_of(
+        other[0],
+        rule,
+        values=(float(whole[own][0]), float(whole[other][0])),
+        difference=float((comparable(rule, whole[own]) - comparable(rule, whole[other]))[0]),
+        drawn=comparable(rule, drawn[own]) - comparable(rule, drawn[other]),
+    )
+
+
+def duel_of(
+    method: str, rule: ScoringRule, *, values: tuple[float, float], difference: float, drawn: FloatArray
 ) -> Duel:
-    """Model less method; where the target is the best, the distances from it are compared."""
-    low, high = _interval(_comparable(rule, drawn[0]) - _comparable(rule, drawn[1]))
+    """Model less method; where the target is the best, the distances from it are compared.
+
+    Parameters
+    ----------
+    values : the score of the model and of the method
+    difference : of the two as they compare
+    drawn : ndarray, shape (R,), the same in replicates
+    """
+    low, high = interval(drawn)
     return Duel(
         method=method,
         score=rule.name,
-        model_value=float(whole[0][0]),
-        method_value=float(whole[1][0]),
-        difference=float((_comparable(rule, whole[0]) - _comparable(rule, whole[1]))[0]),
+        model_value=values[0],
+        method_value=values[1],
+        difference=difference,
         low=low,
         high=high,
         verdict=_verdict(rule, low, high),
     )
 
 
-def _comparable(rule: ScoringRule, values: FloatArray) -> FloatArray:
+def comparable(rule: ScoringRule, values: FloatArray) -> FloatArray:
+    """A score, or its distance from the target where that is the best."""
     return np.abs(values - rule.target) if rule.better == "zero" else values
 
 

@@ -11,12 +11,16 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from scipy import special
 
 from clvmodels.foundation.patterns import FloatArray, IntArray
 
-Outcome = Literal["purchases", "spend"]
+Outcome = Literal["purchases", "spend", "active"]
 Better = Literal["low", "high", "zero"]
-Needs = Literal["mean", "ranking", "distribution"]
+Needs = Literal["mean", "ranking", "probability", "distribution"]
+
+DECILES = tuple(tenths / 10 for tenths in range(1, 11))
+PIT_LEVELS = tuple(twentieths / 20 for twentieths in range(1, 20))
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,13 @@ class Case:
 
     Attributes
     ----------
-    outcome : ndarray, shape (N,), purchases or spend in the holdout
-    forecast : ndarray, shape (N,), its mean, or a unitless score where the method only ranks
+    outcome : ndarray, shape (N,), purchases or spend in the holdout, or 1 for a customer who came back, else 0
+    forecast : ndarray, shape (N,), its mean, the probability of coming back, or a unitless score where the method
+        only ranks
     low, high : ndarray, shape (N,), the 5 % and 95 % quantiles, NaN without a distribution
     crps : ndarray, shape (N,), continuous ranked probability score, NaN without draws
     log_score : ndarray, shape (N,), minus the log probability of a count, NaN without draws and for spend
+    pit_low, pit_high : ndarray, shape (N,), between which the randomised PIT is uniform, NaN without draws
     """
 
     outcome: FloatArray
@@ -69,6 +75,8 @@ class Case:
     high: FloatArray
     crps: FloatArray
     log_score: FloatArray
+    pit_low: FloatArray
+    pit_high: FloatArray
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -144,6 +152,30 @@ class Resample:
         """Outcome of the customers down to each place of the forecast, shape (R, G + 1)."""
         return self.case.ranking.cumulated(self.of.amounts)
 
+    @cached_property
+    def forecast_down_to(self) -> FloatArray:
+        """Forecast of the customers down to each place of the forecast, shape (R, G + 1)."""
+        return self.case.ranking.cumulated(self.of.weights * self.case.forecast)
+
+    def of_top(self, share: float, down_to: FloatArray) -> FloatArray:
+        """Part of a sum that the top `share` of customers by forecast carries, shape (R,).
+
+        Customers with equal forecasts at the edge count in part.
+
+        Parameters
+        ----------
+        share : above 0, at most 1
+        down_to : ndarray, shape (R, G + 1), the sum down to each place of the forecast
+        """
+        customers = self.customers_down_to
+        edge = share * customers[:, -1]
+        place = (customers < edge[:, None]).sum(axis=1)  # the place that the edge lies in
+        replicate = np.arange(len(place))
+        before, at = customers[replicate, place - 1], customers[replicate, place]
+        sum_before, sum_at = down_to[replicate, place - 1], down_to[replicate, place]
+        part: FloatArray = sum_before + (sum_at - sum_before) * ratio(edge - before, at - before)
+        return part
+
 
 @dataclass(frozen=True)
 class ScoringRule:
@@ -152,10 +184,10 @@ class ScoringRule:
     Attributes
     ----------
     name : registry name, "<outcome>_<score>"
-    outcome : "purchases" or "spend"
+    outcome : "purchases", "spend" or "active", whether a customer came back
     function : Resample -> ndarray, shape (R,); NaN where the score has no meaning
     better : "low", "high", or "zero": nearest to `target`
-    needs : "mean" (in the outcome's unit), "ranking" (any score) or "distribution"
+    needs : "mean" (in the outcome's unit), "ranking" (any score), "probability" (of coming back) or "distribution"
     target : the value of a perfect method, read where better is "zero"
     """
 
@@ -175,7 +207,11 @@ def ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
 
 
 def mae(resample: Resample) -> FloatArray:
-    """Mean absolute error, in the outcome's unit."""
+    """Mean absolute error, in the outcome's unit.
+
+    Its best forecast is the median, often 0: a rule that says 0 of most customers can beat the true mean. RMSE is the
+    score of a mean (Gneiting 2011, doi:10.1198/jasa.2011.r10138).
+    """
     case = resample.case
     return resample.mean(np.abs(case.forecast - case.outcome))
 
@@ -190,6 +226,18 @@ def bias(resample: Resample) -> FloatArray:
     """Relative error of the total: forecast total / actual total - 1; NaN where the actual total is 0."""
     case = resample.case
     return ratio(resample.mean(case.forecast), resample.mean(case.outcome)) - 1.0
+
+
+def decile_bias(resample: Resample) -> FloatArray:
+    """Distance of forecast and outcome over tenths of the customers: sum of |forecast - actual| / actual total.
+
+    Tenths by forecast, the highest first; customers with equal forecasts at an edge count in part in both. Chance
+    alone makes it positive, so a right forecast has not 0, and a bootstrap, which adds chance, draws it too high: it
+    compares methods on the same customers. NaN where the actual total is 0.
+    """
+    error = resample.forecast_down_to - resample.outcome_down_to
+    down_to = np.stack([resample.of_top(share, error) for share in DECILES])  # (10, R)
+    return ratio(np.abs(np.diff(down_to, axis=0, prepend=0.0)).sum(axis=0), resample.outcome_down_to[:, -1])
 
 
 def spearman(resample: Resample) -> FloatArray:
@@ -216,14 +264,8 @@ def capture(resample: Resample, share: float) -> FloatArray:
     Customers with equal forecasts at the edge count in part, so a constant forecast captures `share`.
     NaN where the outcome is 0.
     """
-    customers, outcome = resample.customers_down_to, resample.outcome_down_to
-    edge = share * customers[:, -1]
-    place = (customers < edge[:, None]).sum(axis=1)  # the place that the edge lies in
-    replicate = np.arange(len(place))
-    before, at = customers[replicate, place - 1], customers[replicate, place]
-    gained_before, gained = outcome[replicate, place - 1], outcome[replicate, place]
-    inside = gained_before + (gained - gained_before) * ratio(edge - before, at - before)
-    return ratio(inside, outcome[:, -1])
+    outcome = resample.outcome_down_to
+    return ratio(resample.of_top(share, outcome), outcome[:, -1])
 
 
 def capture_10(resample: Resample) -> FloatArray:
@@ -258,6 +300,59 @@ def crps(resample: Resample) -> FloatArray:
 def log_score(resample: Resample) -> FloatArray:
     """Mean of minus the log probability that the forecast gave to the count that came; NaN without draws."""
     return resample.mean(resample.case.log_score)
+
+
+def pit_distance(resample: Resample) -> FloatArray:
+    """Largest distance of the PIT's distribution from the uniform one, at every twentieth; NaN without draws.
+
+    The chance of a randomised PIT at or below u, averaged over its tie breaks (eq. 2 of [1]_) and over customers.
+    0 is perfect, 1 the worst.
+
+    References
+    ----------
+    .. [1] Czado, Gneiting and Held (2009), doi:10.1111/j.1541-0420.2009.01191.x
+    """
+    low, high = resample.case.pit_low, resample.case.pit_high
+    below = [resample.mean(np.clip((level - low) / (high - low), 0.0, 1.0)) - level for level in PIT_LEVELS]
+    distance: FloatArray = np.abs(below).max(axis=0)
+    return distance
+
+
+def brier(resample: Resample) -> FloatArray:
+    """Mean squared distance of the probability of coming back from what happened, 0 or 1."""
+    case = resample.case
+    return resample.mean((case.forecast - case.outcome) ** 2)
+
+
+def log_loss(resample: Resample) -> FloatArray:
+    """Mean of minus the log probability of what happened: that the customer came back, or did not.
+
+    NaN where a customer did what the forecast has as impossible: the score is infinite.
+    """
+    p, came = resample.case.forecast, resample.case.outcome
+    cost = -special.xlogy(came, p) - special.xlog1py(1.0 - came, -p)
+    impossible = np.isinf(cost)
+    score = resample.mean(np.where(impossible, 0.0, cost))
+    return np.where(resample.mean(impossible.astype(np.float64)) > 0, np.nan, score)
+
+
+def precision(resample: Resample, share: float) -> FloatArray:
+    """Share of the top `share` of customers by forecast who came back.
+
+    Customers with equal forecasts at the edge count in part, so a constant forecast has the share of all. NaN where
+    nobody came back.
+    """
+    return capture(resample, share) * ratio(resample.outcome_down_to[:, -1], share * resample.of.customers)
+
+
+def precision_10(resample: Resample) -> FloatArray:
+    """Share of the top 10 % of customers by forecast who came back."""
+    return precision(resample, 0.10)
+
+
+def precision_20(resample: Resample) -> FloatArray:
+    """Share of the top 20 % of customers by forecast who came back."""
+    return precision(resample, 0.20)
 
 
 def concentration_area(customers: FloatArray, outcome: FloatArray) -> FloatArray:
@@ -352,14 +447,21 @@ _RULES = (
     ScoringRule("purchases_mae", "purchases", mae, "low", "mean"),
     ScoringRule("purchases_rmse", "purchases", rmse, "low", "mean"),
     ScoringRule("purchases_bias", "purchases", bias, "zero", "mean"),
+    ScoringRule("purchases_decile_bias", "purchases", decile_bias, "low", "mean"),
     ScoringRule("purchases_spearman", "purchases", spearman, "high", "ranking"),
     ScoringRule("purchases_coverage_90", "purchases", coverage_90, "zero", "distribution", target=0.90),
     ScoringRule("purchases_width_90", "purchases", width_90, "low", "distribution"),
     ScoringRule("purchases_crps", "purchases", crps, "low", "distribution"),
     ScoringRule("purchases_log_score", "purchases", log_score, "low", "distribution"),
+    ScoringRule("purchases_pit_distance", "purchases", pit_distance, "low", "distribution"),
+    ScoringRule("active_brier", "active", brier, "low", "probability"),
+    ScoringRule("active_log_score", "active", log_loss, "low", "probability"),
+    ScoringRule("active_precision_10", "active", precision_10, "high", "ranking"),
+    ScoringRule("active_precision_20", "active", precision_20, "high", "ranking"),
     ScoringRule("spend_mae", "spend", mae, "low", "mean"),
     ScoringRule("spend_rmse", "spend", rmse, "low", "mean"),
     ScoringRule("spend_bias", "spend", bias, "zero", "mean"),
+    ScoringRule("spend_decile_bias", "spend", decile_bias, "low", "mean"),
     ScoringRule("spend_spearman", "spend", spearman, "high", "ranking"),
     ScoringRule("spend_gini", "spend", normalised_gini, "high", "ranking"),
     ScoringRule("spend_capture_10", "spend", capture_10, "high", "ranking"),
@@ -367,5 +469,9 @@ _RULES = (
     ScoringRule("spend_coverage_90", "spend", coverage_90, "zero", "distribution", target=0.90),
     ScoringRule("spend_width_90", "spend", width_90, "low", "distribution"),
     ScoringRule("spend_crps", "spend", crps, "low", "distribution"),
+    ScoringRule("spend_pit_distance", "spend", pit_distance, "low", "distribution"),
 )
+# Spend has no log score. Its draws have an atom at 0 and heavy tails: a density of them needs a bandwidth, which then
+# decides the score where it costs most, beyond the largest draw. The atom is scored by "active_log_score", the rest
+# by CRPS, which takes draws as they are (Krueger, Lerch, Thorarinsdottir and Gneiting 2021, doi:10.1111/insr.12405).
 SCORES: dict[str, ScoringRule] = {rule.name: rule for rule in _RULES}

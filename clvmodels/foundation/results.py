@@ -275,6 +275,65 @@ class CoverageRow:
 
 
 @dataclass(frozen=True)
+class DecileRow:
+    """A tenth of the customers by forecast: means a customer, and forecast less actual with its 90 % interval.
+
+    `decile` is 1 to 10, the lowest forecasts first; a tenth that equal forecasts leave empty has no row.
+    """
+
+    decile: int
+    customers: int
+    forecast: float
+    actual: float
+    bias: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ActivityRow:
+    """A tenth of the customers by the probability of coming back: its mean, and the share that came back.
+
+    `low` and `high` hold that share in 90 % of samples if the mean probability is right.
+    """
+
+    customers: int
+    probability: float
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PitBin:
+    """Share of customers with a PIT from `edge` to the edge of the next bin."""
+
+    edge: float
+    share: float
+
+
+@dataclass(frozen=True)
+class PitCheck:
+    """Is the PIT uniform? Its histogram, the 90 % band of every bin, and a test.
+
+    Attributes
+    ----------
+    quantity : "purchases" or "spend"
+    low, high : band of the share of a bin, if the PIT is uniform
+    distance : the largest between the PIT's distribution and the uniform one (Kolmogorov and Smirnov)
+    p_value : chance of that distance or a larger one, if the PIT is uniform
+    """
+
+    quantity: str
+    customers: int
+    bins: list[PitBin]
+    low: float
+    high: float
+    distance: float
+    p_value: float
+
+
+@dataclass(frozen=True)
 class EvidenceSection:
     """The forecast made on calibration_end, held against the holdout that it did not see."""
 
@@ -331,6 +390,149 @@ class ComparisonSection:
     scores: list[Score]
     duels: list[Duel]
     left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A day on which all methods forecast, and what came after it.
+
+    `spend` is None where the log has no amounts. `left_out` has the methods that gave no forecast there, and what
+    they said.
+    """
+
+    calibration_end: str
+    holdout_end: str
+    customers: int
+    purchases: float
+    spend: float | None
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LeagueRow:
+    """A method's score over rolling origins.
+
+    Attributes
+    ----------
+    value : mean over the origins at which the score has a meaning
+    low, high : 90 % interval of that mean
+    origins : number of those origins; a mean over fewer than the others' does not compare with them
+    won : origins at which no method was better; those that share a place share the origin
+    by_origin : the score at each origin
+    """
+
+    method: str
+    score: str
+    value: float
+    low: float
+    high: float
+    origins: int
+    won: float
+    by_origin: list[float | None]
+
+
+@dataclass(frozen=True)
+class RollingVerdict:
+    """Is any method reliably better on a score? All methods with the score at all origins take part.
+
+    Attributes
+    ----------
+    best : methods with the best mean; several where they are equal
+    kept : those not reliably worse than the best: the model confidence set
+    p_values : of each method; one is kept from `level` on
+    verdict : "one": the best is reliably better than every other; "some": it is better than some; "none": no method
+        is reliably better than another; "alone": there is only one
+    duels : the best (the first of several) less each other, paired
+    """
+
+    score: str
+    best: list[str]
+    kept: list[str]
+    p_values: dict[str, float]
+    verdict: str
+    duels: list[Duel]
+
+
+@dataclass(frozen=True)
+class RollingSection:
+    """The contest at several origins, all with holdouts of one length.
+
+    Attributes
+    ----------
+    data : name of the data set
+    horizon : length of the holdouts (their mean where months differ), in `unit`
+    model : the method that `duels` compare the others with
+    time : whether intervals and verdicts hold for other origins too; else for these origins and other customers only
+    block : origins that are resampled together, as their holdouts overlap
+    level : of the model confidence sets
+    duels : `model` less each method, on the mean over origins
+    """
+
+    data: str
+    horizon: float
+    unit: str
+    model: str
+    methods: list[str]
+    origins: list[Origin]
+    time: bool
+    block: int
+    level: float
+    league: list[LeagueRow]
+    duels: list[Duel]
+    verdicts: list[RollingVerdict]
+
+
+@dataclass(frozen=True)
+class WinnerRow:
+    """Who is best by one score, on one data set, over one horizon; fields as in `RollingVerdict`."""
+
+    score: str
+    data: str
+    horizon: float
+    unit: str
+    origins: int
+    time: bool
+    best: list[str]
+    value: float
+    kept: list[str]
+    verdict: str
+
+
+@dataclass(frozen=True)
+class DifficultyRow:
+    """What a method asks of its user, and what it gives.
+
+    Attributes
+    ----------
+    inputs : columns of the customer summary that it reads
+    choices : number of choices that its user has to make
+    trained : whether it learns from windows inside the calibration
+    scores : score -> value; None where the method has none
+    """
+
+    method: str
+    inputs: list[str]
+    choices: int
+    trained: bool
+    scores: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class MethodCost:
+    """What a forecast cost on the machine it ran on; it stands in costs.json, and in no digest.
+
+    Attributes
+    ----------
+    cpu_seconds, wall_seconds : of a run without tracing; CPU time adds all threads
+    peak_megabytes : most memory that the run held beyond what was held before, as `tracemalloc` sees it: arrays and
+        objects of Python, not what compiled code takes for itself
+    """
+
+    method: str
+    customers: int
+    cpu_seconds: float
+    wall_seconds: float
+    peak_megabytes: float
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from clvmodels.report.tables import Figure, Table, columns, csv_link
 from clvmodels.report.voice import LEVEL, Source, Voice
 
 PICTURED = ("spend_gini", "spend_capture_20", "purchases_mae", "spend_mae")
-SHARES = ("bias", "coverage", "capture")  # scores that are shares of something
+SHARES = ("bias", "coverage", "capture", "precision")  # scores that are shares of something
 
 
 def contest(source: Source, voice: Voice) -> dict[str, Any]:

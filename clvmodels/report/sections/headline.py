@@ -191,7 +191,7 @@ def _missed_totals(results: StudyResults, voice: Voice) -> list[Markup]:
 
 
 def duels_of(comparison: ComparisonSection, kind: str, verdict: str, voice: Voice) -> list[Duel]:
-    """Duels of one verdict on scores of one kind: "rank", "top", "error", "total" or "distribution"."""
+    """Duels of one verdict on scores of one kind: the word of the catalogue, such as "rank", "top" or "error"."""
     return [
         duel
         for duel in comparison.duels
