@@ -196,7 +196,7 @@ def test_other_units_of_time_end_in_the_same_equity(tmp_path, shop, unit):
     log = pd.read_csv(shop.parents[1] / "log.csv", dtype={"client": str})
     source, file = tmp_path / "log.csv", tmp_path / "odd.toml"
     log.to_csv(source, index=False)
-    text = STUDY.format(source=source.as_posix(), unit=unit, margin=0.3, data="", value="", allow="")
+    text = STUDY.format(source=source.as_posix(), unit=unit, margin=0.3, data="", value="", allow="", window="")
     file.write_text(text.replace("horizon = 26", f"horizon = {horizon}"), encoding="utf-8")
     assert main(["study", str(file), "--output", str(tmp_path)]) == 0
     ours, weeks = (results_of(folder)["value"]["equity"] for folder in (tmp_path / "odd", shop))
@@ -244,7 +244,7 @@ def test_a_study_that_cannot_be_run_leaves_no_folder(tmp_path, capsys, change, m
 def test_a_log_that_cannot_be_used_is_refused_in_one_line(tmp_path, capsys, rows, message):
     source, file = tmp_path / "log.csv", tmp_path / "odd.toml"
     source.write_text(rows)
-    file.write_text(STUDY.format(source=source.as_posix(), unit="week", margin=1.0, data="", value="", allow=""))
+    file.write_text(STUDY.format(source=source.as_posix(), unit="week", margin=1.0, data="", value="", allow="", window=""))
     assert main(["study", str(file), "--output", str(tmp_path / "reports")]) == 2
     told = capsys.readouterr().err.splitlines()
     assert message in told[-1]
@@ -262,7 +262,7 @@ def test_a_log_that_cannot_be_used_is_refused_in_one_line(tmp_path, capsys, rows
     ],
 )
 def test_settings_that_cannot_be_are_refused_when_the_file_is_read(tmp_path, old, new, message):
-    text = STUDY.format(source="x.csv", unit="week", margin=1.0, data="", value="", allow="")
+    text = STUDY.format(source="x.csv", unit="week", margin=1.0, data="", value="", allow="", window="")
     assert old in text
     (tmp_path / "odd.toml").write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(ValueError, match=message):

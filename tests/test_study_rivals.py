@@ -28,7 +28,7 @@ def study_file(folder, rivals=RIVALS):
     """The study of a small log with rivals."""
     source, file = folder / "log.csv", folder / "odd.toml"
     purchases(250).to_csv(source, index=False)
-    text = STUDY.format(source=source.as_posix(), unit="week", margin=0.3, data="", value="", allow="")
+    text = STUDY.format(source=source.as_posix(), unit="week", margin=0.3, data="", value="", allow="", window="")
     file.write_text(text + rivals, encoding="utf-8")
     return file
 
