@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from clvmodels.data import training_windows as training_windows
     from clvmodels.data import update_summary as update_summary
     from clvmodels.evaluation import SCORES as SCORES
+    from clvmodels.evaluation import Candidate as Candidate
+    from clvmodels.evaluation import best_forecast as best_forecast
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
     from clvmodels.evaluation import run_sbc as run_sbc
     from clvmodels.evaluation import spend_independence as spend_independence
@@ -103,6 +105,8 @@ HOMES = {
     "update_summary": "clvmodels.data",
     "training_windows": "clvmodels.data",
     "SCORES": "clvmodels.evaluation",
+    "Candidate": "clvmodels.evaluation",
+    "best_forecast": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
     "spend_independence": "clvmodels.evaluation",

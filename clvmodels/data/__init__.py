@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clvmodels.data.cohorts import cohort_triangle, contract_triangle
-    from clvmodels.data.compression import compress, compress_retention, compress_spend, repeat_spend
+    from clvmodels.data.compression import compress, compress_retention, compress_spend, learnt_spend
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
     from clvmodels.data.kept import keep_summary, kept_summary, update_summary
@@ -40,12 +40,12 @@ __all__ = [
     "holdout_summary",
     "keep_summary",
     "kept_summary",
+    "learnt_spend",
     "opportunity_holdout",
     "opportunity_summary",
     "period_ends",
     "purchases_by_period",
     "read_transactions",
-    "repeat_spend",
     "retention_data",
     "retention_table",
     "rolling_windows",
@@ -76,7 +76,7 @@ _HOME = {
     "period_ends": "history",
     "purchases_by_period": "history",
     "read_transactions": "transactions",
-    "repeat_spend": "compression",
+    "learnt_spend": "compression",
     "retention_data": "published",
     "retention_table": "retention",
     "rolling_windows": "windows",
