@@ -139,6 +139,21 @@ def test_a_model_that_ranks_by_nothing_is_not_chosen(purchases, window, monkeypa
     assert list(chosen.weights) == ["mbg_nbd+gamma_gamma[all]"]
 
 
+def test_the_ranking_takes_in_as_much_past_spend_as_ranked_best_inside(purchases, window, best):
+    log = clv.read_transactions(purchases)
+    customers = clv.customer_summary(log, window)
+    past = clv.BASELINES["abc"].forecasts(customers, 9.0)["score"].mean
+    want = best.forecast.mean ** (1 - best.share) * past**best.share
+    np.testing.assert_allclose(best.ranking.mean, want, rtol=1e-9)
+    assert best.by_share[best.share] == max(best.by_share.values())
+    scores = [
+        by_hand(clv.BASELINES["abc"].forecasts(known, 9.0)["score"].mean, after.amount)
+        for known, after in clv.training_windows(log, window)
+    ]
+    assert best.by_share[1.0] == pytest.approx(np.mean(scores), abs=2e-3)
+    assert (best.ranking.quantity, best.ranking.totals) == ("score", None)
+
+
 def test_bad_requests_are_refused(purchases, window):
     log = clv.read_transactions(purchases)
     with pytest.raises(clv.DataError, match="expected one or more, each once"):

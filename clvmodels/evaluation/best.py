@@ -4,6 +4,9 @@ Which models rank a base best differs from base to base, and the days to come ca
 fitted as if an earlier day were today, and is held against what came between that day and the calibration's end. Chance
 is great there: candidates whose distance from the first has a 90 % interval with 0 in it count as equal, and the
 forecast is their mixture with equal weights, which is steadier than any one of them.
+
+Models divide purchases by the time since the first one. Where that is not when a customer came (a log that begins in
+the middle of a business), past spend as it is may rank better: the same days tell how much of it the ranking takes in.
 """
 
 import functools
@@ -32,6 +35,7 @@ FIT_DRAWS = 500
 EXPECTATION_DRAWS = 20  # posterior draws that an expectation is taken over: more do not change the order of customers
 BLOCK_NUMBERS = 1_000_000  # customers x replicates at a time: 8 MB an array
 SCORES_READ = (normalised_gini, capture_20)
+SHARES = (0.0, 0.5, 1.0)  # of past spend in the ranking: none, half and half in logarithms, nothing else
 
 Origin = tuple[CustomerSummary, HoldoutSummary]
 
@@ -58,7 +62,7 @@ class Candidate:
 
 CANDIDATES = tuple(
     Candidate(purchases, "gamma_gamma", baskets)
-    for purchases in ("nbd", "bg_nbd", "mbg_nbd", "pareto_nbd", "mbg_cnbd_k")
+    for purchases in ("nbd", "bg_nbd", "mbg_nbd", "pareto_nbd")
     for baskets in ("all", "repeat")
 )
 
@@ -94,6 +98,9 @@ class BestForecast:
     ----------
     forecast : of "spend" in currency over the horizon. The mean is the expectation, without the noise of draws;
         sd, quantiles, totals and replay are of the mixture's draws
+    ranking : "score" to order customers by: expected spend ^ (1 - share) x past spend ^ share
+    share : of past spend in the ranking: the one of `by_share` with the highest score, the least of equal ones
+    by_share : share -> mean score of such a ranking by the chosen candidates at the origins
     scores : of every candidate, the best first
     left_out : candidate -> why it is not among them
     origins : the windows inside the calibration, the earliest first
@@ -101,6 +108,9 @@ class BestForecast:
     """
 
     forecast: Forecast
+    ranking: Forecast
+    share: float
+    by_share: dict[float, float]
     scores: tuple[InnerScore, ...]
     left_out: dict[str, str]
     origins: tuple[Window, ...]
@@ -188,9 +198,19 @@ def best_forecast(
         raise FitError(f"no candidate is left: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}.")
     scores = _scores(inner, values, names, within=within, replicates=replicates, rng=np.random.default_rng(seed))
     weights = {row.candidate: row.weight for row in scores if row.weight > 0}
+    by_share = _by_share(inner, values, weights)
+    share = max(SHARES, key=lambda one: by_share[one])
     forecast = _mixture(fits, expected, weights, customers=customers, horizon=ahead, draws=draws, seed=seed)
-    seconds = time.perf_counter() - began
-    return BestForecast(forecast, scores, left_out, tuple(outcome.window for _, outcome in inner), seconds)
+    return BestForecast(
+        forecast=forecast,
+        ranking=_ranking(forecast, _with_past_spend(forecast.mean, customers, share)),
+        share=share,
+        by_share=by_share,
+        scores=scores,
+        left_out=left_out,
+        origins=tuple(outcome.window for _, outcome in inner),
+        seconds=time.perf_counter() - began,
+    )
 
 
 def _check_arguments(candidates: Sequence[Candidate], *, within: float, draws: int, replicates: int, seed: int) -> None:
@@ -339,6 +359,33 @@ def _weights(n: int, replicates: int, rng: np.random.Generator) -> Iterable[Floa
         yield np.array([np.bincount(customers, minlength=n) for customers in drawn], dtype=np.float64)
 
 
+def _by_share(
+    inner: Sequence[Origin], values: Sequence[Mapping[str, FloatArray]], weights: Mapping[str, float]
+) -> dict[float, float]:
+    """Mean score over origins of rankings that take in past spend, by its share."""
+    scores = []
+    for (customers, outcome), expected in zip(inner, values, strict=True):
+        mean = _weighted(expected, weights)
+        cases = [_case(outcome, _with_past_spend(mean, customers, share)) for share in SHARES]
+        scores.append(_ranked(cases, np.ones((1, len(customers))))[..., 0].mean(axis=1))
+    return dict(zip(SHARES, np.mean(scores, axis=0).tolist(), strict=True))
+
+
+def _with_past_spend(expected: FloatArray, customers: CustomerSummary, share: float) -> FloatArray:
+    """Expected spend ^ (1 - share) x past spend ^ share, shape (N,): what customers are ordered by."""
+    past: FloatArray = np.round(customers.all_spend_purchases * np.nan_to_num(customers.all_spend_mean), 6)
+    return np.asarray(expected ** (1 - share) * past**share)
+
+
+def _ranking(forecast: Forecast, score: FloatArray) -> Forecast:
+    no = np.full(len(score), np.nan)
+    return replace(forecast, quantity="score", mean=score, sd=no, q05=no, q50=no, q95=no, totals=None, replay=None)
+
+
+def _weighted(expected: Mapping[str, FloatArray], weights: Mapping[str, float]) -> FloatArray:
+    return np.asarray(np.sum([weight * expected[name] for name, weight in weights.items()], axis=0))
+
+
 def _mixture(
     fits: Mapping[str, tuple[Fit, Fit]],
     expected: Mapping[str, FloatArray],
@@ -351,5 +398,4 @@ def _mixture(
 ) -> Forecast:
     """The candidates' predictive spend together, its mean their weighted expectation."""
     members = {name: sample_spend(*fits[name], customers, horizon=horizon, seed=seed, draws=draws) for name in weights}
-    mean = np.sum([weight * expected[name] for name, weight in weights.items()], axis=0)
-    return replace(average_forecasts(members, weights, seed=seed), method="best", mean=mean)
+    return replace(average_forecasts(members, weights, seed=seed), method="best", mean=_weighted(expected, weights))
