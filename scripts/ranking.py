@@ -6,6 +6,8 @@
 Cuts and horizons are written down here; all of them are printed.
 """
 
+import sys
+
 import numpy as np
 
 import clvmodels as clv
