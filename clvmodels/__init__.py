@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from clvmodels.data import training_windows as training_windows
     from clvmodels.data import update_summary as update_summary
     from clvmodels.evaluation import SCORES as SCORES
+    from clvmodels.evaluation import Candidate as Candidate
     from clvmodels.evaluation import Occasion as Occasion
+    from clvmodels.evaluation import best_forecast as best_forecast
     from clvmodels.evaluation import difficulty_rows as difficulty_rows
     from clvmodels.evaluation import forecast_occasion as forecast_occasion
     from clvmodels.evaluation import measure_methods as measure_methods
@@ -126,6 +128,8 @@ HOMES = {
     "forecast_occasion": "clvmodels.evaluation",
     "measure_methods": "clvmodels.evaluation",
     "model_method": "clvmodels.evaluation",
+    "Candidate": "clvmodels.evaluation",
+    "best_forecast": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "rolling_contest": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 import clvmodels as clv
-from clvmodels.data import repeat_spend
+from clvmodels.data import learnt_spend
 from clvmodels.foundation.effects import cells_of, group_labels, learn_effects
 from clvmodels.foundation.patterns import Levels, PurchasePatterns, RetentionPatterns, SpendPatterns
 from clvmodels.foundation.priors import HalfNormal
@@ -58,7 +58,7 @@ def row_by_row(model, customers):
         entry, before, age, start = map(Levels.of, (customers.entry, before, customers.age, np.zeros(len(customers))))
         ones, lost = np.ones(len(customers)), customers.lost.astype(float)
         return RetentionPatterns(entry, before, age, lost, ones, customers.unit, exact, start)
-    purchases, mean = repeat_spend(customers, model.reads)
+    purchases, mean = learnt_spend(customers, model.reads)
     further = {name: getattr(customers, name) for name in model.reads}
     return SpendPatterns(Levels.of(purchases), mean, np.ones(len(mean)), customers.currency, **further)
 

@@ -244,7 +244,8 @@ def test_a_study_that_cannot_be_run_leaves_no_folder(tmp_path, capsys, change, m
 def test_a_log_that_cannot_be_used_is_refused_in_one_line(tmp_path, capsys, rows, message):
     source, file = tmp_path / "log.csv", tmp_path / "odd.toml"
     source.write_text(rows)
-    file.write_text(STUDY.format(source=source.as_posix(), unit="week", margin=1.0, data="", value="", allow="", window=""))
+    text = STUDY.format(source=source.as_posix(), unit="week", margin=1.0, data="", value="", allow="", window="")
+    file.write_text(text)
     assert main(["study", str(file), "--output", str(tmp_path / "reports")]) == 2
     told = capsys.readouterr().err.splitlines()
     assert message in told[-1]

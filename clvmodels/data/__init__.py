@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         compress_retention,
         compress_spend,
         customers_of,
-        repeat_spend,
+        learnt_spend,
     )
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.engines import engine_limits
@@ -59,13 +59,13 @@ __all__ = [
     "holdout_summary",
     "keep_summary",
     "kept_summary",
+    "learnt_spend",
     "map_customers",
     "opportunity_holdout",
     "opportunity_summary",
     "period_ends",
     "purchases_by_period",
     "read_transactions",
-    "repeat_spend",
     "retention_data",
     "retention_table",
     "rolling_windows",
@@ -103,7 +103,7 @@ _HOME = {
     "period_ends": "history",
     "purchases_by_period": "history",
     "read_transactions": "transactions",
-    "repeat_spend": "compression",
+    "learnt_spend": "compression",
     "retention_data": "published",
     "retention_table": "retention",
     "summary_batches": "slices",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.model import Baskets
 from clvmodels.foundation.patterns import (
     FloatArray,
     IntArray,
@@ -48,12 +49,17 @@ def compress(
 
 
 def compress_spend(
-    customers: CustomerSummary, cell: IntArray | None = None, reads: tuple[str, ...] = ()
+    customers: CustomerSummary,
+    cell: IntArray | None = None,
+    reads: tuple[str, ...] = (),
+    *,
+    baskets: Baskets = "repeat",
 ) -> tuple[SpendPatterns, IntArray, NDArray[np.bool_]]:
-    """Distinct (frequency, monetary_value) of the customers with a repeat purchase and a known spend.
+    """Distinct (number of purchases, mean spend) of the customers with a purchase of known spend to learn from.
 
     Parameters
     ----------
+    baskets : which purchases: "repeat" or "all"
     reads : of "log_amount" and "log_amount_sd", those that customers of one pattern share too; frequency and
         monetary_value are then of the paid purchases alone
     cell : as in `compress`
@@ -69,14 +75,16 @@ def compress_spend(
     DataError
         If there are none.
     """
-    purchases, mean = repeat_spend(customers, reads)
+    purchases, mean = learnt_spend(customers, reads, baskets)
     known = ~np.isnan(mean)
     if not known.any():
+        what = "repeat purchase" if baskets == "repeat" else "purchase"
         raise DataError(
-            "no customer has a repeat purchase with a known spend above 0: a spend model has nothing to learn from."
+            f"no customer has a {what} with a known spend above 0: a spend model has nothing to learn from."
         )
     mean = mean[known]
-    further = {name: customers.column(name)[known] for name in reads}
+    prefix = "all_" if baskets == "all" else ""
+    further = {name: customers.column(prefix + name)[known] for name in reads}
     columns = [Levels.of(column) for column in (purchases[known], mean, *further.values())]
     weights = None if customers.n_customers is None else customers.n_customers[known]
     places, index, counts = _distinct(columns, weights, None if cell is None else cell[known])
@@ -122,10 +130,17 @@ def compress_retention(
     return patterns, index
 
 
-def repeat_spend(customers: CustomerSummary, reads: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
-    """Repeat purchases that a spend model learns from, and their mean spend, each shape (N,); NaN where not known.
+def learnt_spend(
+    customers: CustomerSummary, reads: tuple[str, ...], baskets: Baskets = "repeat"
+) -> tuple[FloatArray, FloatArray]:
+    """Purchases that a spend model learns from, and their mean spend, each shape (N,); NaN where not known.
 
     A model that reads logarithms of amounts learns from the paid purchases alone.
+
+    Parameters
+    ----------
+    baskets : "repeat" purchases alone, since first baskets may differ from later ones; or "all", where a first one
+        counts as any other. A first basket that is not known, or was free, does not count
 
     Raises
     ------
@@ -134,7 +149,7 @@ def repeat_spend(customers: CustomerSummary, reads: tuple[str, ...]) -> tuple[Fl
     """
     x, mean = customers.frequency, np.where(customers.frequency > 0, customers.monetary_value, np.nan)
     if not reads:
-        return x, mean
+        return (x, mean) if baskets == "repeat" else (customers.all_spend_purchases, customers.all_spend_mean)
     missing = [name for name in ("paid_purchases", *reads) if getattr(customers, name) is None]
     if missing:
         raise DataError(
@@ -153,7 +168,7 @@ def repeat_spend(customers: CustomerSummary, reads: tuple[str, ...]) -> tuple[Fl
             f"(first: customer_id {customers.customer_id[first]}): no amounts have such means. It is of natural "
             "logarithms of the repeat purchases above 0; negative amounts in a log are settled by refunds=... ."
         )
-    return paid, mean
+    return (paid, mean) if baskets == "repeat" else (customers.all_paid_purchases, customers.all_paid_mean)
 
 
 def _distinct(

@@ -12,7 +12,12 @@ from clvmodels.foundation.units import days_per_unit
 
 
 def training_windows(
-    log: TransactionLog, window: Window, *, horizon: float | None = None, origins: int = 3
+    log: TransactionLog,
+    window: Window,
+    *,
+    horizon: float | None = None,
+    origins: int = 3,
+    logarithms: bool | None = False,
 ) -> tuple[tuple[CustomerSummary, HoldoutSummary], ...]:
     """Customers at days inside the calibration, and what they did next, still inside it.
 
@@ -30,6 +35,7 @@ def training_windows(
     window : its `calibration_end`, unit and limits of acquisition are read
     horizon : length of time to forecast, in the window's unit; by default the window's holdout
     origins : most windows
+    logarithms : whether the customers have the means of logarithms that some models read, as in `customer_summary`
 
     Returns
     -------
@@ -51,7 +57,7 @@ def training_windows(
     # A log that ends a quiet day before the calibration is cut as the same log with later days.
     log = replace(log, last_date=max(log.last_date, window.calibration_end))
     cuts, days = _cuts(log, window, asked=round(ahead * days_per_unit(window.unit)), origins=origins)
-    return tuple(_pair(log, _cut_at(window, cut, days)) for cut in cuts)
+    return tuple(_pair(log, _cut_at(window, cut, days), logarithms) for cut in cuts)
 
 
 def _cuts(log: TransactionLog, window: Window, *, asked: int, origins: int) -> tuple[list[dt.date], int]:
@@ -79,7 +85,8 @@ def _cut_at(window: Window, cut: dt.date, days: int) -> Window:
     )
 
 
-def _pair(log: TransactionLog, window: Window) -> tuple[CustomerSummary, HoldoutSummary]:
+def _pair(log: TransactionLog, window: Window, logarithms: bool | None) -> tuple[CustomerSummary, HoldoutSummary]:
     # What became of customers won later is of the days ahead: nothing here may read them.
-    customers = customer_summary(log, window, logarithms=False)
-    return replace(customers, set_aside=()), holdout_summary(log, window)
+    customers = customer_summary(log, window, logarithms=logarithms)
+    seen = tuple(line for line in customers.set_aside if line.reason == "no_positive_spend")
+    return replace(customers, set_aside=seen), holdout_summary(log, window)

@@ -1,5 +1,6 @@
 """Floor 5: scores, the contest, calibration, tracking and checks of the models themselves."""
 
+from clvmodels.evaluation.best import BestForecast, Candidate, best_forecast
 from clvmodels.evaluation.methods import difficulty_rows, forecast_occasion, measure_methods, model_method
 from clvmodels.evaluation.predictive_checks import posterior_predictive_check
 from clvmodels.evaluation.rolling import Occasion, rolling_contest, winners
@@ -9,8 +10,11 @@ from clvmodels.evaluation.spend_independence import spend_independence
 
 __all__ = [
     "SCORES",
+    "BestForecast",
+    "Candidate",
     "Occasion",
     "ScoringRule",
+    "best_forecast",
     "difficulty_rows",
     "forecast_occasion",
     "measure_methods",

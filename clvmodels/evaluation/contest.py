@@ -88,7 +88,7 @@ def contest(
     """
     entries = entries_of(forecasts, holdout, model=model, replicates=replicates, checks=checks)
     n = len(holdout.customer_id)
-    whole, drawn = scored(entries, _weights(n, replicates, rng))
+    whole, drawn = scored(entries, bootstrap_weights(n, replicates, rng))
     return ComparisonSection(
         model=model,
         methods=list(forecasts),
@@ -265,7 +265,7 @@ def _entry(method: str, outcome: str, told: Told, *, actual: FloatArray, rows: I
     return Entry(method, outcome, case, rules)
 
 
-def _weights(n: int, replicates: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+def bootstrap_weights(n: int, replicates: int, rng: np.random.Generator) -> Iterator[FloatArray]:
     """How often n customers are counted in bootstrap replicates, a block at a time, shape (R, n)."""
     at_once = max(1, BLOCK_NUMBERS // n)
     for start in range(0, replicates, at_once):

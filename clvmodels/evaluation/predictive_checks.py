@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clvmodels.data import repeat_spend
+from clvmodels.data import learnt_spend
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.events import purchase_columns, spend_columns
 from clvmodels.foundation.patterns import FloatArray, IntArray
@@ -217,7 +217,7 @@ def _tally(frequency: FloatArray, recency: FloatArray, age: FloatArray) -> Float
 
 
 def _spend_replications(fit: Fit, customers: CustomerSummary) -> _Replications:
-    purchases, mean = repeat_spend(customers, fit.model.reads)
+    purchases, mean = learnt_spend(customers, fit.model.reads, fit.model.baskets)
     bought = _each(customers, np.where(np.isnan(mean), 0.0, purchases))
     if not (bought > 0).any():
         raise DataError("no customer has a repeat purchase with a known spend: there is no spend to replicate.")

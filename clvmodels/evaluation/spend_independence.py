@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from clvmodels.data import repeat_spend
+from clvmodels.data import learnt_spend
 from clvmodels.forecast.checks import require_family
 from clvmodels.forecast.purchase_rate import PURCHASE_RATE, with_purchase_rate
 from clvmodels.foundation.errors import DataError, FitError
@@ -145,6 +145,8 @@ def spend_independence(
     require_same_units(spend, customers)
     if not 0 < level < 1:
         raise FitError(f"level = {level}: expected a number between 0 and 1, such as 0.95.")
+    if spend.model.baskets != "repeat":
+        raise FitError('spend of all baskets cannot be tested: give a fit with baskets = "repeat".')
     if spend.effects.groups:
         raise FitError("spend that is pooled over groups cannot be tested: give a fit without groups.")
     parameter = scale_of(spend.model)
@@ -198,7 +200,7 @@ def scale_of(model: Model) -> str:
 
 def _correlations(model: Model, customers: CustomerSummary, level: float) -> tuple[Association, Association]:
     """Pearson's and Spearman's correlation of frequency and mean spend over repeat buyers."""
-    purchases, mean = repeat_spend(customers, model.reads)
+    purchases, mean = learnt_spend(customers, model.reads)
     known = ~np.isnan(mean)
     counts = None if customers.n_customers is None else customers.n_customers[known].astype(np.int64)
     x, m = (column[known] if counts is None else np.repeat(column[known], counts) for column in (purchases, mean))

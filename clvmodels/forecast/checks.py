@@ -282,8 +282,9 @@ def history_of(customers: Customers, model: Model) -> tuple[FloatArray, ...]:
 def method_name(*fits: Fit) -> str:
     """Models and how each was fitted, such as "bg_nbd+gamma_gamma:laplace" or "bg_nbd:mle".
 
-    "mle" and "known" say that the forecast holds the parameters fixed.
+    "mle" and "known" say that the forecast holds the parameters fixed; a model of spend that learnt from first
+    baskets too says so: "bg_nbd+gamma_gamma[all]:laplace".
     """
-    models = "+".join(fit.model.name for fit in fits)
+    models = "+".join(fit.model.name + "[all]" * (fit.model.baskets == "all") for fit in fits)
     methods = "+".join(dict.fromkeys(fit.method for fit in fits))
     return f"{models}:{methods}"

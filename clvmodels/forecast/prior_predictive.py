@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from clvmodels.data import repeat_spend
+from clvmodels.data import learnt_spend
 from clvmodels.foundation.effects import Effects, cells_of
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.events import purchase_columns, spend_columns
@@ -166,7 +166,7 @@ def _history(model: Model, customers: CustomerSummary, rng: np.random.Generator)
     known = np.ones(len(customers), dtype=bool) if model.family == "purchases" else has_spend(customers)
     seen = (customers.frequency, customers.recency, customers.T)
     columns = [
-        column[known] for column in (seen if model.family == "purchases" else repeat_spend(customers, model.reads))
+        column[known] for column in (seen if model.family == "purchases" else learnt_spend(customers, model.reads))
     ]
     counts = np.ones(len(columns[0])) if customers.n_customers is None else customers.n_customers[known]
     order = np.lexsort(columns)  # so that the order of rows does not matter

@@ -21,6 +21,7 @@ LogLikelihood = Callable[[Draws, Any, Ops], Any]
 Formula = Callable[..., FloatArray]
 Observed = Literal["purchases", "mean_spend", "amounts", "purchases_and_amounts", "time_to_loss"]
 Family = Literal["purchases", "spend", "retention"]
+Baskets = Literal["repeat", "all"]
 
 PURCHASE_HISTORY = ("frequency", "recency", "T")
 SPEND_HISTORY = ("spend_purchases", "spend_mean")
@@ -39,6 +40,12 @@ RETENTION_HISTORY = ("age",)
 CHURN = "churn"  # what the terms of a calendar act on in a model of retention: the hazard of leaving
 PAID_SPEND_HISTORY = ("paid_spend_purchases", "paid_spend_mean")
 LOG_SPEND_HISTORY = ("log_spend_purchases", "log_spend_mean")
+# The history of a spend model -> the same where the first basket is among those that it learns from.
+ALL_BASKETS: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    SPEND_HISTORY: ("all_spend_purchases", "all_spend_mean"),
+    PAID_SPEND_HISTORY: ("all_paid_purchases", "all_paid_mean"),
+    LOG_SPEND_HISTORY: ("all_paid_purchases", "all_log_amount"),
+}
 
 
 @dataclass(frozen=True)
@@ -168,6 +175,7 @@ class Model:
     on_calendar : what makes the model with the terms of a calendar, or None where it takes none
     terms_act_on : what those terms may act on, such as "alpha"
     timetable : the calendar that it was made with, and today's place in it
+    baskets : of a spend model: the purchases that it learns from, "repeat" ones alone or "all", the first among them
     expand : (theta) -> theta as the kernel reads it, shape (..., P) to (..., more), or None for theta itself
     reference : paper
     """
@@ -188,6 +196,7 @@ class Model:
     on_calendar: Callable[[Timetable], "Model"] | None = None
     terms_act_on: tuple[str, ...] = ()
     timetable: Timetable | None = None
+    baskets: Baskets = "repeat"
     expand: Callable[[FloatArray], FloatArray] | None = None
     together_with: str = ""
     value_formulas: Mapping[str, Formula] | None = None
@@ -206,6 +215,11 @@ class Model:
     def counted(self) -> Parameter | None:
         """The counted parameter, if there is one."""
         return next((parameter for parameter in self.parameters if parameter.support == "whole"), None)
+
+    @property
+    def on_all_baskets(self) -> "Model":
+        """The same model of spend, which learns from the first basket as from the others."""
+        return replace(self, baskets="all", history=ALL_BASKETS[self.history])
 
     @cached_property
     def at_counts(self) -> dict[int, "Model"]:

@@ -463,21 +463,19 @@ class CustomerSummary:
     @property
     def spend_mean(self) -> FloatArray:
         """Mean spend of the `spend_purchases`, shape (N,), in currency; NaN where there are none."""
-        first = np.where(self.first_amount > 0, self.first_amount, np.nan)
-        return np.where(self.repeats_of_known_spend > 0, self.monetary_value, first)
+        return np.where(self.repeats_of_known_spend > 0, self.monetary_value, self._first_paid)
 
     @property
     def paid_spend_purchases(self) -> FloatArray:
         """Paid purchases that `paid_spend_mean` is the mean of, shape (N,): the repeats, else the first one, else 0."""
-        paid = np.where(np.isnan(self.monetary_value), 0.0, self.column("paid_purchases"))
+        paid = self._paid_repeats
         return np.where((paid == 0) & (self.first_amount > 0), 1.0, paid)
 
     @property
     def paid_spend_mean(self) -> FloatArray:
         """Mean spend of the `paid_spend_purchases`, shape (N,), in currency; NaN where there are none."""
-        first = np.where(self.first_amount > 0, self.first_amount, np.nan)
         repeats = self.monetary_value * (self.frequency / np.maximum(self.column("paid_purchases"), 1.0))
-        return np.where(np.isnan(repeats), first, repeats)
+        return np.where(np.isnan(repeats), self._first_paid, repeats)
 
     @property
     def log_spend_purchases(self) -> FloatArray:
@@ -488,8 +486,53 @@ class CustomerSummary:
     @property
     def log_spend_mean(self) -> FloatArray:
         """Mean of log(amount) over the `log_spend_purchases`, shape (N,); NaN where there are none."""
-        first = np.log(np.where(self.first_amount > 0, self.first_amount, np.nan))
-        return np.where(self.column("paid_purchases") > 0, self.column("log_amount"), first)
+        return np.where(self.column("paid_purchases") > 0, self.column("log_amount"), np.log(self._first_paid))
+
+    @property
+    def all_spend_purchases(self) -> FloatArray:
+        """Purchases that `all_spend_mean` is the mean of, shape (N,): the repeats and the first, where it was paid."""
+        return self.repeats_of_known_spend + np.isfinite(self._first_paid)
+
+    @property
+    def all_spend_mean(self) -> FloatArray:
+        """Mean spend of the `all_spend_purchases`, shape (N,), in currency; NaN where there are none."""
+        return _mean_with(self._first_paid, self.repeats_of_known_spend, self.monetary_value)
+
+    @property
+    def all_paid_purchases(self) -> FloatArray:
+        """Paid purchases, repeats and the first, shape (N,)."""
+        return self._paid_repeats + np.isfinite(self._first_paid)
+
+    @property
+    def all_paid_mean(self) -> FloatArray:
+        """Mean spend of the `all_paid_purchases`, shape (N,), in currency; NaN where there are none."""
+        paid = self._paid_repeats
+        return _mean_with(self._first_paid, paid, self.monetary_value * (self.frequency / np.maximum(paid, 1.0)))
+
+    @property
+    def all_log_amount(self) -> FloatArray:
+        """Mean of log(amount) over the `all_paid_purchases`, shape (N,); NaN where there are none."""
+        return _mean_with(np.log(self._first_paid), self._paid_repeats, self.column("log_amount"))
+
+    @property
+    def all_log_amount_sd(self) -> FloatArray:
+        """Standard deviation of log(amount) over the `all_paid_purchases`, shape (N,); NaN where there are none."""
+        # A further value adds n / (n + 1) times its squared distance from the mean of the n to the sum of squares.
+        distance = np.log(self._first_paid) - self.column("log_amount")
+        share = self._paid_repeats / np.maximum(self.all_paid_purchases, 1.0)
+        more = np.where(np.isnan(distance), 0.0, share * distance**2)
+        within = np.where(self._paid_repeats > 0, self.column("log_amount_sd") ** 2, np.nan)
+        return np.sqrt(_mean_with(np.where(np.isnan(self._first_paid), np.nan, more), self._paid_repeats, within))
+
+    @property
+    def _first_paid(self) -> FloatArray:
+        """What the first purchase was worth, shape (N,); NaN where it is not known or was free."""
+        return np.where(self.first_amount > 0, self.first_amount, np.nan)
+
+    @property
+    def _paid_repeats(self) -> FloatArray:
+        """Repeat purchases above 0 of known spend, shape (N,)."""
+        return np.where(np.isnan(self.monetary_value), 0.0, self.column("paid_purchases"))
 
     @property
     def repeats_of_known_spend(self) -> FloatArray:
@@ -519,6 +562,14 @@ class CustomerSummary:
         covariates = {name: column[rows] for name, column in self.covariates.items()}
         groups = {name: column[rows] for name, column in self.groups.items()}
         return replace(self, **per_row, covariates=covariates, groups=groups)
+
+
+def _mean_with(first: FloatArray, repeats: FloatArray, mean: FloatArray) -> FloatArray:
+    """Mean over repeats of a known mean and a first one, shape (N,); NaN where there are neither."""
+    count = repeats + np.isfinite(first)
+    total = np.where(repeats > 0, repeats * mean, 0.0) + np.nan_to_num(first)
+    mean_of_all: FloatArray = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    return mean_of_all
 
 
 def _require_frame(frame: object) -> None:

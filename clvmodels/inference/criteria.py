@@ -341,13 +341,17 @@ def _require_one_density(fits: Mapping[str, Fit]) -> None:
     if len(set(families.values())) > 1:
         described = ", ".join(f"{name} of {family}" for name, family in families.items())
         raise FitError(f"models of different data cannot be compared: {described}.")
-    densities = {name: fit.model.density_of for name, fit in fits.items()}
+    densities = {name: f"{fit.model.density_of}{_baskets(fit)}" for name, fit in fits.items()}
     if len(set(densities.values())) > 1:
         described = ", ".join(f"{name} of the {density.replace('_', ' ')}" for name, density in densities.items())
         raise FitError(
             f"densities of different things cannot be compared: {described}. gamma_gamma is of each customer's mean "
             "spend; gamma_gamma_transactions, the same story, is of the amounts."
         )
+
+
+def _baskets(fit: Fit) -> str:
+    return " of all baskets" if fit.model.baskets == "all" else ""
 
 
 def _require_one_measure(fits: Mapping[str, Fit]) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from clvmodels.foundation.calendar import Calendar
 from clvmodels.foundation.effects import ByParameter, Effects, Grouping, cells_of, learn_effects
 from clvmodels.foundation.errors import DataError, FitError
-from clvmodels.foundation.model import DataScale, Model
+from clvmodels.foundation.model import Baskets, DataScale, Model
 from clvmodels.foundation.patterns import Patterns, PurchasePatterns, RetentionPatterns, SpendPatterns
 from clvmodels.foundation.priors import HalfNormal, Normal, OneOf, Prior
-from clvmodels.foundation.records import as_date
+from clvmodels.foundation.records import CustomerSummary, as_date
 from clvmodels.foundation.results import Check
 from clvmodels.foundation.retention import Customers, RetentionTable
 from clvmodels.foundation.whole import require_count, require_seed
@@ -24,7 +24,6 @@ from clvmodels.inference.laplace import importance_sample, resample
 from clvmodels.inference.likelihood import (
     counted_rows,
     design_of,
-    has_spend,
     patterns_of,
     readable_rows,
     require_clock,
@@ -54,6 +53,7 @@ def fit(
     priors: Mapping[str, Prior] | None = None,
     covariates: ByParameter = (),
     groups: Grouping = (),
+    baskets: Baskets = "repeat",
 ) -> Fit:
     """The parameters of a model, learnt from a customer summary.
 
@@ -83,6 +83,9 @@ def fit(
         "alpha_by_segment", alpha of each segment in the middle of the other columns, and "alpha_group_sd", the
         standard deviation of log alpha between segments; with several columns of alpha one of each:
         "alpha_group_sd_segment", "alpha_group_sd_cohort"
+    baskets : purchases that a model of spend learns from: "repeat" ones, or "all", where each customer's first one
+        counts as any other. Forecasts by the fit then read a customer's purchases in the same way. First baskets say
+        most of customers who had not come back, and may differ from later ones (on CDNOW they are smaller)
 
     Raises
     ------
@@ -93,7 +96,7 @@ def fit(
         If there are too few customers or no repeat purchase at all, a covariate cannot be used, or a model that
         counts opportunities is given times that are not whole.
     """
-    record = model_named(model)
+    record = on_baskets(model_named(model), baskets)
     refuse_arguments(method, draws, seed)
     if groups and method != "nuts":
         raise FitError(f'groups are pooled by method = "nuts" alone, not by "{method}".')
@@ -145,6 +148,7 @@ def fit_at(
     currency: str = "USD",
     calendar: Calendar | None = None,
     calibration_end: str | dt.date | None = None,
+    baskets: Baskets = "repeat",
 ) -> Fit:
     """A fit at known parameters, such as a paper's: one draw, no data.
 
@@ -153,6 +157,7 @@ def fit_at(
     calendar : for a model that reads one; its coefficients are parameters such as "gamma_alpha[christmas]", or
         "gamma_churn[christmas]" of a model of retention
     calibration_end : last day of the histories that a fit with a calendar is for; retention needs none
+    baskets : purchases of a customer that a model of spend reads, as in `fit`
 
     Raises
     ------
@@ -160,7 +165,7 @@ def fit_at(
         If a parameter is missing or unknown, or cannot have that value.
     """
     today = None if calibration_end is None else as_date(calibration_end, "calibration_end")
-    record = at_calendar(model_named(model), parameters, calendar, today, unit)
+    record = at_calendar(on_baskets(model_named(model), baskets), parameters, calendar, today, unit)
     return known_fit(record, parameters, unit=unit, currency=currency)
 
 
@@ -238,6 +243,23 @@ def require_readable(model: Model, customers: Customers) -> None:
     require_clock(model, customers)
 
 
+def on_baskets(model: Model, baskets: str) -> Model:
+    """The model as it learns from repeat baskets or from all.
+
+    Raises
+    ------
+    FitError
+        If there is no such word, or the model is none of spend.
+    """
+    if baskets not in get_args(Baskets):
+        raise FitError(f'baskets = "{baskets}": expected one of "repeat", "all".')
+    if baskets == "repeat":
+        return model
+    if model.family != "spend":
+        raise FitError(f'baskets = "all" is for models of spend, and {model.name} is one of {model.family}.')
+    return model.on_all_baskets
+
+
 def refuse_method(model: Model, method: str) -> None:
     """Refuse a way of fitting that the model does not take."""
     if method not in model.methods:
@@ -270,11 +292,19 @@ def _refuse_too_little(model: Model, customers: Customers) -> None:
         )
     if model.family == "purchases":
         return
-    known = has_spend(customers)
-    spends = np.unique(customers.monetary_value[known])
+    _refuse_equal_spend(model, customers)
+
+
+def _refuse_equal_spend(model: Model, customers: CustomerSummary) -> None:
+    if model.baskets == "all" and np.isnan(customers.first_amount).all():
+        raise DataError('baskets = "all" needs first_amount, which is known of no customer: leave it at "repeat".')
+    known = readable_rows(model, customers)
+    mean = customers.monetary_value if model.baskets == "repeat" else customers.all_spend_mean
+    spends = np.unique(mean[known])
     if len(spends) < 2:
+        who = "repeat buyers" if model.baskets == "repeat" else "customers"
         raise DataError(
-            f"{model.name} needs mean spends that differ: {int(known.sum())} repeat buyers have a known mean spend, "
+            f"{model.name} needs mean spends that differ: {int(known.sum())} {who} have a known mean spend, "
             f"{len(spends)} distinct. With constant spend, multiply expected purchases by it."
         )
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from clvmodels.data import repeat_spend
+from clvmodels.data import learnt_spend
 from clvmodels.foundation.effects import Effects, cells_of
 from clvmodels.foundation.model import DataScale
 from clvmodels.foundation.priors import Prior
@@ -69,7 +69,7 @@ def fit_joint(
     require_readable(JOINT_PURCHASES, customers)
     require_readable(JOINT_SPEND, customers)
     spenders = customers.take(has_spend(customers))
-    repeat_spend(spenders, JOINT_SPEND.reads)
+    learnt_spend(spenders, JOINT_SPEND.reads)
     effects = Effects()
     cells = cells_of(effects, customers)
     patterns, _ = patterns_of(JOINT_PURCHASES, customers, cells)

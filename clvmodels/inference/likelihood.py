@@ -204,7 +204,7 @@ def counted_rows(model: Model, patterns: SpendPatterns) -> CustomerSummary:
 def readable_rows(model: Model, customers: Customers) -> BoolArray:
     """Rows that a model reads, shape (N,): all, or for a spend model those of known spend."""
     if model.family == "spend" and isinstance(customers, CustomerSummary):
-        return has_spend(customers)
+        return has_spend(customers) if model.baskets == "repeat" else customers.all_spend_purchases > 0
     return np.ones(len(customers), dtype=bool)
 
 
@@ -219,7 +219,7 @@ def patterns_of(model: Model, customers: Customers, cells: Cells) -> tuple[Patte
     if isinstance(customers, RetentionTable):
         return compress_retention(customers, cell, model.reads)
     if model.family == "spend":
-        return compress_spend(customers, cell, model.reads)[:2]
+        return compress_spend(customers, cell, model.reads, baskets=model.baskets)[:2]
     return compress(customers, cell, model.reads)
 
 

@@ -16,6 +16,7 @@ from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.priors import prior_from, prior_to_dict
 from clvmodels.foundation.results import Check
+from clvmodels.inference.fitting import on_baskets
 from clvmodels.inference.result import Fit
 from clvmodels.models import JOINT, model_named
 
@@ -27,6 +28,7 @@ def save_fit(fit: Fit, path: Path) -> None:
     description = {
         "format": FORMAT,
         "model": fit.model.name,
+        "baskets": fit.model.baskets,
         "method": fit.method,
         "point": fit.point,
         "log_likelihood": fit.log_likelihood,
@@ -56,9 +58,9 @@ def save_fit(fit: Fit, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _model(name: str, timetable: object) -> Model:
-    """The model of that name, on the calendar that it was fitted with."""
-    model = JOINT.get(name) or model_named(name)
+def _model(name: str, timetable: object, baskets: str) -> Model:
+    """The model of that name, on the calendar and the baskets that it was fitted with."""
+    model = JOINT.get(name) or on_baskets(model_named(name), baskets)
     if timetable is None:
         return model
     assert model.on_calendar is not None
@@ -91,10 +93,11 @@ def load_fit(path: str | Path) -> Fit:
         raise FitError(f"{path} has the format {description['format']!r}; this version reads {FORMAT!r}.")
     description.pop("format")
     timetable = description.pop("timetable", None)
+    baskets = description.pop("baskets", "repeat")
     return Fit(
         **{
             **description,
-            "model": _model(description["model"], timetable),
+            "model": _model(description["model"], timetable, baskets),
             "draws": draws,
             "covariance": np.array(description["covariance"]),
             "priors": {name: prior_from(**prior) for name, prior in description["priors"].items()},

@@ -1,0 +1,394 @@
+"""`best_forecast`: the models that rank customers best on days inside the calibration, and their forecast together.
+
+Which models rank a base best differs from base to base, and the days to come cannot be asked. So every candidate is
+fitted as if an earlier day were today, and is held against what came between that day and the calibration's end. Chance
+is great there: candidates whose distance from the first has a 90 % interval with 0 in it count as equal, and the
+forecast is their mixture with equal weights, which is steadier than any one of them.
+
+Models divide purchases by the time since the first one. Where that is not when a customer came (a log that begins in
+the middle of a business), past spend as it is may rank better: the same days tell how much of it the ranking takes in.
+"""
+
+import functools
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clvmodels.data import customer_summary, training_windows
+from clvmodels.evaluation.contest import bootstrap_weights
+from clvmodels.evaluation.scores import Case, Ranking, Resample, ResampledOutcome, capture_20, normalised_gini
+from clvmodels.forecast import average_forecasts, expected_clv, sample_spend
+from clvmodels.foundation.errors import DataError, FitError
+from clvmodels.foundation.model import Baskets
+from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog, Window
+from clvmodels.foundation.whole import require_count, require_seed
+from clvmodels.inference import Fit, fit, fit_joint
+from clvmodels.models import JOINT
+
+if TYPE_CHECKING:  # slow to import and only named here
+    import pandas as pd
+
+FIT_DRAWS = 500
+EXPECTATION_DRAWS = 20  # posterior draws that an expectation is taken over: more do not change the order of customers
+SCORES_READ = (normalised_gini, capture_20)
+SHARES = (0.0, 0.5, 1.0)  # of past spend in the ranking: none, half and half in logarithms, nothing else
+
+Origin = tuple[CustomerSummary, HoldoutSummary]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model of purchases with a way to learn what they are worth.
+
+    Attributes
+    ----------
+    purchases, spend : registry names; "joint_purchases" and "joint_spend" for the two as one model
+    baskets : purchases that spend is learnt from, "repeat" or "all"
+    """
+
+    purchases: str
+    spend: str = "gamma_gamma"
+    baskets: Baskets = "all"
+
+    @property
+    def name(self) -> str:
+        """Name in tables, such as "nbd+gamma_gamma[all]"."""
+        return f"{self.purchases}+{self.spend}{'[all]' if self.baskets == 'all' else ''}"
+
+
+CANDIDATES = tuple(
+    Candidate(purchases, "gamma_gamma", baskets)
+    for purchases in ("nbd", "bg_nbd", "mbg_nbd", "pareto_nbd")
+    for baskets in ("all", "repeat")
+)
+
+
+@dataclass(frozen=True)
+class InnerScore:
+    """How a candidate ranked customers on days inside the calibration.
+
+    Attributes
+    ----------
+    candidate : name
+    gini, capture_20 : normalised Gini and share of spend of the top 20 %, by origin, the earliest first
+    score : mean of all of them
+    behind : score of the first candidate less this one's
+    standard_error : of `behind`, over bootstrap replicates of the customers that are the same for both
+    weight : in the forecast
+    """
+
+    candidate: str
+    gini: tuple[float, ...]
+    capture_20: tuple[float, ...]
+    score: float
+    behind: float
+    standard_error: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class BestForecast:
+    """The forecast of the candidates that ranked best inside the calibration, and how they were found.
+
+    Attributes
+    ----------
+    forecast : of "spend" in currency over the horizon. The mean is the expectation, without the noise of draws;
+        sd, quantiles, totals and replay are of the mixture's draws
+    ranking : "score" to order customers by: expected spend ^ (1 - share) x past spend ^ share
+    share : of past spend in the ranking: the one of `by_share` with the highest score, the least of equal ones
+    by_share : share -> mean score of such a ranking by the chosen candidates at the origins
+    scores : of every candidate, the best first
+    left_out : candidate -> why it is not among them
+    origins : the windows inside the calibration, the earliest first
+    seconds : that all of it took
+    """
+
+    forecast: Forecast
+    ranking: Forecast
+    share: float
+    by_share: dict[float, float]
+    scores: tuple[InnerScore, ...]
+    left_out: dict[str, str]
+    origins: tuple[Window, ...]
+    seconds: float
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each candidate in the forecast; those without are not named."""
+        return {row.candidate: row.weight for row in self.scores if row.weight > 0}
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A frame with a row a candidate: mean Gini and capture over origins, score, behind and its error, weight."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "candidate": row.candidate,
+                "gini": float(np.mean(row.gini)),
+                "capture_20": float(np.mean(row.capture_20)),
+                "score": row.score,
+                "behind": row.behind,
+                "standard_error": row.standard_error,
+                "weight": row.weight,
+            }
+            for row in self.scores
+        )
+
+
+def best_forecast(
+    log: TransactionLog,
+    window: Window,
+    *,
+    seed: int,
+    horizon: float | None = None,
+    candidates: Sequence[Candidate] = CANDIDATES,
+    origins: int = 3,
+    within: float = 1.645,
+    draws: int = 500,
+    replicates: int = 200,
+) -> BestForecast:
+    """Spend of each customer by the models that ranked customers best inside the calibration.
+
+    Every candidate is fitted by "laplace" at each origin of `training_windows` and forecasts the days up to the next
+    one. Its score is the mean, over origins, of normalised Gini and of the share of spend that its top 20 % carry.
+    Those at most `within` standard errors behind the first are fitted to the whole calibration and forecast together,
+    with equal weights. A candidate that cannot be fitted, or fails a check, at any origin or at the end is left out by
+    name.
+
+    Parameters
+    ----------
+    log : purchase log; days after the calibration's end change nothing
+    window : its `calibration_end`, unit and limits of acquisition are read
+    seed : of the random numbers
+    horizon : length of time to forecast, in the window's unit; by default the window's holdout
+    candidates : models to choose from, of different names; the simplest first, which wins where scores are equal
+    origins : most windows inside the calibration
+    within : standard errors behind the first that still count as equal: by default those of a 90 % interval. 0 takes
+        the first alone, infinity all
+    draws : predictive draws of each customer
+    replicates : bootstrap replicates that standard errors are of
+
+    Returns
+    -------
+    BestForecast
+
+    Raises
+    ------
+    DataError
+        If there are no windows inside the calibration, nobody spends in them, or an argument cannot be used.
+    FitError
+        If no candidate is left.
+    """
+    began = time.perf_counter()
+    _check_arguments(candidates, within=within, draws=draws, replicates=replicates, seed=seed)
+    ahead = window.holdout_length if horizon is None else horizon
+    inner = training_windows(log, window, horizon=ahead, origins=origins, logarithms=None)
+    _require_spend(inner)
+    left_out: dict[str, str] = {}
+    values = [_expected_at(origin, candidates, left_out, seed) for origin in inner]
+    customers = customer_summary(log, window)
+    fits = _fits(customers, candidates, left_out, seed)
+    expected = {name: _expected(pair, customers, ahead, name, left_out) for name, pair in fits.items()}
+    names = [candidate.name for candidate in candidates if candidate.name not in left_out]
+    if not names:
+        raise FitError(f"no candidate is left: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}.")
+    scores = _scores(inner, values, names, within=within, replicates=replicates, rng=np.random.default_rng(seed))
+    weights = {row.candidate: row.weight for row in scores if row.weight > 0}
+    by_share = _by_share(inner, values, weights)
+    share = max(SHARES, key=lambda one: by_share[one])
+    forecast = _mixture(fits, expected, weights, customers=customers, horizon=ahead, draws=draws, seed=seed)
+    return BestForecast(
+        forecast=forecast,
+        ranking=_ranking(forecast, _with_past_spend(forecast.mean, customers, share)),
+        share=share,
+        by_share=by_share,
+        scores=scores,
+        left_out=left_out,
+        origins=tuple(outcome.window for _, outcome in inner),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _check_arguments(candidates: Sequence[Candidate], *, within: float, draws: int, replicates: int, seed: int) -> None:
+    require_seed(seed)
+    require_count("draws", draws, error=DataError)
+    require_count("replicates", replicates, error=DataError)
+    if replicates < 2:
+        raise DataError(f"replicates = {replicates}: a standard error needs 2 or more; 200 are steady.")
+    if not within >= 0:
+        raise DataError(f"within = {within}: expected a number of standard errors, 0 or above.")
+    names = [candidate.name for candidate in candidates]
+    if not names or len(set(names)) < len(names):
+        raise DataError(f"candidates = {', '.join(names) or 'none'}: expected one or more, each once.")
+
+
+def _require_spend(inner: Sequence[Origin]) -> None:
+    if not inner:
+        raise DataError("the calibration has no window inside it to choose on: give origins = 1 or more.")
+    for _, outcome in inner:
+        if not outcome.amount.sum() > 0:
+            raise DataError(
+                f"nobody spent anything between {outcome.window.calibration_end} and {outcome.window.holdout_end}: "
+                "models cannot be told apart by how they rank spend there. Choose a model yourself."
+            )
+
+
+def _expected_at(
+    origin: Origin, candidates: Sequence[Candidate], left_out: dict[str, str], seed: int
+) -> dict[str, FloatArray]:
+    """Expected spend over an origin's days to come by each candidate that can be fitted at it, shape (N,) each."""
+    customers, outcome = origin
+    fits = _fits(customers, candidates, left_out, seed)
+    ahead = outcome.window.holdout_length
+    return {name: _expected(pair, customers, ahead, name, left_out) for name, pair in fits.items()}
+
+
+def _fits(
+    customers: CustomerSummary, candidates: Iterable[Candidate], left_out: dict[str, str], seed: int
+) -> dict[str, tuple[Fit, Fit]]:
+    """The two fits of each candidate that is still in; a model of several candidates is fitted once."""
+    learn = functools.cache(lambda model, baskets: _learnt(model, baskets, customers, seed))
+    fits = {}
+    for one in candidates:
+        if one.name in left_out:
+            continue
+        parts = [learn(*part) for part in _parts(one)]
+        failed = [part for part in parts if isinstance(part, str)]
+        if failed:
+            left_out[one.name] = f"at {customers.calibration_end}: {failed[0]}"
+            continue
+        purchases, spend = (part for learnt in parts for part in learnt if isinstance(part, Fit))
+        fits[one.name] = (purchases, spend)
+    return fits
+
+
+def _parts(candidate: Candidate) -> list[tuple[str, Baskets]]:
+    """What is fitted apart for a candidate: model and baskets of each."""
+    purchases: tuple[str, Baskets] = (candidate.purchases, "repeat")
+    return [purchases] if candidate.purchases in JOINT else [purchases, (candidate.spend, candidate.baskets)]
+
+
+def _learnt(model: str, baskets: Baskets, customers: CustomerSummary, seed: int) -> tuple[Fit, ...] | str:
+    """The fit (of the joint model its two halves), or why there is none."""
+    try:
+        if model in JOINT:
+            fits: tuple[Fit, ...] = fit_joint(customers, seed=seed, draws=FIT_DRAWS)
+        else:
+            fits = (fit(model, customers, seed=seed, draws=FIT_DRAWS, baskets=baskets),)
+    except (FitError, DataError) as problem:
+        return str(problem)
+    failed = [check.key for one in fits for check in one.checks if not check.passed]
+    return f"checks failed: {', '.join(failed)}" if failed else fits
+
+
+def _expected(
+    fits: tuple[Fit, Fit], customers: CustomerSummary, horizon: float, name: str, left_out: dict[str, str]
+) -> FloatArray:
+    """Expected spend of each customer over a horizon, shape (N,); a candidate without one is left out."""
+    purchases, spend = fits
+    forecast = expected_clv(
+        purchases, spend, customers, horizon=horizon, discount_per_unit=0.0, draws=EXPECTATION_DRAWS
+    )
+    if not np.isfinite(forecast.mean).all():
+        left_out[name] = f"at {customers.calibration_end}: the expected spend of some customers is infinite"
+    return forecast.mean
+
+
+def _scores(
+    inner: Sequence[Origin],
+    values: Sequence[Mapping[str, FloatArray]],
+    names: Sequence[str],
+    *,
+    within: float,
+    replicates: int,
+    rng: np.random.Generator,
+) -> tuple[InnerScore, ...]:
+    """Scores of the candidates over all origins, the best first, with the weight of each in the forecast."""
+    plain, drawn = [], []  # (candidates, scores) and (candidates, scores, replicates) of each origin
+    for (_, outcome), expected in zip(inner, values, strict=True):
+        cases = [_case(outcome, expected[name]) for name in names]
+        n = len(outcome.customer_id)
+        plain.append(_ranked(cases, np.ones((1, n)))[..., 0])
+        drawn.append(
+            np.concatenate([_ranked(cases, weights) for weights in bootstrap_weights(n, replicates, rng)], axis=-1)
+        )
+    by_origin = np.array(plain)  # (origins, candidates, scores)
+    score = by_origin.mean(axis=(0, 2))
+    first = int(np.argmax(score))
+    # NaN where a replicate has no spend at all
+    differences = np.nanmean(np.array(drawn), axis=(0, 2))
+    error = np.nanstd(differences[first] - differences, axis=1, ddof=1)
+    behind = score[first] - score
+    equal = behind <= within * error
+    rows = [
+        InnerScore(
+            candidate=name,
+            gini=tuple(by_origin[:, place, 0].tolist()),
+            capture_20=tuple(by_origin[:, place, 1].tolist()),
+            score=float(score[place]),
+            behind=float(behind[place]),
+            standard_error=float(error[place]),
+            weight=float(equal[place] / equal.sum()),
+        )
+        for place, name in enumerate(names)
+    ]
+    return tuple(sorted(rows, key=lambda row: row.behind))
+
+
+def _case(outcome: HoldoutSummary, expected: FloatArray) -> Case:
+    """A ranking by expected spend, in the order of customer_id: replicates do not depend on the order of rows."""
+    rows = np.argsort(outcome.customer_id.astype(str), kind="stable")
+    return Case(outcome.amount[rows], expected[rows], *[np.full(len(rows), np.nan)] * 6)
+
+
+def _ranked(cases: Sequence[Case], weights: FloatArray) -> FloatArray:
+    """The scores of each case in replicates of its customers, shape (cases, scores, R)."""
+    outcome = cases[0].outcome
+    of = ResampledOutcome(outcome, Ranking.of(outcome), weights)
+    return np.array([[score(Resample(case, of)) for score in SCORES_READ] for case in cases])
+
+
+def _by_share(
+    inner: Sequence[Origin], values: Sequence[Mapping[str, FloatArray]], weights: Mapping[str, float]
+) -> dict[float, float]:
+    """Mean score over origins of rankings that take in past spend, by its share."""
+    scores = []
+    for (customers, outcome), expected in zip(inner, values, strict=True):
+        mean = _weighted(expected, weights)
+        cases = [_case(outcome, _with_past_spend(mean, customers, share)) for share in SHARES]
+        scores.append(_ranked(cases, np.ones((1, len(customers))))[..., 0].mean(axis=1))
+    return dict(zip(SHARES, np.mean(scores, axis=0).tolist(), strict=True))
+
+
+def _with_past_spend(expected: FloatArray, customers: CustomerSummary, share: float) -> FloatArray:
+    """Expected spend ^ (1 - share) x past spend ^ share, shape (N,): what customers are ordered by."""
+    past: FloatArray = np.round(customers.all_spend_purchases * np.nan_to_num(customers.all_spend_mean), 6)
+    return np.asarray(expected ** (1 - share) * past**share)
+
+
+def _ranking(forecast: Forecast, score: FloatArray) -> Forecast:
+    no = np.full(len(score), np.nan)
+    return replace(forecast, quantity="score", mean=score, sd=no, q05=no, q50=no, q95=no, totals=None, replay=None)
+
+
+def _weighted(expected: Mapping[str, FloatArray], weights: Mapping[str, float]) -> FloatArray:
+    return np.asarray(np.sum([weight * expected[name] for name, weight in weights.items()], axis=0))
+
+
+def _mixture(
+    fits: Mapping[str, tuple[Fit, Fit]],
+    expected: Mapping[str, FloatArray],
+    weights: Mapping[str, float],
+    *,
+    customers: CustomerSummary,
+    horizon: float,
+    draws: int,
+    seed: int,
+) -> Forecast:
+    """The candidates' predictive spend together, its mean their weighted expectation."""
+    members = {name: sample_spend(*fits[name], customers, horizon=horizon, seed=seed, draws=draws) for name in weights}
+    return replace(average_forecasts(members, weights, seed=seed), method="best", mean=_weighted(expected, weights))
