@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clvmodels.data import kept_summary as kept_summary
     from clvmodels.data import opportunity_holdout as opportunity_holdout
     from clvmodels.data import opportunity_summary as opportunity_summary
+    from clvmodels.data import purchase_history as purchase_history
     from clvmodels.data import read_transactions as read_transactions
     from clvmodels.data import retention_data as retention_data
     from clvmodels.data import retention_table as retention_table
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from clvmodels.data import training_windows as training_windows
     from clvmodels.data import update_summary as update_summary
     from clvmodels.evaluation import SCORES as SCORES
+    from clvmodels.evaluation import drift_check as drift_check
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
     from clvmodels.evaluation import run_sbc as run_sbc
     from clvmodels.evaluation import spend_independence as spend_independence
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import sample_retained as sample_retained
     from clvmodels.forecast import sample_retention_value as sample_retention_value
     from clvmodels.forecast import sample_spend as sample_spend
+    from clvmodels.forecast import sample_totals as sample_totals
     from clvmodels.forecast import simulate as simulate
     from clvmodels.forecast import with_purchase_rate as with_purchase_rate
     from clvmodels.foundation.calendar import Calendar as Calendar
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
     from clvmodels.foundation.errors import StudyError as StudyError
+    from clvmodels.foundation.history import PurchaseHistory as PurchaseHistory
     from clvmodels.foundation.kept import KeptSummary as KeptSummary
     from clvmodels.foundation.priors import HalfNormal as HalfNormal
     from clvmodels.foundation.priors import LogitNormal as LogitNormal
@@ -96,6 +100,7 @@ HOMES = {
     "kept_summary": "clvmodels.data",
     "opportunity_holdout": "clvmodels.data",
     "opportunity_summary": "clvmodels.data",
+    "purchase_history": "clvmodels.data",
     "read_transactions": "clvmodels.data",
     "retention_data": "clvmodels.data",
     "retention_table": "clvmodels.data",
@@ -103,6 +108,7 @@ HOMES = {
     "update_summary": "clvmodels.data",
     "training_windows": "clvmodels.data",
     "SCORES": "clvmodels.evaluation",
+    "drift_check": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
     "spend_independence": "clvmodels.evaluation",
@@ -124,6 +130,7 @@ HOMES = {
     "sample_retained": "clvmodels.forecast",
     "sample_retention_value": "clvmodels.forecast",
     "sample_spend": "clvmodels.forecast",
+    "sample_totals": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
     "with_purchase_rate": "clvmodels.forecast",
     "Calendar": "clvmodels.foundation.calendar",
@@ -131,6 +138,7 @@ HOMES = {
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",
+    "PurchaseHistory": "clvmodels.foundation.history",
     "KeptSummary": "clvmodels.foundation.kept",
     "HalfNormal": "clvmodels.foundation.priors",
     "LogitNormal": "clvmodels.foundation.priors",

@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from clvmodels.data.cohorts import cohort_triangle, contract_triangle
     from clvmodels.data.compression import compress, compress_retention, compress_spend, repeat_spend
     from clvmodels.data.datasets import DATASETS
-    from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
+    from clvmodels.data.history import (
+        calendar_history,
+        first_purchase_days,
+        period_ends,
+        purchase_history,
+        purchases_by_period,
+    )
     from clvmodels.data.kept import keep_summary, kept_summary, update_summary
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
     from clvmodels.data.published import donor_summary, retention_data
@@ -43,6 +49,7 @@ __all__ = [
     "opportunity_holdout",
     "opportunity_summary",
     "period_ends",
+    "purchase_history",
     "purchases_by_period",
     "read_transactions",
     "repeat_spend",
@@ -74,6 +81,7 @@ _HOME = {
     "opportunity_holdout": "opportunities",
     "opportunity_summary": "opportunities",
     "period_ends": "history",
+    "purchase_history": "history",
     "purchases_by_period": "history",
     "read_transactions": "transactions",
     "repeat_spend": "compression",
