@@ -24,13 +24,15 @@ likelihood; the exact Gaussian algebra for the P periods is that of the Kalman f
 
 Priors, in the length L = P periods of the calibration, so that weeks and months say the same:
 
-    sigma sqrt(P) ~ half-normal(0.5)       the level moves by this much over a time as long as the calibration
+    sigma sqrt(P) ~ half-normal(0.8)       the level moves by this much over a time as long as the calibration
     omega ~ half-normal(0.2)               single periods
-    half-life / L ~ log-uniform on (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+    half-life / L ~ log-uniform on (1, 2, 4, 8, 16)
 
 A level with a half-life cannot wander without end: over horizons far beyond it the interval stops growing, where that
-of a random walk grows with the square root of time. The half-life itself can hardly be told from one calibration,
-hence the range; its longest is, over horizons up to the calibration's length, a random walk.
+of a random walk grows with the square root of time. One calibration hardly tells a half-life from another that is
+longer than itself, and shorter ones promise more than it can keep: with half-lives from a tenth of the calibration on,
+intervals covered 60 % where demand had no half-life. So the range begins at the calibration's length, and its longest
+is, over horizons up to that length, a random walk.
 
 References
 ----------
@@ -48,8 +50,8 @@ from clvmodels.foundation.patterns import FloatArray
 
 DRIFTS = np.array([0.0, 0.03, 0.06, 0.1, 0.15, 0.22, 0.3, 0.4, 0.55, 0.75, 1.0, 1.4])  # sigma sqrt(P)
 SINGLES = np.array([0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45])  # omega
-HALF_LIVES = np.array([0.5, 1.0, 2.0, 4.0, 8.0])  # in lengths of the calibration
-DRIFT_SCALE, SINGLE_SCALE = 0.5, 0.2  # of the half-normal priors
+HALF_LIVES = np.array([1.0, 2.0, 4.0, 8.0, 16.0])  # in lengths of the calibration
+DRIFT_SCALE, SINGLE_SCALE = 0.8, 0.2  # of the half-normal priors
 SLACK = 0.01  # of a log ratio: what a response to first order leaves out
 FEW = 3.0  # purchases expected in a period, below which the log of a ratio is not near normal: it is not read
 
