@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clvmodels.data import training_windows as training_windows
     from clvmodels.data import update_summary as update_summary
     from clvmodels.evaluation import SCORES as SCORES
+    from clvmodels.evaluation import conformal_intervals as conformal_intervals
     from clvmodels.evaluation import drift_check as drift_check
     from clvmodels.evaluation import posterior_predictive_check as posterior_predictive_check
     from clvmodels.evaluation import run_sbc as run_sbc
@@ -108,6 +109,7 @@ HOMES = {
     "update_summary": "clvmodels.data",
     "training_windows": "clvmodels.data",
     "SCORES": "clvmodels.evaluation",
+    "conformal_intervals": "clvmodels.evaluation",
     "drift_check": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",

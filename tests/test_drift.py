@@ -160,6 +160,8 @@ def test_what_does_not_belong_together_is_refused(steady):
         clv.PurchaseHistory(np.arange(3)[::-1], np.ones(3), "week")
     with pytest.raises(DataError, match="fall to 0"):
         clv.PurchaseHistory(np.arange(9), np.ones(9), "week")
+    with pytest.raises(DataError, match="period 2 has 21 days"):
+        clv.sample_totals(fit, customers, history=history, ends=[1.0, 4.0, 5.0], seed=1)
     with pytest.raises(FitError, match="replicates"):
         clv.drift_check(fit, customers, history=history, seed=1, replicates=10)
     with pytest.raises(FitError, match="story"):

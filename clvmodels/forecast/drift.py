@@ -100,7 +100,7 @@ def sample_totals(
     seed : of the random numbers, 0 to 2^64 - 1
     spend : fit of a spend model, for the totals of spend; a purchase is worth what it was, demand alone drifts
     horizon : length of time in the customers' unit, cut into periods of the history's unit
-    ends : in its place the end of each period, counted from T; periods as long as those of the history are meant
+    ends : in its place the end of each period, counted from T; as long as those of the history, the last may be shorter
     draws : number of draws S; by default those of the fits, 2,000 where both have one
 
     Raises
@@ -120,6 +120,7 @@ def sample_totals(
     require_same_units(fit, customers)
     require_story(fit)
     times = period_times(horizon, None if horizon is None else history.unit, ends, customers.unit, fit.model)
+    _require_steps(times, history, customers.unit)
     expected = require_history(fit, customers, history)
     purchases, money = _stationary(fit, spend, customers, times, seed, draws)
     rng = np.random.default_rng([require_seed(seed), len(times)])
@@ -162,6 +163,19 @@ def require_history(fit: Fit, customers: CustomerSummary, history: PurchaseHisto
             f"came {oldest:g} days before it: leave out the periods without customers."
         )
     return expected_by_period(fit, customers, before_end=history.before_end)
+
+
+def _require_steps(ends: FloatArray, history: PurchaseHistory, unit: str) -> None:
+    """Refuse periods ahead of another length than those in which demand was learnt."""
+    days = np.diff(ends, prepend=0.0) * days_per_unit(unit)
+    length = days_per_unit(history.unit)
+    wrong = (np.abs(days - length) > 1) & ~((np.arange(len(ends)) == len(ends) - 1) & (days < length))
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise DataError(
+            f"ends: period {first + 1} has {days[first]:g} days, the history has periods of a {history.unit}: give "
+            "horizon, or ends in steps of that length."
+        )
 
 
 def _stationary(
