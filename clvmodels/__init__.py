@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clvmodels.data import map_customers as map_customers
     from clvmodels.data import opportunity_holdout as opportunity_holdout
     from clvmodels.data import opportunity_summary as opportunity_summary
+    from clvmodels.data import purchase_history as purchase_history
     from clvmodels.data import read_transactions as read_transactions
     from clvmodels.data import retention_data as retention_data
     from clvmodels.data import retention_table as retention_table
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from clvmodels.evaluation import Candidate as Candidate
     from clvmodels.evaluation import Occasion as Occasion
     from clvmodels.evaluation import best_forecast as best_forecast
+    from clvmodels.evaluation import conformal_intervals as conformal_intervals
     from clvmodels.evaluation import difficulty_rows as difficulty_rows
+    from clvmodels.evaluation import drift_check as drift_check
     from clvmodels.evaluation import forecast_occasion as forecast_occasion
     from clvmodels.evaluation import measure_methods as measure_methods
     from clvmodels.evaluation import model_method as model_method
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import sample_retained as sample_retained
     from clvmodels.forecast import sample_retention_value as sample_retention_value
     from clvmodels.forecast import sample_spend as sample_spend
+    from clvmodels.forecast import sample_totals as sample_totals
     from clvmodels.forecast import simulate as simulate
     from clvmodels.forecast import with_purchase_rate as with_purchase_rate
     from clvmodels.forecast import write_forecasts as write_forecasts
@@ -69,6 +73,7 @@ if TYPE_CHECKING:
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
     from clvmodels.foundation.errors import StudyError as StudyError
+    from clvmodels.foundation.history import PurchaseHistory as PurchaseHistory
     from clvmodels.foundation.kept import KeptSummary as KeptSummary
     from clvmodels.foundation.priors import HalfNormal as HalfNormal
     from clvmodels.foundation.priors import LogitNormal as LogitNormal
@@ -115,6 +120,7 @@ HOMES = {
     "kept_summary": "clvmodels.data",
     "opportunity_holdout": "clvmodels.data",
     "opportunity_summary": "clvmodels.data",
+    "purchase_history": "clvmodels.data",
     "read_transactions": "clvmodels.data",
     "retention_data": "clvmodels.data",
     "retention_table": "clvmodels.data",
@@ -130,6 +136,8 @@ HOMES = {
     "model_method": "clvmodels.evaluation",
     "Candidate": "clvmodels.evaluation",
     "best_forecast": "clvmodels.evaluation",
+    "conformal_intervals": "clvmodels.evaluation",
+    "drift_check": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "rolling_contest": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
@@ -153,6 +161,7 @@ HOMES = {
     "sample_retained": "clvmodels.forecast",
     "sample_retention_value": "clvmodels.forecast",
     "sample_spend": "clvmodels.forecast",
+    "sample_totals": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
     "with_purchase_rate": "clvmodels.forecast",
     "write_forecasts": "clvmodels.forecast",
@@ -161,6 +170,7 @@ HOMES = {
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",
+    "PurchaseHistory": "clvmodels.foundation.history",
     "KeptSummary": "clvmodels.foundation.kept",
     "HalfNormal": "clvmodels.foundation.priors",
     "LogitNormal": "clvmodels.foundation.priors",

@@ -10,12 +10,12 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.cli import main
+from clvmodels.forecast import expected_by_day
 from clvmodels.forecast.new_customer import newcomers
 from clvmodels.foundation.effects import Effects
 from clvmodels.inference.result import dataset_of
 from clvmodels.models import bg_nbd
 from clvmodels.study import read_study
-from clvmodels.study.evidence import _expected_by
 from tests.conftest import BG_NBD_PAPER, GAMMA_GAMMA_PAPER
 from tests.effects_cases import customers_of, traits
 from tests.test_study_odd import STUDY
@@ -118,7 +118,7 @@ def test_purchases_expected_through_the_calibration_are_each_customers_own():
         for T, alpha in zip(customers.T, alphas, strict=True):
             reached = np.maximum(T - np.array([140, 70, 0]) / 7, 0.0)
             expected += fitted.model.formulas["expected_purchases_new"]({**fitted.point, "alpha": alpha}, reached)
-        found = _expected_by(fitted, customers, before_end=np.array([140, 70, 0]))
+        found = expected_by_day(fitted, customers, before_end=np.array([140, 70, 0]), seed=1)
         assert found == pytest.approx(expected, rel=1e-9)
 
 

@@ -12,11 +12,12 @@ import clvmodels as clv
 import clvmodels.study.rivals as rivals_module
 from clvmodels.cli import main
 from clvmodels.data import read_transactions
+from clvmodels.forecast.by_period import _by_formula, _by_stories
 from clvmodels.foundation.errors import FitError, StudyError
 from clvmodels.models import MODELS
 from clvmodels.study import read_study, run_study
 from clvmodels.study.customers import by_day
-from clvmodels.study.evidence import _expected_by, _told_by, gather_evidence
+from clvmodels.study.evidence import gather_evidence
 from clvmodels.study.progress import Steps, silent
 from clvmodels.study.rivals import scores_of, weigh_rivals
 from tests.test_study_odd import STUDY, purchases
@@ -236,8 +237,8 @@ def test_a_story_told_often_expects_what_the_formula_does(ground):
     _, _, evidence = ground
     fit, customers = evidence.fits[0], evidence.customers
     days = np.array([0, 70, 140, 210])
-    by_formula = _expected_by(fit, customers, before_end=days)
-    told = _told_by(fit, customers, before_end=days, seed=1)
+    by_formula = _by_formula(fit, customers, days)
+    told = _by_stories(fit, customers, days, 1)
     repeats = np.sqrt(3 * by_formula / 50)  # counts vary by rate and drop-out besides chance: thrice their mean
     assert (np.abs(told - by_formula) < 4 * repeats).all()
     assert (np.abs(told - by_formula) > 0).all()

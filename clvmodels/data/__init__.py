@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     )
     from clvmodels.data.datasets import DATASETS
     from clvmodels.data.engines import engine_limits
-    from clvmodels.data.history import calendar_history, first_purchase_days, period_ends, purchases_by_period
+    from clvmodels.data.history import (
+        calendar_history,
+        first_purchase_days,
+        period_ends,
+        purchase_history,
+        purchases_by_period,
+    )
     from clvmodels.data.kept import keep_summary, kept_summary, update_summary
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
     from clvmodels.data.published import donor_summary, retention_data
@@ -64,6 +70,7 @@ __all__ = [
     "opportunity_holdout",
     "opportunity_summary",
     "period_ends",
+    "purchase_history",
     "purchases_by_period",
     "read_transactions",
     "retention_data",
@@ -101,6 +108,7 @@ _HOME = {
     "opportunity_holdout": "opportunities",
     "opportunity_summary": "opportunities",
     "period_ends": "history",
+    "purchase_history": "history",
     "purchases_by_period": "history",
     "read_transactions": "transactions",
     "learnt_spend": "compression",

@@ -3,15 +3,17 @@
 import datetime as dt
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from clvmodels.data.anniversaries import first_of_unit, units_of_calendar
 from clvmodels.data.engines import day, total
-from clvmodels.data.summary import holdout_end
+from clvmodels.data.summary import check_calibration, holdout_end
 from clvmodels.data.windows import won_in
 from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.history import PurchaseHistory
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import TransactionLog, Window
 from clvmodels.foundation.results import Period
@@ -85,6 +87,32 @@ def purchases_by_period(log: TransactionLog, window: Window, *, ends: Sequence[d
     by_day = repeats.group_by("date").aggregate(purchases=repeats.count()).to_pyarrow()
     period = np.searchsorted(np.array(ends, dtype="datetime64[D]"), by_day["date"].to_numpy().astype("datetime64[D]"))
     return np.bincount(period, weights=by_day["purchases"].to_numpy(), minlength=len(ends))
+
+
+def purchase_history(log: TransactionLog, window: Window, *, periods: str | None = None) -> PurchaseHistory:
+    """Repeat purchases by period of the calibration, of the customers that count in the window.
+
+    Periods are counted back from the calibration's end; the first may be shorter. Days of the week and seasons are no
+    part of what reads this, so take weeks or months, not days.
+
+    Parameters
+    ----------
+    log, window : purchase log, and the window, whose calibration alone is read
+    periods : "day", "week", "month" or "year"; by default the window's unit
+
+    Raises
+    ------
+    DataError
+        If the unit is none of these, the calibration is outside the log, or there are too few periods.
+    """
+    check_calibration(log, window)
+    seen = replace(window, holdout_end=None, unit=window.unit if periods is None else periods)
+    ends = period_ends(log, seen)
+    return PurchaseHistory(
+        before_end=np.array([(window.calibration_end - end).days for end in ends]),
+        purchases=purchases_by_period(log, seen, ends=ends),
+        unit=seen.unit,
+    )
 
 
 def first_purchase_days(log: TransactionLog, window: Window) -> tuple[IntArray, IntArray]:

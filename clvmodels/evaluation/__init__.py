@@ -1,6 +1,8 @@
 """Floor 5: scores, the contest, calibration, tracking and checks of the models themselves."""
 
 from clvmodels.evaluation.best import BestForecast, Candidate, best_forecast
+from clvmodels.evaluation.conformal import conformal_intervals
+from clvmodels.evaluation.drift import drift_check
 from clvmodels.evaluation.methods import difficulty_rows, forecast_occasion, measure_methods, model_method
 from clvmodels.evaluation.predictive_checks import posterior_predictive_check
 from clvmodels.evaluation.rolling import Occasion, rolling_contest, winners
@@ -15,7 +17,9 @@ __all__ = [
     "Occasion",
     "ScoringRule",
     "best_forecast",
+    "conformal_intervals",
     "difficulty_rows",
+    "drift_check",
     "forecast_occasion",
     "measure_methods",
     "model_method",

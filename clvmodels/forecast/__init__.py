@@ -1,8 +1,10 @@
 """Floor 4: forecasts of each customer, in bounded memory."""
 
 from clvmodels.forecast.average import average_forecasts
+from clvmodels.forecast.by_period import expected_by_day
 from clvmodels.forecast.cash_flows import CashFlows, cash_flows
 from clvmodels.forecast.clv import expected_clv, sample_clv
+from clvmodels.forecast.drift import Totals, sample_totals
 from clvmodels.forecast.future import Future, purchases_by_period, sample_future, sample_spend
 from clvmodels.forecast.leaving_reasons import leaving_reasons
 from clvmodels.forecast.new_customer import NewCustomer, new_customer
@@ -35,9 +37,11 @@ __all__ = [
     "RetentionValue",
     "RetentionWhatIf",
     "RevenueRetention",
+    "Totals",
     "WrittenForecasts",
     "average_forecasts",
     "cash_flows",
+    "expected_by_day",
     "expected_clv",
     "leaving_reasons",
     "new_customer",
@@ -55,6 +59,7 @@ __all__ = [
     "sample_retained",
     "sample_retention_value",
     "sample_spend",
+    "sample_totals",
     "simulate",
     "with_purchase_rate",
     "write_forecasts",

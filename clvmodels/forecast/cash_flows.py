@@ -144,7 +144,7 @@ def cash_flows(
     -----
     Expectations take a pass a period over customers and parameter draws: fewer `draws` take less time.
     """
-    times = _ends(horizon, periods, ends, customers.unit, fit.model)
+    times = period_times(horizon, periods, ends, customers.unit, fit.model)
     rate = checks.discount_rates(annual_discount_rate, discount_per_unit, customers)
     require_value_fits(fit, spend, customers)
     require_formulas(fit, "cash_flows", "expected_purchases")
@@ -166,8 +166,29 @@ def cash_flows(
     )
 
 
-def _ends(horizon: float | None, periods: str | None, ends: Any, unit: str, model: Model) -> FloatArray:
-    """The end of each period, from the two ways to say it."""
+def outcomes_by_period(
+    fit: Fit, spend: Fit, customers: CustomerSummary, *, ends: FloatArray, seed: int, draws: int | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Predictive purchases and spend of all customers in consecutive periods after T, each shape (S, periods).
+
+    They are those of `cash_flows`, without its expectations, and so are parameters and errors.
+    """
+    require_value_fits(fit, spend, customers)
+    seed = require_outcome_arguments(fit, customers, seed)
+    none, all_of_it = np.zeros(len(customers)), np.ones(len(customers))
+    times = checks.require_ends(ends, fit.model)
+    totals, _ = _drawn(fit, spend, customers, times, none, all_of_it, seed, draws)
+    return totals["purchases"], totals["spend"]
+
+
+def period_times(horizon: float | None, periods: str | None, ends: Any, unit: str, model: Model) -> FloatArray:
+    """The end of each period, from the two ways to say it.
+
+    Raises
+    ------
+    DataError
+        If it is said in neither way or both, or cannot be.
+    """
     if (ends is None) == (periods is None) or (ends is None) == (horizon is None):
         raise DataError('give horizon with periods="month" (or "day", "week", "year"), or the ends of the periods.')
     if ends is not None:

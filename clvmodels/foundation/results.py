@@ -241,6 +241,45 @@ class TrackingPoint:
 
 
 @dataclass(frozen=True)
+class DriftPeriod:
+    """A period of the calibration: repeat purchases, what the fit expected, and where 90 % of such a base lie.
+
+    `end` is in days before the end of the calibration.
+    """
+
+    end: int
+    actual: float
+    expected: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class DriftCheck:
+    """Does the base buy as before? Purchases by period against bases of the model's own story, refitted.
+
+    `level_p` is of a level that moves slowly, `single_p` of single periods that stand out; `p_value` of both together,
+    and the base drifts where it is below `threshold`.
+    """
+
+    model: str
+    unit: str
+    periods: list[DriftPeriod]
+    level_p: float
+    single_p: float
+    p_value: float
+    threshold: float
+    drifts: bool
+    replicates: int
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A frame with a row a period: end, actual, expected, low, high."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(period) for period in self.periods])
+
+
+@dataclass(frozen=True)
 class CalibrationRow:
     """Customers grouped by repeat purchases in the calibration (`group`: "0", "1", ..., "7+")."""
 

@@ -11,28 +11,21 @@ from clvmodels.data import holdout_summary, period_ends, purchases_by_period
 from clvmodels.evaluation import calibration
 from clvmodels.evaluation.contest import contest
 from clvmodels.evaluation.tracking import tracking_points
+from clvmodels.forecast import expected_by_day, sample_future
 from clvmodels.forecast import purchases_by_period as predicted_by_period
-from clvmodels.forecast import sample_future
 from clvmodels.forecast.future import Future
-from clvmodels.foundation.effects import cells_of
 from clvmodels.foundation.errors import FitError
-from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog
 from clvmodels.foundation.results import ComparisonSection, EvidenceSection, TrackingPoint
 from clvmodels.foundation.units import days_per_unit
 from clvmodels.inference import Fit, fit
 from clvmodels.inference.diagnostics import require_passed
-from clvmodels.inference.parameters import parameters_at_point
 from clvmodels.strategy import estimate
 from clvmodels.study.config import EffectsTable, Study
 from clvmodels.study.customers import summarise, training_for
 from clvmodels.study.progress import Steps, seed_for
 
 PIT_BINS = 20
-STORIES = (
-    50  # of all customers, where a model has no expectation for a new one: on CDNOW to 0.3 % of a week's purchases
-)
-TRACKED = 2**14  # ages of customers that an expectation is worked out for at a time: some 15 MB
 
 
 @dataclass(frozen=True)
@@ -192,10 +185,7 @@ def _tracking(
     in_calibration = [end for end in ends if end <= window.calibration_end]
     after = np.array([(end - window.calibration_end).days / per_unit for end in ends[len(in_calibration) :]])
     before_end = np.array([(window.calibration_end - end).days for end in in_calibration])
-    if "expected_purchases_new" in fitted.model.formulas and fitted.model.timetable is None:  # one for all dates
-        expected = _expected_by(fitted, customers, before_end=before_end)
-    else:
-        expected = _told_by(fitted, customers, before_end=before_end, seed=seed)
+    expected = expected_by_day(fitted, customers, before_end=before_end, seed=seed)
     predicted = predicted_by_period(fitted, customers, ends=after, seed=seed, draws=draws)
     return tracking_points(
         ends,
@@ -203,46 +193,6 @@ def _tracking(
         calibration_expected=np.diff(expected, prepend=0.0),
         holdout_draws=predicted,
     )
-
-
-def _expected_by(fitted: Fit, customers: CustomerSummary, *, before_end: IntArray) -> FloatArray:
-    """Repeat purchases that the model expected of these customers by each of some days, shape (periods,).
-
-    Each by the customer's own parameters at the fit's point, from the first purchase on.
-
-    Parameters
-    ----------
-    before_end : ndarray, shape (periods,), days from each of the days to the end of the calibration
-    """
-    per_unit = days_per_unit(customers.unit)
-    parameters = parameters_at_point(fitted, cells_of(fitted.effects, customers))
-    days = np.rint(customers.T * per_unit).astype(np.int64)
-    alike, counts = np.unique(np.stack([parameters.cell, days]), axis=1, return_counts=True)
-    age = np.maximum(alike[1] - before_end[:, None], 0)  # (periods, customers alike)
-    pairs = np.stack([np.broadcast_to(alike[0], age.shape).ravel(), age.ravel()])
-    (cell, day), place = np.unique(pairs, axis=1, return_inverse=True)
-    expected = np.empty(len(cell))
-    for first in range(0, len(cell), TRACKED):
-        rows = slice(first, first + TRACKED)
-        theta = fitted.model.natural(parameters.unknowns_at(cell[rows])[:, 0])  # (rows, P)
-        own = dict(zip(fitted.model.parameter_names, theta.T, strict=True))
-        expected[rows] = fitted.model.formulas["expected_purchases_new"](own, day[rows] / per_unit)
-    return np.asarray(expected[place].reshape(age.shape) @ counts.astype(np.float64))
-
-
-def _told_by(fitted: Fit, customers: CustomerSummary, *, before_end: IntArray, seed: int) -> FloatArray:
-    """The same by the model's own story, for a model without an expectation for a new customer."""
-    assert fitted.model.simulate is not None
-    parameters = parameters_at_point(fitted, cells_of(fitted.effects, customers))
-    values = parameters.at(parameters.cell)[:, 0].T
-    names = fitted.model.parameter_names
-    own = {name: float(row[0]) if parameters.alike else row for name, row in zip(names, values, strict=True)}
-    expected = np.zeros(len(before_end))
-    for stream in np.random.SeedSequence(seed).spawn(STORIES):
-        buyer, time = fitted.model.simulate(np.random.default_rng(stream), own, customers.T)
-        before = np.sort((customers.T[buyer] - time) * days_per_unit(customers.unit))
-        expected += len(before) - np.searchsorted(before, before_end)
-    return expected / STORIES
 
 
 def _contest(
