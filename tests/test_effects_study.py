@@ -60,7 +60,7 @@ def write(tmp_path, people, tail=CUSTOMERS, *, ending="csv"):
     shop_log(shop_customers()).to_csv(log, index=False)
     if people is not None:
         people.to_csv(source, index=False) if ending == "csv" else people.to_parquet(source)
-    text = STUDY.format(source=log.as_posix(), unit="week", margin=0.3, data="", value="", allow="")
+    text = STUDY.format(source=log.as_posix(), unit="week", margin=0.3, data="", value="", allow="", window="")
     text = text.replace('languages = ["en"]', 'languages = ["en", "zh"]') + tail.format(source=source.as_posix())
     (tmp_path / "study.toml").write_text(text, encoding="utf-8")
     return tmp_path / "study.toml"
