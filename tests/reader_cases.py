@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from clvmodels.data.engines import materialise
 from clvmodels.data.ids import join_ids
 from clvmodels.data.layout import Layout, purchase_columns
 from clvmodels.data.sources import open_source, reading
@@ -18,7 +17,7 @@ def read(source, *, missing_ids="refuse", **options):
     opened = open_source(source, layout)
     faults = [fault for fault in FAULTS if missing_ids == "refuse" or fault.role != "customer_id"]
     with reading(opened):
-        lines = materialise(parsed(opened.rows, layout))
+        lines = parsed(opened.rows, layout)  # not kept in the engine, whose tables have no order
         check_values(lines, opened, layout, faults=faults)
         lines, _ = join_ids(lines, opened)
         found = lines.select("customer_id", "date", "amount").to_pyarrow().to_pylist()

@@ -20,7 +20,7 @@ from clvmodels.baselines.ziln import (
     negative_binomial,
     zero_inflated_lognormal,
 )
-from clvmodels.evaluation.calibration import scores_by_customer
+from clvmodels.evaluation.drawn import scores_by_customer
 from clvmodels.foundation.errors import DataError
 from tests.baseline_cases import dearer, histories, outcome, windows
 from tests.evaluation_cases import customers
@@ -290,7 +290,8 @@ def test_draws_of_the_regressions_score_as_their_distributions_do():
     k = counts.mean**2 / (counts.sd**2 - counts.mean)
     law = stats.nbinom(k[:, None], (k / (k + counts.mean))[:, None])
     grid = np.arange(2000)
-    crps, log_score = scores_by_customer(counts, came)
+    drawn = scores_by_customer(counts, came)
+    crps, log_score = drawn.crps, drawn.log_score
     np.testing.assert_allclose(crps, ((law.cdf(grid) - (grid >= came[:, None])) ** 2).sum(axis=1), atol=0.01)
     probability = law.pmf(came[:, None])[:, 0]
     np.testing.assert_allclose(log_score[probability > 0.01], -np.log(probability[probability > 0.01]), atol=0.05)

@@ -140,6 +140,8 @@ def _refuse_changed(stamps: Mapping[Path, tuple[int, int]]) -> None:
 def _check_file(path: Path) -> None:
     if path.is_dir():
         raise DataError(f'{path}: is a folder. Give its files, for example "{path}/*.csv".')
+    if not path.is_file():  # to open a pipe would wait for who writes into it
+        raise DataError(f"{path}: is no file but a pipe or a device.")
     start = head(path)
     if not start:
         raise DataError(f"{path}: the file is empty.")
