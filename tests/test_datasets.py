@@ -58,7 +58,10 @@ def test_each_says_all_that_a_reader_needs(dataset):
     assert dataset.package or dataset.survivors or dataset.obtaining  # it comes from somewhere
 
 
-def test_the_list_has_a_line_for_each(capsys):
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_list_has_a_line_for_each(installed, capsys, monkeypatch):
+    if not installed:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["datasets"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(clv.DATASETS)
