@@ -373,6 +373,80 @@ class PitCheck:
 
 
 @dataclass(frozen=True)
+class TotalCheck:
+    """A forecast of all customers' total, made at one origin, against what came.
+
+    Attributes
+    ----------
+    outcome : "purchases" or "spend"
+    horizon : length of the holdout, in `unit`
+    stationary : of customers who buy as they did
+    drifting : with demand that moves as it did in the calibration; None where it was not worked out
+    """
+
+    outcome: str
+    calibration_end: str
+    holdout_end: str
+    horizon: float
+    unit: str
+    actual: float
+    stationary: Estimate
+    drifting: Estimate | None
+
+
+@dataclass(frozen=True)
+class TotalCoverage:
+    """How many of the windows of one horizon have their total within its 90 % interval.
+
+    Attributes
+    ----------
+    method : "stationary" or "drifting", as in `TotalCheck`
+    windows, inside : windows, and those with the total inside
+    apart : most windows whose holdouts have no day in common: overlapping ones are no independent witnesses
+    low, high : 90 % interval of the share (Wilson), as if there were `apart` windows
+    width : median over windows of the interval's width over its median
+    """
+
+    outcome: str
+    method: str
+    horizon: float
+    unit: str
+    windows: int
+    inside: int
+    apart: int
+    low: float
+    high: float
+    width: float | None
+
+
+@dataclass(frozen=True)
+class ConformalRow:
+    """Intervals of customers before and after they were set right by an inner holdout, against the holdout.
+
+    Attributes
+    ----------
+    quantity : "purchases" or "spend"
+    probability : that was asked for
+    customers : held against
+    before, after : share of customers with the outcome inside
+    before_low, before_high, after_low, after_high : 90 % intervals of the shares (Wilson)
+    before_width, after_width : mean width of the intervals, in purchases or currency
+    """
+
+    quantity: str
+    probability: float
+    customers: int
+    before: float
+    before_low: float
+    before_high: float
+    after: float
+    after_low: float
+    after_high: float
+    before_width: float
+    after_width: float
+
+
+@dataclass(frozen=True)
 class EvidenceSection:
     """The forecast made on calibration_end, held against the holdout that it did not see."""
 
@@ -386,6 +460,9 @@ class EvidenceSection:
     coverage: list[CoverageRow]
     pit_purchases: list[float]
     pit_spend: list[float]
+    drift: DriftCheck | None = None
+    totals: list[TotalCheck] = field(default_factory=list)
+    conformal: list[ConformalRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from clvmodels.foundation.any_results import RESULTS, Results
 from clvmodels.foundation.errors import StudyError
-from clvmodels.foundation.results import StudyResults
-from clvmodels.foundation.retention_results import RetentionResults
 
 if TYPE_CHECKING:  # slow to import, and only needed where the table is there
     import pyarrow as pa
@@ -24,12 +23,6 @@ class Cost:
     megabytes: float | None
 
 
-RECORDS: dict[str | None, type[StudyResults] | type[RetentionResults]] = {
-    None: StudyResults,
-    "retention": RetentionResults,
-}
-
-
 @dataclass(frozen=True)
 class _Kind:
     """What kind of study a results.json is of; one of purchases does not say."""
@@ -37,7 +30,7 @@ class _Kind:
     kind: str | None = None
 
 
-def read_results(path: str | Path) -> StudyResults | RetentionResults:
+def read_results(path: str | Path) -> Results:
     """The results of a study from its folder, or from its results.json.
 
     Raises
@@ -52,16 +45,16 @@ def read_results(path: str | Path) -> StudyResults | RetentionResults:
     text = source.read_bytes()
     try:
         kind = msgspec.json.decode(text, type=_Kind).kind
-        if kind not in RECORDS:
+        if kind not in RESULTS:
             raise StudyError(f"{source}: results of the kind {kind!r}, which this version of clvmodels does not know.")
-        return msgspec.json.decode(text, type=RECORDS[kind])
+        return msgspec.json.decode(text, type=RESULTS[kind])
     except msgspec.DecodeError as error:
         raise StudyError(
             f"{source}: not the results of this version of clvmodels ({error}). Run the study again."
         ) from None
 
 
-def holds(folder: Path, results: StudyResults | RetentionResults) -> bool:
+def holds(folder: Path, results: Results) -> bool:
     """Whether a folder's results.json has these results, so that the tables beside it are theirs."""
     try:
         return read_results(folder) == msgspec.json.decode(msgspec.json.encode(results), type=type(results))

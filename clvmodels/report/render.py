@@ -13,12 +13,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from clvmodels.foundation.any_results import Results
 from clvmodels.foundation.errors import StudyError
 from clvmodels.report.fonts import SANS, SERIF, font_face
 from clvmodels.report.reading import holds, read_costs, read_customers, read_results
 from clvmodels.report.sections import PURCHASES, Layout, pages_of
 from clvmodels.report.sections.downloads import names_beside
-from clvmodels.report.voice import Results, SourceOf, Voice, voice_for
+from clvmodels.report.voice import SourceOf, Voice, voice_for
 from clvmodels.report.words import languages, read_words
 
 

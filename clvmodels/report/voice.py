@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from clvmodels.foundation.results import Estimate, StudyResults
-from clvmodels.foundation.retention_results import RetentionResults
+from clvmodels.foundation.any_results import Results
+from clvmodels.foundation.contest_results import ContestData, ContestResults
+from clvmodels.foundation.results import Estimate, StudyInfo, StudyResults
+from clvmodels.foundation.retention_results import RetentionInfo, RetentionResults
 from clvmodels.report.numbers import Numbers, numbers_for
 from clvmodels.report.reading import Cost
 from clvmodels.report.words import Words, read_words
@@ -16,8 +18,6 @@ if TYPE_CHECKING:  # slow to import, and only named here
     import pyarrow as pa
 
 LEVEL = 0.90  # every interval of the results runs from the 5 % to the 95 % quantile
-
-Results = StudyResults | RetentionResults
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class SourceOf[R: Results]:
 
 Source = SourceOf[StudyResults]
 RetentionSource = SourceOf[RetentionResults]
+ContestSource = SourceOf[ContestResults]
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,16 @@ class Voice:
 
 
 def voice_for(results: Results, language: str) -> Voice:
-    """The voice of a language for a study."""
+    """The voice of a language for a study; that of a contest is of its first data set: see `voice_of`."""
+    if isinstance(results, ContestResults):
+        return voice_of(results.data[0], language)
+    return voice_of(results.study, language)
+
+
+def voice_of(told: StudyInfo | RetentionInfo | ContestData, language: str) -> Voice:
+    """The voice of a language for the currency and the unit of a study, or of one data set of a contest."""
     words = read_words(language)
-    return Voice(words, numbers_for(words.texts, results.study.currency), results.study.unit)
+    return Voice(words, numbers_for(words.texts, told.currency), told.unit)
 
 
 def cell_names(results: StudyResults, voice: Voice) -> dict[str, str]:

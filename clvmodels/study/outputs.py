@@ -11,10 +11,9 @@ from typing import Any
 
 import msgspec
 
+from clvmodels.foundation.any_results import Results
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.files import whole
-from clvmodels.foundation.results import StudyResults
-from clvmodels.foundation.retention_results import RetentionResults
 from clvmodels.study.progress import Step
 
 PACKAGES = ("clvmodels", "numpy", "scipy", "pandas", "pymc", "nutpie", "arviz", "duckdb", "ibis-framework", "lifetimes")
@@ -63,7 +62,7 @@ def _not_a_formula(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
-def write_results(results: StudyResults | RetentionResults, path: Path) -> None:
+def write_results(results: Results, path: Path) -> None:
     """results.json: every number of the report, by name."""
     with whole(path) as partial:
         partial.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from clvmodels.foundation.results import StudyResults
-from clvmodels.foundation.retention_results import RetentionResults
+from clvmodels.foundation.any_results import Results
 from clvmodels.study.files import StudyFile, read_study
 from clvmodels.study.progress import Tell, silent
 from clvmodels.study.purchases import run_purchases
@@ -13,7 +12,7 @@ from clvmodels.study.retention_config import RetentionStudy
 
 def run_study(
     path: str | Path, *, output: str | Path = "reports", data: str | None = None, tell: Tell = silent
-) -> StudyResults | RetentionResults:
+) -> Results:
     """Run a study, and write its results and tables under output/<name>/.
 
     Pages are made from them by `render_report`.

@@ -6,6 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from clvmodels.foundation.any_results import Results
+from clvmodels.foundation.contest_results import ContestResults
 from clvmodels.foundation.results import StudyResults
 from clvmodels.foundation.retention_results import RetentionResults
 from clvmodels.report.sections.act_on import act_on
@@ -39,7 +41,7 @@ from clvmodels.report.sections.retention.what_if import what_if
 from clvmodels.report.sections.retention.who_stays import who_stays
 from clvmodels.report.sections.rivals import rivals
 from clvmodels.report.sections.strategy import strategy
-from clvmodels.report.voice import Results, SourceOf, Voice
+from clvmodels.report.voice import SourceOf, Voice
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ RETENTION_SECTIONS: tuple[Section[RetentionResults], ...] = (
     Section("retention_method", retention_method),
     Section("downloads", downloads),
 )
+
+CONTEST_SECTIONS: tuple[Section[ContestResults], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,11 +178,15 @@ def _retention_facts(results: RetentionResults, voice: Voice) -> list[Markup]:
     ]
 
 
-def _retention_made_by(results: RetentionResults, voice: Voice) -> Markup:
+def _contest_facts(results: ContestResults, voice: Voice) -> list[Markup]:
+    return [voice.say("page.customers", customers=voice.count(sum(data.customers for data in results.data)))]
+
+
+def _retention_made_by(results: RetentionResults | ContestResults, voice: Voice) -> Markup:
     return voice.say("page.made_by_sources", **_run(results))
 
 
-def _money(results: Results, voice: Voice) -> Markup:
+def _money(results: StudyResults | RetentionResults, voice: Voice) -> Markup:
     return voice.say("page.money_note", currency=voice.words.name("currency", results.study.currency))
 
 
@@ -191,9 +199,13 @@ PURCHASES = Layout("index", SECTIONS, _head, _facts, _made_by, FILES)
 DATA_QUALITY = Layout("data", QUALITY_SECTIONS, _quality_head, _quality_facts, _made_by, ())
 RETENTION = Layout("index", RETENTION_SECTIONS, _head, _retention_facts, _retention_made_by, RETENTION_FILES)
 
+CONTEST = Layout("index", CONTEST_SECTIONS, _head, _contest_facts, _retention_made_by, ())
+
 
 def pages_of(results: Results) -> tuple[Layout[Any], ...]:
     """The pages of a study, its main page first; results without choices have nothing for one of data quality."""
     if isinstance(results, RetentionResults):
         return (RETENTION,)
+    if isinstance(results, ContestResults):
+        return (CONTEST,)
     return (PURCHASES, DATA_QUALITY) if results.data.choices else (PURCHASES,)
