@@ -9,9 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import Forecast
-from clvmodels.foundation.results import Cell, Cut, Estimate
+from clvmodels.foundation.results import Cell, Cut
 from clvmodels.strategy.value_matrix import CELLS, CutDraws, ValueMatrix
 
 ACQUISITION_SHARE = 0.40
