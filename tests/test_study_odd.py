@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import clvmodels as clv
 from clvmodels.cli import main
 from clvmodels.models import bg_nbd
 from clvmodels.study import read_study
@@ -66,15 +67,27 @@ def purchases(size, *, seed=1, spread=0.5):
     return pd.DataFrame({"client": ids, "day": np.datetime64("2023-01-01") + day, "paid": amount})
 
 
-def run(tmp_path, log, *, unit="week", margin=0.3, data="", window="", value="", allow="", encoding="utf-8"):
-    """Exit code of the study of a log, and its folder."""
+SETTINGS = {"unit": "week", "margin": 0.3, "data": "", "window": "", "value": "", "allow": ""}
+
+
+def study_file(tmp_path, log, *, encoding="utf-8", **settings):
+    """The study of a log, both in one folder."""
     source, file = tmp_path / "log.csv", tmp_path / "odd.toml"
     log.to_csv(source, index=False, encoding=encoding)
-    text = STUDY.format(
-        source=source.as_posix(), unit=unit, margin=margin, data=data, window=window, value=value, allow=allow
-    )
-    file.write_text(text, encoding="utf-8")
+    file.write_text(STUDY.format(source=source.as_posix(), **{**SETTINGS, **settings}), encoding="utf-8")
+    return file
+
+
+def run(tmp_path, log, **settings):
+    """Exit code of the study of a log, and its folder with the pages."""
+    file = study_file(tmp_path, log, **settings)
     return main(["study", str(file), "--output", str(tmp_path / "reports")]), tmp_path / "reports" / "odd"
+
+
+def numbers(tmp_path, log, **settings):
+    """The folder of the study of a log, without pages: what the claim is about are its numbers."""
+    clv.run_study(study_file(tmp_path, log, **settings), output=tmp_path / "reports")
+    return tmp_path / "reports" / "odd"
 
 
 def results_of(folder):
@@ -194,11 +207,10 @@ def test_a_method_beside_that_finds_no_fit_is_left_out_by_name(tmp_path, monkeyp
 def test_other_units_of_time_end_in_the_same_equity(tmp_path, shop, unit):
     horizon = {"day": "182", "month": "5.979466"}[unit]  # 26 weeks
     log = pd.read_csv(shop.parents[1] / "log.csv", dtype={"client": str})
-    source, file = tmp_path / "log.csv", tmp_path / "odd.toml"
-    log.to_csv(source, index=False)
-    text = STUDY.format(source=source.as_posix(), unit=unit, margin=0.3, data="", value="", allow="", window="")
-    file.write_text(text.replace("horizon = 26", f"horizon = {horizon}"), encoding="utf-8")
-    assert main(["study", str(file), "--output", str(tmp_path)]) == 0
+    file = study_file(tmp_path, log, unit=unit)
+    text = file.read_text(encoding="utf-8").replace("horizon = 26", f"horizon = {horizon}")
+    file.write_text(text, encoding="utf-8")
+    clv.run_study(file, output=tmp_path)
     ours, weeks = (results_of(folder)["value"]["equity"] for folder in (tmp_path / "odd", shop))
     assert ours["mean"] == pytest.approx(weeks["mean"], abs=5 * weeks["sd"] / np.sqrt(400))
 
@@ -207,8 +219,7 @@ def test_dirty_files_are_read_as_the_study_says(tmp_path):
     log = purchases(120, seed=7)
     log["client"] = "Zoë " + log["client"]
     log.loc[3, "client"] = None
-    code, folder = run(tmp_path, log, encoding="latin-1", data='encoding = "latin-1"\nmissing_ids = "drop"')
-    assert code == 0
+    folder = numbers(tmp_path, log, encoding="latin-1", data='encoding = "latin-1"\nmissing_ids = "drop"')
     assert {line["reason"]: line["rows"] for line in results_of(folder)["data"]["ledger"]}["missing_id"] == 1
     assert pd.read_csv(folder / "customers.csv")["customer_id"].str.startswith("Zoë").all()
 
@@ -272,8 +283,7 @@ def test_settings_that_cannot_be_are_refused_when_the_file_is_read(tmp_path, old
 
 def test_models_learn_from_customers_won_between_two_days_and_value_everyone(tmp_path):
     log = purchases(400)
-    code, folder = run(tmp_path, log, window="acquired_from = 2023-02-01\nacquired_until = 2023-05-31")
-    assert code == 0
+    folder = numbers(tmp_path, log, window="acquired_from = 2023-02-01\nacquired_until = 2023-05-31")
     first = log.groupby("client").day.min()
     learnt = int(first.between("2023-02-01", "2023-05-31").sum())
     results = results_of(folder)

@@ -1,13 +1,16 @@
 """Floor 5: scores, the contest, calibration, tracking and checks of the models themselves."""
 
 from clvmodels.evaluation.best import BestForecast, Candidate, best_forecast
+from clvmodels.evaluation.circumstances import circumstances
 from clvmodels.evaluation.conformal import conformal_intervals
+from clvmodels.evaluation.donors import donor_contest_occasion
 from clvmodels.evaluation.drift import drift_check
 from clvmodels.evaluation.methods import difficulty_rows, forecast_occasion, measure_methods, model_method
 from clvmodels.evaluation.predictive_checks import posterior_predictive_check
 from clvmodels.evaluation.rolling import Occasion, rolling_contest, winners
 from clvmodels.evaluation.sbc import run_sbc
 from clvmodels.evaluation.scores import SCORES, ScoringRule
+from clvmodels.evaluation.shuffling import shuffled
 from clvmodels.evaluation.spend_independence import spend_independence
 
 __all__ = [
@@ -17,8 +20,10 @@ __all__ = [
     "Occasion",
     "ScoringRule",
     "best_forecast",
+    "circumstances",
     "conformal_intervals",
     "difficulty_rows",
+    "donor_contest_occasion",
     "drift_check",
     "forecast_occasion",
     "measure_methods",
@@ -26,6 +31,7 @@ __all__ = [
     "posterior_predictive_check",
     "rolling_contest",
     "run_sbc",
+    "shuffled",
     "spend_independence",
     "winners",
 ]
