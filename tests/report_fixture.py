@@ -793,7 +793,9 @@ def _money() -> MoneySection:
             for segmentation, row in segments.items()
             for segment, share in row.items()
         ],
-        newcomers=NewCustomers(estimate(812.0, 96.0), estimate(61.25, 2.5), estimate(24118.0, 3350.0), [410, 388, 402]),
+        newcomers=NewCustomers(
+            estimate(812.0, 96.0), estimate(61.25, 2.5), estimate(24118.0, 3350.0), [410, 388, 402], 28
+        ),
         gini=estimate(0.742, 0.006),
         lorenz=[
             LorenzPoint(float(a), estimate(float(b), 0.012 * float(b * (1 - b)) + 1e-9))
@@ -801,9 +803,6 @@ def _money() -> MoneySection:
         ],
         costs_known=False,
     )
-
-
-SURE = Estimate(1.0, 0.0, 1.0, 1.0, 1.0)
 
 
 def _actions() -> ActionsSection:
@@ -829,26 +828,37 @@ def _actions() -> ActionsSection:
     return ActionsSection(
         least_chance=0.8,
         least_customers=30,
+        next_weeks=13,
         settings=[
             ActionSetting(
                 "call",
                 {"en": "A call by <b>staff</b>", "zh": "<b>人工</b>致电"},
                 4.0,
                 estimate(1.12, 0.03),
-                SURE,
-                SURE,
+                None,
+                None,
+                ["high_high", "low_high", "high_low"],
             ),
             ActionSetting(
-                "mailing", {"en": "A mailing", "zh": "寄送邮件"}, 1.5, estimate(1.03, 0.01), estimate(0.95, 0.01), SURE
+                "mailing",
+                {"en": "A mailing", "zh": "寄送邮件"},
+                1.5,
+                estimate(1.03, 0.01),
+                estimate(0.95, 0.01),
+                None,
+                list(CELLS),
             ),
         ],
         actions=rows,
         split=BudgetSplit(
             20000.0,
             17804.0,
+            7529,
             estimate(8204.0, 1900.0),
             0.011,
             3120.5,
+            True,
+            "",
             [
                 BudgetRow("call", "high_high", 2604, 10416.0, estimate(5920.0, 1600.0)),
                 BudgetRow("mailing", "high_high", 4925, 7388.0, estimate(2284.0, 640.0)),
@@ -868,10 +878,11 @@ def _actions() -> ActionsSection:
             )
         ],
         silence=[
-            SilenceRow("high_high", 3010, 0, 121.0, 184.0, 297.0),
-            SilenceRow("low_high", 1704, 14, 88.0, 143.0, 251.0),
-            SilenceRow("high_low", 1704, 904, 18.0, 41.0, 77.0),
-            SilenceRow("low_low", 17152, 17152, None, None, None),
+            SilenceRow("all", 23570, 6018, 12054, 61.0, 118.0, 240.0),
+            SilenceRow("high_high", 3010, 0, 0, 121.0, 184.0, 297.0),
+            SilenceRow("low_high", 1704, 14, 0, 88.0, 143.0, 251.0),
+            SilenceRow("high_low", 1704, 904, 0, 18.0, 41.0, 77.0),
+            SilenceRow("low_low", 17152, 5100, 12054, None, None, None),
         ],
     )
 

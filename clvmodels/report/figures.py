@@ -28,7 +28,6 @@ from clvmodels.foundation.results import (
     CountRow,
     Cut,
     MatrixPoint,
-    Period,
     ReplicatedRow,
     Score,
     TrackingPoint,
@@ -39,6 +38,7 @@ from clvmodels.report.numbers import Numbers
 # Stand-ins that no figure mixes; each becomes a variable of the style sheet.
 INK, MUTED, RULE, MODEL, ACTUAL = "#010203", "#020304", "#030405", "#040506", "#050607"
 PAPER = "#0a0b0c"  # behind words that stand on lines
+WARN = "#0b0c0d"
 CELL_COLOURS = {"high_high": "#060708", "low_high": "#070809", "high_low": "#08090a", "low_low": "#090a0b"}
 VARIABLES = {
     INK: "--ink",
@@ -47,6 +47,7 @@ VARIABLES = {
     MODEL: "--model",
     ACTUAL: "--actual",
     PAPER: "--paper",
+    WARN: "--warn",
     **{colour: f"--{key.replace('_', '-')}" for key, colour in CELL_COLOURS.items()},
 }
 
@@ -336,20 +337,6 @@ def _corner_names(axes: Axes, names: Mapping[str, str]) -> None:
             fontsize=13.5,
             zorder=4,
         )
-
-
-def history(periods: Sequence[Period], labels: Sequence[str], words: Mapping[str, str], numbers: Numbers) -> Plot:
-    """New customers a period, and beside them repeat purchases."""
-
-    def plot(panels: Panels, _size: Size) -> None:
-        place = np.arange(len(periods))
-        for axes, field, colour in zip(panels, ("new_customers", "repeat_purchases"), (ACTUAL, MODEL), strict=True):
-            axes.bar(place, [getattr(period, field) for period in periods], width=0.72, color=colour, linewidth=0)
-            axes.set_title(words[field])
-            count_axis(axes, numbers, ticks=4)
-            dates_axis(axes, labels, most=4)
-
-    return plot
 
 
 def concentration(curve: Sequence[tuple[float, float]], words: Mapping[str, str], numbers: Numbers) -> Plot:
