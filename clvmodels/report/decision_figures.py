@@ -18,6 +18,7 @@ from clvmodels.report.figures import (
     INK,
     MODEL,
     MUTED,
+    PAPER,
     WARN,
     Panels,
     Plot,
@@ -27,6 +28,7 @@ from clvmodels.report.figures import (
     legend_above,
 )
 from clvmodels.report.numbers import Numbers
+from clvmodels.report.retention_figures import wrapped
 
 Number = Callable[[float], str]
 MARKED_SHARES = (0.1, 0.2)
@@ -70,6 +72,20 @@ class FlowColumn:
     title: str
     keys: Sequence[str]
     labels: Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Gains:
+    """A panel of an action: its title, and its rows with what each would bring, and whether that is recommended."""
+
+    title: str
+    rows: Sequence[tuple[str, Estimate, bool]]
+
+
+def stacked_sizes(rows: Sequence[int]) -> tuple[Size, Size]:
+    """Panels one below the other, each as high as the longest list of rows needs."""
+    height = (62 + 26 * max(rows)) * len(rows) + 30
+    return Size("wide", 720, height, len(rows), 1), Size("narrow", 346, height, len(rows), 1)
 
 
 def list_sizes(rows: int, panels: int = 1) -> tuple[Size, Size]:
@@ -149,7 +165,7 @@ def in_and_out(
 
 
 def cash_flow(
-    labels: Sequence[str], margin: Sequence[Estimate], alive: Sequence[float], titles: tuple[str, str], numbers: Numbers
+    labels: Sequence[str], margin: Sequence[Estimate], alive: Sequence[float], titles: Sequence[str], numbers: Numbers
 ) -> Plot:
     """Discounted margin of each coming period with its interval, and beside it the share of customers still there."""
 
@@ -309,6 +325,32 @@ def _band(axes: Axes, start: float, end: float, height: float, colour: str) -> N
 
 
 # Decisions
+
+
+def gains(panels_of: Sequence[Gains], below: str, numbers: Numbers) -> Plot:
+    """What each action would bring, a panel an action on one scale: full dots are recommended, empty ones are not."""
+
+    def plot(panels: Panels, size: Size) -> None:
+        low, high = bounds([gain for panel in panels_of for _, gain, _ in panel.rows])[1:]
+        ends = np.nan_to_num(np.array([np.nanmin(np.append(low, 0.0)), np.nanmax(np.append(high, 0.0))]))
+        for axes, panel in zip(panels, panels_of, strict=True):
+            place = np.arange(len(panel.rows))[::-1]
+            mean, low, high = bounds([gain for _, gain, _ in panel.rows])
+            axes.hlines(place, low, high, color=MODEL, linewidth=3, alpha=0.45)
+            for y, value, (_, _, advised) in zip(place, mean, panel.rows, strict=True):
+                axes.plot([value], [y], "o", color=MODEL, markersize=7, markerfacecolor=MODEL if advised else PAPER)
+            axes.axvline(0, color=ACTUAL, linewidth=1.2)
+            axes.set_yticks(place, [name for name, _, _ in panel.rows])
+            axes.tick_params(axis="y", labelcolor=INK)
+            axes.set_ylim(-0.7, len(panel.rows) - 0.3)
+            axes.set_xlim(*(ends + np.array([-0.06, 0.06]) * max(float(np.ptp(ends)), 1e-9)))
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_money(value)))
+            axes.set_title(wrapped(panel.title, size))
+            grid(axes, "x")
+        panels[-1].set_xlabel(below)
+
+    return plot
 
 
 def landed(

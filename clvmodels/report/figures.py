@@ -19,6 +19,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -121,11 +122,14 @@ def draw(key: str, description: str, plot: Plot, both: tuple[Size, Size]) -> tup
 def _svg(key: str, description: str, plot: Plot, size: Size) -> str:
     with _style():
         layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.06, hspace=0.08)
-        figure = Figure(figsize=(size.width / 72, size.height / 72), layout=layout)
+        figure = Figure(figsize=(size.width / 72, size.height / 72), dpi=72, layout=layout)
         panels = figure.subplots(size.rows, size.columns, squeeze=False).ravel().tolist()
         plot(panels, size)
+        for patch in (figure.patch, *(axes.patch for axes in panels)):
+            patch.set_visible(False)  # the page's paper shows through
         target = io.StringIO()
-        figure.savefig(target, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        # not savefig, which draws all of it once more beforehand
+        FigureCanvasSVG(figure).print_svg(target, metadata={"Date": None, "Creator": None})
     return _for_the_page(target.getvalue(), f"{key}-{size.name}", description)
 
 

@@ -94,7 +94,7 @@ def _in_every_language(place: str, at: str, languages: Any) -> dict[str, Strateg
 def _text(place: str, at: str, table: Any) -> StrategyText:
     entries = _known(place, at, table, ("name", *LISTS))
     try:
-        text = msgspec.convert({**dict.fromkeys(LISTS, []), **entries}, StrategyText)
+        text = msgspec.convert({**{key: [] for key in LISTS}, **entries}, StrategyText)
     except msgspec.ValidationError as problem:
         raise StudyError(f'{place}, {at}: {problem}; name is a text, others are lists of texts: ["..."].') from None
     if not text.name.strip():

@@ -1,5 +1,6 @@
 """Do the matrix's probabilities hold? Customers by stated probability, and how many landed in the cell."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,7 +36,7 @@ def class_calibration(source: Source, voice: Voice) -> dict[str, Any] | None:
 def _verdict(rows: Sequence[ClassCalibrationRow], voice: Voice) -> Markup:
     """Whether shares lie where probabilities put them, and the group farthest off, by all types together."""
     together = [row for row in rows if row.cell == ALL] or list(rows)
-    inside = [row for row in together if row.share_low <= row.share <= row.share_high]
+    inside = [row for row in together if _inside(row)]
     worst = max(together, key=lambda row: abs(row.share - row.stated))
     held = (ratio(len(inside), len(together)) or 0.0) >= LEVEL - 0.15
     return voice.say(
@@ -46,6 +47,23 @@ def _verdict(rows: Sequence[ClassCalibrationRow], voice: Voice) -> Markup:
         share=voice.numbers.share(worst.share),
         customers=voice.count(worst.customers),
         level=voice.level,
+    )
+
+
+def _inside(row: ClassCalibrationRow) -> bool:
+    return row.share_low <= row.share <= row.share_high
+
+
+def _caption(rows: Sequence[ClassCalibrationRow], names: Mapping[str, str], voice: Voice) -> Markup:
+    outside = Counter(row.cell for row in rows if not _inside(row))
+    worst, most = outside.most_common(1)[0] if outside else (rows[0].cell, 0)
+    return voice.say(
+        "class_calibration.caption" if outside else "class_calibration.caption_all",
+        inside=voice.count(sum(map(_inside, rows))),
+        count=voice.count(len(rows)),
+        level=voice.level,
+        worst=names.get(worst, worst),
+        outside=voice.count(most),
     )
 
 
@@ -78,7 +96,7 @@ def _figure(rows: Sequence[ClassCalibrationRow], names: Mapping[str, str], voice
         decision_figures.landed(panels, colours, words, voice.numbers),
         figures.small_sizes(len(cells)),
         alt=voice.say("class_calibration.alt"),
-        caption=voice.say("class_calibration.caption", level=voice.level),
+        caption=_caption([row for row in rows if row.cell != ALL] or rows, names, voice),
         table=table_of("class_calibration", heads, body, voice, words=2),
         csv=csv_link(rows),
     )

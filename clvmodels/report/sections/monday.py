@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from clvmodels.foundation.results import Cell, StudyResults
 from clvmodels.report.sections.measures.actions import advice, advised
-from clvmodels.report.sections.parts import class_names, ratio
+from clvmodels.report.sections.parts import ALL, class_names, ratio
 from clvmodels.report.sections.worth.worth import newcomers_text
 from clvmodels.report.voice import Voice
 
@@ -74,8 +74,11 @@ def _campaign(results: StudyResults, voice: Voice) -> Iterator[tuple[str, Markup
     """The action with the largest gain among those advised, or that none is."""
     assert results.actions is not None
     found = advised(results.actions)
-    if found:
-        yield _link("act", results), advice("monday.act", found[0], results, voice)
+    of_type = [row for row in found if row.cell != ALL]
+    if of_type:
+        yield _link("act", results), advice("monday.act", of_type[0], results, voice)
+    elif found:
+        yield _link("act", results), advice("monday.act_all", found[0], results, voice)
     else:
         chance = voice.numbers.setting(results.actions.least_chance)
         yield _link("act_none", results), voice.say("monday.act_none", chance=chance)

@@ -27,7 +27,7 @@ def figure_of(
 
 
 def table_of(
-    section: str, heads: Sequence[str], rows: Iterable[tuple[str, ...]], voice: Voice, words: int = 1
+    section: str, heads: Sequence[str], rows: Iterable[tuple[str, ...]], voice: Voice, *, words: int = 1
 ) -> Table:
     """A table with heads and label from the words of a section; the first `words` columns hold words."""
     texts = [str(voice.say(f"{section}.head_{head}", level=voice.level)) for head in heads]
@@ -49,6 +49,11 @@ def _cells(value: Any) -> list[Any]:
 def ratio(part: float, whole: float) -> float | None:
     """A part of a whole, None of nothing."""
     return part / whole if whole else None
+
+
+def shortened(name: str, most: int = 24) -> str:
+    """A name that has room beside a figure; the table has it whole."""
+    return name if len(name) <= most else name[: most - 1].rstrip() + "…"
 
 
 def period_names(starts: Sequence[str], voice: Voice) -> Callable[[str], str]:

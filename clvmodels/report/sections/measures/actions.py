@@ -1,6 +1,6 @@
 """What stated actions would bring, type by type, which are advised, and why the others are not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -8,7 +8,7 @@ from markupsafe import Markup
 from clvmodels.foundation.decision_results import ActionRow, ActionSetting, ActionsSection
 from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.results import StudyResults
-from clvmodels.report import decision_figures, retention_figures
+from clvmodels.report import decision_figures
 from clvmodels.report.sections.headline import middle
 from clvmodels.report.sections.parts import class_names, figure_of, flat_csv, table_of
 from clvmodels.report.sections.retention.wording import listed, told
@@ -35,7 +35,7 @@ def actions(source: Source, voice: Voice) -> dict[str, Any] | None:
         "advised": [advice("actions.advised", row, results, voice) for row in advised(section)],
         "none": voice.say("actions.none", **_limits(section, voice)),
         "refused": [
-            advice(f"actions.refused_{row.reason}", row, results, voice) for row in section.actions if not row.advised
+            _refused(setting, section, results, voice) for setting in section.settings if _not(setting, section)
         ],
         "figure": _figure(section, results, voice),
     }
@@ -70,6 +70,31 @@ def title(key: str, section: ActionsSection, voice: Voice) -> str:
     return key if found is None else found.title.get(voice.words.language, key)
 
 
+def _not(setting: ActionSetting, section: ActionsSection) -> list[ActionRow]:
+    """Rows of an action that are not recommended."""
+    return [row for row in section.actions if row.action == setting.key and not row.advised]
+
+
+def _refused(setting: ActionSetting, section: ActionsSection, results: StudyResults, voice: Voice) -> Markup:
+    """Where an action is not recommended, and why."""
+    names, reasons = class_names(results, voice), []
+    for reason in ("chance", "small"):
+        types = [
+            voice.say(
+                "actions.refused_type",
+                type=names.get(row.cell, row.cell),
+                number=voice.numbers.share(1 - row.p_loss) if reason == "chance" else voice.count(row.customers),
+            )
+            for row in _not(setting, section)
+            if row.reason == reason
+        ]
+        if types:
+            reasons.append(
+                voice.say(f"actions.refused_{reason}", types=listed(types, voice), **_limits(section, voice))
+            )
+    return voice.say("actions.refused", action=title(setting.key, section, voice), reasons=listed(reasons, voice))
+
+
 def _limits(section: ActionsSection, voice: Voice) -> dict[str, str]:
     return {"chance": voice.numbers.setting(section.least_chance), "least": voice.count(section.least_customers)}
 
@@ -98,9 +123,30 @@ def _effect(name: str, effect: Estimate, voice: Voice) -> Markup:
 def _figure(section: ActionsSection, results: StudyResults, voice: Voice) -> Figure:
     numbers, names = voice.numbers, class_names(results, voice)
     rows = section.actions
-    labels = [f"{title(row.action, section, voice)} · {names.get(row.cell, row.cell)}" for row in rows]
-    body = (
-        (
+    by_action = {key: [row for row in rows if row.action == key] for key in dict.fromkeys(row.action for row in rows)}
+    panels = [
+        decision_figures.Gains(
+            title(key, section, voice),
+            [(names.get(row.cell, row.cell), row.gain, row.advised) for row in of_action],
+        )
+        for key, of_action in by_action.items()
+    ]
+    heads = ("action", "type", "customers", "cost", "gain", "p_loss", "verdict")
+    return figure_of(
+        "actions",
+        decision_figures.gains(panels, voice.text("actions.axis"), numbers),
+        decision_figures.stacked_sizes([len(of_action) for of_action in by_action.values()]),
+        alt=voice.say("actions.alt"),
+        caption=_caption(rows, section, names, voice),
+        table=table_of("actions", heads, _rows(section, names, voice), voice, words=2),
+        csv=flat_csv(rows),
+    )
+
+
+def _rows(section: ActionsSection, names: dict[str, str], voice: Voice) -> Iterator[tuple[str, ...]]:
+    numbers = voice.numbers
+    for row in section.actions:
+        yield (
             title(row.action, section, voice),
             names.get(row.cell, row.cell),
             voice.count(row.customers),
@@ -109,20 +155,6 @@ def _figure(section: ActionsSection, results: StudyResults, voice: Voice) -> Fig
             numbers.share(row.p_loss),
             voice.text(f"actions.verdict_{row.reason or 'advised'}"),
         )
-        for row in rows
-    )
-    heads = ("action", "type", "customers", "cost", "gain", "p_loss", "verdict")
-    return figure_of(
-        "actions",
-        retention_figures.what_if(
-            [voice.text("actions.axis")], labels, [[row.gain for row in rows]], [numbers.axis_money]
-        ),
-        decision_figures.list_sizes(len(rows)),
-        alt=voice.say("actions.alt"),
-        caption=_caption(rows, section, names, voice),
-        table=table_of("actions", heads, body, voice, words=2),
-        csv=flat_csv(rows),
-    )
 
 
 def _caption(rows: Sequence[ActionRow], section: ActionsSection, names: dict[str, str], voice: Voice) -> Markup:

@@ -27,8 +27,8 @@ def defections(source: Source, voice: Voice) -> dict[str, Any] | None:
         "text": voice.say(
             "defections.text",
             reduction=numbers.setting(whole.reduction),
-            gain=numbers.compact(middle(whole.gain)),
-            range=numbers.interval(whole.gain, numbers.compact),
+            gain=numbers.money(middle(whole.gain)),
+            range=numbers.interval(whole.gain, numbers.money),
             share=form(middle(whole.gain_share)),
             share_range=numbers.interval(whole.gain_share, form),
         ),

@@ -70,19 +70,7 @@ def _figure(section: str, rows: Sequence[ClassRow], names: Mapping[str, str], vo
         section,
         plot,
         decision_figures.list_sizes(len(rows) + 1),
-        alt=voice.say(
-            f"{section}.alt",
-            classes=numbers.listed(
-                [
-                    str(
-                        voice.say(
-                            "classes.alt_class", name=names.get(row.key, row.key), count=voice.count(row.customers)
-                        )
-                    )
-                    for row in rows
-                ]
-            ),
-        ),
+        alt=voice.say(f"{section}.alt", classes=_listed(rows, names, voice)),
         caption=voice.say(
             f"{section}.caption",
             best=names.get(best.key, best.key),
@@ -93,6 +81,15 @@ def _figure(section: str, rows: Sequence[ClassRow], names: Mapping[str, str], vo
         table=_table(section, rows, names, voice),
         csv=flat_csv(rows),
     )
+
+
+def _listed(rows: Sequence[ClassRow], names: Mapping[str, str], voice: Voice) -> str:
+    """The classes with their customers, in words."""
+    said = [
+        voice.say("classes.alt_class", name=names.get(row.key, row.key), count=voice.count(row.customers)).unescape()
+        for row in rows
+    ]
+    return voice.numbers.listed(said)
 
 
 def _table(section: str, rows: Sequence[ClassRow], names: Mapping[str, str], voice: Voice) -> Table:

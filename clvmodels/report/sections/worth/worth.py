@@ -5,12 +5,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clvmodels.foundation.decision_results import EquityRow, MoneySection, NewCustomers, PartRow, YearRow
+from clvmodels.foundation.decision_results import EquityRow, MoneySection, NewCustomers, PartRow
 from clvmodels.foundation.results import StudyResults
-from clvmodels.report import decision_figures, figures, retention_figures
+from clvmodels.report import decision_figures, retention_figures
 from clvmodels.report.sections.headline import middle
-from clvmodels.report.sections.parts import class_names, figure_of, flat_csv, ratio, table_of
+from clvmodels.report.sections.parts import class_names, figure_of, flat_csv, ratio, shortened, table_of
 from clvmodels.report.sections.retention.wording import told
+from clvmodels.report.sections.worth.cash_flow import cash_flow
 from clvmodels.report.tables import Figure, Table, columns
 from clvmodels.report.voice import Source, Voice
 
@@ -28,7 +29,7 @@ def worth(source: Source, voice: Voice) -> dict[str, Any] | None:
         return None
     return {
         "text": [_base(results, money, voice), _newcomers(results, money, voice), _contribution(results, money, voice)],
-        "years": _years(money.years, voice) if money.years else None,
+        "years": cash_flow(money.years, voice) if money.years else None,
         "parts": _parts(money.parts, voice) if any(part.amount is not None for part in money.parts) else None,
         "within": any(part.amount is not None and part.key not in WHOLE for part in money.parts),
         "missing": _missing(money.parts, voice),
@@ -82,48 +83,6 @@ def _contribution(results: StudyResults, money: MoneySection, voice: Voice) -> M
     )
 
 
-def _years(years: Sequence[YearRow], voice: Voice) -> Figure:
-    numbers = voice.numbers
-    labels = [numbers.decimal(row.end, 0 if row.end == round(row.end) else 1) for row in years]
-    total = sum(middle(row.discounted) or 0.0 for row in years)
-    unit = voice.text(f"units.{voice.unit}.each")
-    titles = (
-        str(voice.say("worth.years_margin", unit=unit)),
-        str(voice.say("worth.years_alive", unit=unit)),
-    )
-    plot = decision_figures.cash_flow(
-        labels, [row.discounted for row in years], [row.alive for row in years], titles, numbers
-    )
-    rows = (
-        (
-            numbers.span(row.start, row.end, lambda value: numbers.decimal(value, 0 if value == round(value) else 1)),
-            numbers.share(row.alive),
-            told(row.purchases, numbers.decimal, voice),
-            *(told(estimate, numbers.cell, voice) for estimate in (row.spend, row.margin, row.discounted)),
-        )
-        for row in years
-    )
-    heads = [
-        str(voice.say(f"worth.head_{head}", level=voice.level, unit=unit))
-        for head in ("period", "alive", "purchases", "spend", "margin", "discounted")
-    ]
-    return figure_of(
-        "cash-flow",
-        plot,
-        figures.sizes(2, height=270, narrow_height=220),
-        alt=voice.say("worth.years_alt"),
-        caption=voice.say(
-            "worth.years_caption" if len(years) > 1 else "worth.years_caption_one",
-            length=voice.length(years[0].end - years[0].start),
-            share=numbers.share(ratio(middle(years[0].discounted) or 0.0, total)),
-            amount=numbers.compact(middle(years[0].discounted)),
-            alive=numbers.share(years[0].alive),
-        ),
-        table=Table(voice.text("worth.years_table"), columns(*heads), tuple(rows)),
-        csv=flat_csv(years),
-    )
-
-
 def _parts(parts: Sequence[PartRow], voice: Voice) -> Table:
     numbers = voice.numbers
     rows = (
@@ -157,14 +116,13 @@ def _segments(segmentation: str, rows: Sequence[EquityRow], results: StudyResult
 def _segment_figure(
     segmentation: str, title: str, rows: Sequence[EquityRow], results: StudyResults, voice: Voice
 ) -> Figure:
-    numbers, named = voice.numbers, class_names(results, voice)
+    numbers, named = voice.numbers, {**class_names(results, voice), **voice.words.at("worth.rfm_groups")}
     best = max(rows, key=lambda row: middle(row.share) or 0.0)
-    drawn = (
-        sorted(rows, key=lambda row: -(middle(row.share) or 0.0))[:MOST_SEGMENTS] if len(rows) > MOST_SEGMENTS else rows
-    )
+    largest = sorted(rows, key=lambda row: -(middle(row.share) or 0.0))[:MOST_SEGMENTS]
+    drawn = [row for row in rows if row in largest]
     plot = retention_figures.what_if(
         [voice.text("worth.head_equity")],
-        [named.get(row.segment, row.segment) for row in drawn],
+        [shortened(named.get(row.segment, row.segment)) for row in drawn],
         [[row.equity for row in drawn]],
         [numbers.axis_money],
     )
