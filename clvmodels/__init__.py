@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from clvmodels.inference import waic as waic
     from clvmodels.models import MODELS as MODELS
     from clvmodels.report import render_report as render_report
+    from clvmodels.strategy import read_strategies as read_strategies
     from clvmodels.strategy import value_matrix as value_matrix
     from clvmodels.study import run_study as run_study
 
@@ -199,6 +200,7 @@ HOMES = {
     "waic": "clvmodels.inference",
     "MODELS": "clvmodels.models",
     "render_report": "clvmodels.report",
+    "read_strategies": "clvmodels.strategy",
     "value_matrix": "clvmodels.strategy",
     "run_study": "clvmodels.study",
 }

@@ -8,6 +8,7 @@ from clvmodels.strategy.budgets import (
     estimate,
     retention_ceilings,
 )
+from clvmodels.strategy.strategies import read_strategies
 from clvmodels.strategy.value_matrix import CELLS, CutDraws, ValueMatrix, value_matrix
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "cells",
     "cut_estimate",
     "estimate",
+    "read_strategies",
     "retention_ceilings",
     "value_matrix",
 ]

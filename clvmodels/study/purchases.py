@@ -18,7 +18,7 @@ from clvmodels.foundation.records import CustomerSummary, LedgerLine, Transactio
 from clvmodels.foundation.results import DataSection, FitRow, ModelSection, StudyInfo, StudyResults
 from clvmodels.inference import Fit
 from clvmodels.models import MODELS
-from clvmodels.strategy import estimate
+from clvmodels.strategy import estimate, read_strategies
 from clvmodels.study import outputs
 from clvmodels.study.adequacy import Adequacy, gauge_adequacy
 from clvmodels.study.config import CalendarTable, Study
@@ -40,6 +40,7 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     """Run a study of purchases; see `run_study`."""
     study = _with_source(file.study, data)
     _require_registered(file)
+    strategies = read_strategies(None if study.strategies is None else file.path.parent / study.strategies)
     folder = Path(output) / study.name
     outputs.require_writable(folder)
     steps = Steps(STEPS_BESIDE_COMPARED + len(study.fit.compare) + _steps_of_rivals(study), tell)
@@ -51,7 +52,7 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     decision = decide(study, log, traits, steps)
     adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.learnt, steps)
     groups, rivals = weigh_rivals(study, log, evidence, steps)
-    results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups)
+    results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups, strategies=strategies)
     with steps.step("write", "write results and tables"):
         files = _write(results, evidence, decision, rivals, folder)
     digests = {"study_digest": file.digest, "data_digest": log.digest}
