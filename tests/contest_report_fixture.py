@@ -230,7 +230,7 @@ def _section(case: Case, horizon: float, rng: np.random.Generator) -> RollingSec
         model="best",
         methods=list(METHODS),
         origins=[
-            Origin(f"1997-{6 + at:02d}-30", f"1998-{1 + at:02d}-28", 2357 - 10 * at, 900.0 + at,
+            Origin(f"1997-{4 + at:02d}-30", f"1998-{1 + at:02d}-28", 2357 - 10 * at, 900.0 + at,
                    31_000.0 + at if case.currency else None, {"boosting": "too few customers"} if at == 5 else {})
             for at in range(ORIGINS)
         ],
@@ -338,7 +338,7 @@ def _totals(case: Case, horizon: float, rng: np.random.Generator) -> list[TotalC
     return [
         TotalCheck(
             outcome,
-            f"1997-{6 + at:02d}-30",
+            f"1997-{4 + at:02d}-30",
             f"1998-{1 + at:02d}-28",
             horizon,
             case.unit,

@@ -36,6 +36,7 @@ from clvmodels.report.numbers import Numbers
 
 SHAPES = (("o", MODEL), ("s", ACTUAL), ("D", MUTED), ("^", INK), ("v", MUTED))  # of horizons, the shortest first
 LINES = ((MODEL, "-", 2.4), (ACTUAL, (0, (5, 2)), 1.8), (INK, (0, (1.2, 1.6)), 1.8))  # of methods told apart
+FEW_ORIGINS = 3  # make no line that is seen without dots
 LABEL = 20  # letters of a method's name on a line
 ROW, GAP = 19.0, 9.0  # height of an interval, and between methods, in CSS pixels
 Span = tuple[float, float, float]
@@ -109,7 +110,8 @@ def forest(panels_of_rows: Sequence[ForestPanel], horizons: Sequence[str], numbe
     """A method less each other: a dot and its interval a horizon, filled where the interval leaves out zero."""
 
     def plot(panels: Panels, size: Size) -> None:
-        for place, (axes, panel) in enumerate(zip(panels, panels_of_rows, strict=True)):
+        for place, (axes, whole) in enumerate(zip(panels, panels_of_rows, strict=True)):
+            panel = whole if size.columns > 1 else _known_rows(whole)  # beside others a panel keeps their rows
             rows = np.arange(len(panel.methods))[::-1].astype(float)
             for at, name in enumerate(horizons):
                 y = rows - (at - (len(horizons) - 1) / 2) * 0.62 / max(len(horizons), 1)
@@ -126,6 +128,17 @@ def forest(panels_of_rows: Sequence[ForestPanel], horizons: Sequence[str], numbe
         legend_above(panels, columns=3)
 
     return plot
+
+
+def _known_rows(panel: ForestPanel) -> ForestPanel:
+    """The methods that have the score."""
+    there = [at for at, spans in enumerate(panel.spans) if any(spans)]
+    return ForestPanel(
+        panel.title,
+        methods=[panel.methods[at] for at in there],
+        spans=[panel.spans[at] for at in there],
+        settled=[panel.settled[at] for at in there],
+    )
 
 
 def _spans(axes: Axes, y: np.ndarray, panel: ForestPanel, at: int, name: str) -> None:
@@ -145,18 +158,17 @@ def over_origins(panels_of_lines: Sequence[OriginsPanel], other: str, numbers: N
 
     def plot(panels: Panels, size: Size) -> None:
         for axes, panel in _used(panels, panels_of_lines):
-            for values in panel.others:
-                axes.plot(_places(values), _known(values), color=RULE, linewidth=1.2, label=other)
+            axes.plot(*_one_path(panel.others), color=RULE, linewidth=1.2, label=other)
             for (name, values), (colour, dashes, width) in zip(panel.named.items(), LINES, strict=False):
-                marks = {"marker": "o", "markersize": 3.5} if len(values) <= 3 else {}
+                marker = "o" if len(values) <= FEW_ORIGINS else ""
                 axes.plot(
-                    _places(values),
-                    _known(values),
+                    *_one_path([values]),
                     color=colour,
-                    linestyle=dashes,  # type: ignore[arg-type]
+                    linestyle=dashes,
                     linewidth=width,
+                    marker=marker,
+                    markersize=3.5,
                     label=name,
-                    **marks,
                 )
             axes.set_title(panel.title, fontsize=11.5)
             axes.yaxis.set_major_locator(MaxNLocator(4))
@@ -168,12 +180,11 @@ def over_origins(panels_of_lines: Sequence[OriginsPanel], other: str, numbers: N
     return plot
 
 
-def _places(values: Sequence[float | None]) -> np.ndarray:
-    return np.arange(len(values))
-
-
-def _known(values: Sequence[float | None]) -> np.ndarray:
-    return np.array([np.nan if value is None else value for value in values])
+def _one_path(lines: Sequence[Sequence[float | None]]) -> tuple[np.ndarray, np.ndarray]:
+    """Lines one after the other with a gap between them: one path for all keeps the SVG small."""
+    x = [np.append(np.arange(len(values), dtype=float), np.nan) for values in lines]
+    y = [[*(np.nan if value is None else value for value in values), np.nan] for values in lines]
+    return np.concatenate([[np.nan], *x]), np.concatenate([[np.nan], *y])
 
 
 def _used[T](panels: Panels, content: Sequence[T]) -> list[tuple[Axes, T]]:

@@ -52,7 +52,7 @@ def contest_answer(source: ContestSource, voice: Voice) -> dict[str, Any]:
         "main": _verdict(results, RANKING, voice) or _verdict(results, RANKING_OF_PURCHASES, voice),
         "others": [said for score in TOLD[1:] if (said := _verdict(results, score, voice))],
         "absolute": _absolute(results, voice),
-        "own": [said for opponent in OPPONENTS if (said := _against(results, opponent, voice))],
+        "own": [said for opponent in OPPONENTS if (said := _against(results, opponent, voice)) is not None],
         "intervals": _intervals(results, voice),
         "totals": _totals(results, voice),
         "data": [_about(data, results, voice) for data in results.data],
@@ -103,7 +103,7 @@ def _absolute(results: ContestResults, voice: Voice) -> Markup | str:
     )
 
 
-def _against(results: ContestResults, opponent: str, voice: Voice) -> Markup | str:
+def _against(results: ContestResults, opponent: str, voice: Voice) -> Markup | None:
     """The study's own method against one other on ranking: cells that it wins, loses, leaves open."""
     said = []
     for score in (RANKING, TOP):
@@ -121,7 +121,7 @@ def _against(results: ContestResults, opponent: str, voice: Voice) -> Markup | s
                 )
             )
     if not said:
-        return ""
+        return None
     own, other = method_name(results.study.method, voice), method_name(opponent, voice)
     joined = Markup(voice.text("contest_answer.then")).join(said)
     return voice.say("contest_answer.against", own=own, other=other, scores=joined, level=voice.level)

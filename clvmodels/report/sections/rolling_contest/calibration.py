@@ -14,7 +14,6 @@ from clvmodels.report.sections.retention.wording import plain
 from clvmodels.report.sections.rolling_contest.wording import (
     data_title,
     heads,
-    is_real,
     method_name,
     own_method,
     voice_for_data,
@@ -79,7 +78,7 @@ def _said(found: MethodCalibration, data: ContestData, voice: Voice) -> list[Mar
         )
         for check in found.pit
     ]
-    return said if is_real(data) or not data.shuffled else [voice.text("contest_calibration.shuffled"), *said]
+    return said if not data.shuffled else [voice.say("contest_calibration.shuffled"), *said]
 
 
 def _amount(quantity: str, value: float, voice: Voice) -> str:

@@ -58,7 +58,7 @@ def _data(results: ContestResults, voice: Voice) -> Table:
             voice.count(data.rows_read),
             voice.count(data.customers),
             voice.count(data.occasions),
-            voice.numbers.span(data.first_date, data.last_date, lambda day: voice.numbers.short_date(str(day))),
+            _days(data.first_date, data.last_date, voice),
             results.study.data_digests.get(data.key, "")[:DIGEST],
         )
         for data in results.data
@@ -68,6 +68,14 @@ def _data(results: ContestResults, voice: Voice) -> Table:
     )
     texts = tuple(Column(name, number=place in (3, 4, 5)) for place, name in enumerate(names))
     return Table(voice.text("contest_method.table_data"), texts, rows)
+
+
+def _days(first: str, last: str, voice: Voice) -> str:
+    """From one day to another, or the day where they are the same."""
+    if first == last:
+        return voice.numbers.short_date(first)
+    ends = (voice.numbers.short_date(day) for day in (first, last))
+    return str(voice.numbers.formats["range"]).format(**dict(zip(("low", "high"), ends, strict=True)))
 
 
 def _kind(data: ContestData, voice: Voice) -> str:
@@ -88,8 +96,8 @@ def _windows(results: ContestResults, voice: Voice) -> Table:
                     data_title(data, voice),
                     horizon_of(section, voice),
                     voice.count(len(ends)),
-                    voice.numbers.span(ends[0], ends[-1], lambda day: voice.numbers.short_date(str(day))),
-                    voice.numbers.span(min(customers), max(customers), voice.count),
+                    _days(ends[0], ends[-1], voice),
+                    _customers(customers, voice),
                     voice.count(section.block),
                     voice.text(f"contest_method.{'time' if section.time else 'no_time'}"),
                 )
@@ -97,6 +105,11 @@ def _windows(results: ContestResults, voice: Voice) -> Table:
     names = heads("contest_method", ("data", "horizon", "origins", "between", "customers", "block", "holds"), voice)
     texts = tuple(Column(name, number=place in (2, 4, 5)) for place, name in enumerate(names))
     return Table(voice.text("contest_method.table_windows"), texts, tuple(rows))
+
+
+def _customers(counts: list[int], voice: Voice) -> str:
+    few, many = min(counts), max(counts)
+    return voice.count(few) if few == many else voice.numbers.span(few, many, voice.count)
 
 
 def _left_out(results: ContestResults, voice: Voice) -> list[Markup]:

@@ -102,13 +102,12 @@ def _figure(place: int, data: ContestData, found: Found, voice: Voice) -> Figure
 def _panel(score: str, methods: Sequence[str], data: ContestData, found: Found, voice: Voice) -> ForestPanel:
     by_place = {(duel.method, section.horizon): duel for section, duel in found if duel.score == score}
     rows = [[by_place.get((method, section.horizon)) for section in data.contests] for method in methods]
-    there = [place for place, row in enumerate(rows) if any(row)] if len(methods) == 1 else list(range(len(methods)))
     better = voice.words.detail("scores", score, "better") or "lower"
     return ForestPanel(
         title=plain(voice.say(f"contest_differences.panel_{better}", score=short_score(score, voice))),
-        methods=[short_name(methods[place], voice) for place in there],
-        spans=[[(duel.difference, duel.low, duel.high) if duel else None for duel in rows[place]] for place in there],
-        settled=[[duel is not None and duel.verdict != "open" for duel in rows[place]] for place in there],
+        methods=[short_name(method, voice) for method in methods],
+        spans=[[(duel.difference, duel.low, duel.high) if duel else None for duel in row] for row in rows],
+        settled=[[duel is not None and duel.verdict != "open" for duel in row] for row in rows],
     )
 
 

@@ -24,18 +24,7 @@ from clvmodels.report.sections.rolling_contest.wording import (
 from clvmodels.report.tables import csv_of
 from clvmodels.report.voice import ContestSource, Voice
 
-SHOWN = (
-    RANKING,
-    TOP,
-    RANKING_OF_PURCHASES,
-    "purchases_bias",
-    SIZE,
-    DISTRIBUTION,
-    "spend_crps",
-    BACK,
-    "active_log_score",
-    "purchases_coverage_90",
-)
+SHOWN = (RANKING, TOP, RANKING_OF_PURCHASES, SIZE, DISTRIBUTION, BACK, "purchases_bias", "purchases_coverage_90")
 NAMES = ("horizon", "method", "score", "value", "low", "high", "origins", "won")
 
 
@@ -69,7 +58,8 @@ def _records(data: ContestData) -> list[list[Any]]:
 def _table(section: RollingSection, own: str | None, voice: Voice) -> dict[str, Any]:
     """Methods in rows by their place on the first score, main scores in columns."""
     rows = {(row.method, row.score): row for row in section.league}
-    scores = [score for score in SHOWN if any((method, score) in rows for method in section.methods)]
+    there = {score for _, score in rows} - ({RANKING_OF_PURCHASES} if any(s == RANKING for _, s in rows) else set())
+    scores = [score for score in SHOWN if score in there]
     verdicts = {verdict.score: verdict for verdict in section.verdicts}
     best = {score: set(verdicts[score].best) for score in scores if score in verdicts}
     kept = {score: set(verdicts[score].kept) for score in scores if score in verdicts}

@@ -52,16 +52,19 @@ def _figure(place: int, data: ContestData, own: str, voice: Voice) -> Figure:
     score = _rows(sections[0])[0].score
     alt = plain(voice.say("contest_origins.alt", data=data_title(data, voice), score=score_name(score, voice)))
     wide, narrow = figures.draw(key, alt, plot, contest_figures.lines_sizes(len(panels)))
-    csv = csv_of(
-        ("horizon", "method", "score", "calibration_end", "value"),
-        (
-            [section.horizon, row.method, row.score, origin.calibration_end, value]
-            for section in sections
-            for row in _rows(section)
-            for origin, value in zip(section.origins, row.by_origin, strict=True)
-        ),
-    )
-    return Figure(key, wide, narrow, _caption(sections, own, score, voice), _table(sections, voice), csv)
+    return Figure(key, wide, narrow, _caption(sections, own, score, voice), _table(sections, voice), _csv(sections))
+
+
+def _csv(sections: Sequence[RollingSection]) -> str:
+    """Origins in rows, methods in columns, at full precision."""
+    methods = list(dict.fromkeys(row.method for section in sections for row in _rows(section)))
+    rows = []
+    for section in sections:
+        values = {row.method: row.by_origin for row in _rows(section)}
+        for at, origin in enumerate(section.origins):
+            scores = [values[method][at] if method in values else None for method in methods]
+            rows.append([section.horizon, origin.calibration_end, *scores])
+    return csv_of(["horizon", "calibration_end", *methods], rows)
 
 
 def _panel(section: RollingSection, own: str, voice: Voice) -> OriginsPanel:

@@ -14,13 +14,11 @@ from clvmodels.report.sections.retention.wording import plain
 from clvmodels.report.sections.rolling_contest.wording import (
     data_title,
     heads,
-    method_name,
     voice_for_data,
 )
 from clvmodels.report.tables import Figure, Table, columns, csv_link, csv_of, with_interval
 from clvmodels.report.voice import LEVEL, ContestSource, Voice
 
-OUTCOMES = ("purchases", "spend")
 KINDS = ("stationary", "drifting")
 
 
@@ -35,13 +33,12 @@ def contest_totals(source: ContestSource, voice: Voice) -> dict[str, Any] | None
 
 
 def _part(place: int, data: ContestData, voice: Voice) -> dict[str, Any]:
-    shown = [outcome for outcome in OUTCOMES if any(check.outcome == outcome for check in data.totals)]
     return {
         "title": data_title(data, voice),
         "drift_said": _drift_said(data.drift, voice) if data.drift else "",
         "drift": _drift_figure(place, data, data.drift, voice) if data.drift else None,
         "coverage_said": [_covered(row, voice) for row in data.total_coverage if row.outcome == "purchases"],
-        "figures": [_figure(place, outcome, data, voice) for outcome in shown],
+        "figure": _figure(place, data, voice) if data.totals else None,
         "coverage": _coverage_table(data, voice) if data.total_coverage else None,
         "conformal": _conformal_table(data, voice) if data.conformal else None,
         "conformal_said": _conformal_said(data, voice),
@@ -59,7 +56,7 @@ def _drift_said(check: DriftCheck, voice: Voice) -> Markup:
         level_p=voice.numbers.significant(check.level_p, 2),
         single_p=voice.numbers.significant(check.single_p, 2),
         replicates=voice.count(check.replicates),
-        model=method_name(check.model, voice),
+        model=voice.words.name("rivals.models", check.model),
     )
 
 
@@ -110,29 +107,28 @@ def _form(outcome: str, voice: Voice) -> Callable[[float | None], str]:
     return voice.numbers.cell if outcome == "spend" else voice.count
 
 
-def _figure(place: int, outcome: str, data: ContestData, voice: Voice) -> Figure:
-    key = f"totals-{outcome}-{place}"
-    checks = [check for check in data.totals if check.outcome == outcome]
+def _figure(place: int, data: ContestData, voice: Voice) -> Figure:
+    """Totals of purchases as a picture; the table beside it has those of spend too."""
+    key = f"totals-{place}"
+    checks = [check for check in data.totals if check.outcome == data.totals[0].outcome]
     horizons = list(dict.fromkeys(check.horizon for check in checks))
     panels = [_panel([check for check in checks if check.horizon == horizon], voice) for horizon in horizons]
-    words = {kind: voice.text(f"contest_totals.{kind}") for kind in KINDS} | {
-        "actual": voice.text("evidence.track_actual")
-    }
-    axis = voice.numbers.axis_money if outcome == "spend" else voice.numbers.axis_count
-    plot = contest_figures.totals(panels, words, axis)
-    name = voice.text(f"contest_terms.outcomes.{outcome}")
+    words = {kind: voice.text(f"contest_totals.{kind}") for kind in KINDS}
+    words["actual"] = voice.text("contest_totals.head_actual")
+    plot = contest_figures.totals(panels, words, voice.numbers.axis_count)
+    name = voice.text(f"contest_terms.outcomes.{checks[0].outcome}")
     alt = plain(voice.say("contest_totals.alt", data=data_title(data, voice), outcome=name))
     wide, narrow = figures.draw(key, alt, plot, contest_figures.lines_sizes(len(panels)))
     caption = voice.say(
         "contest_totals.caption",
         outcome=name,
-        model=method_name(data.total_model, voice),
+        model=voice.words.name("rivals.models", data.total_model),
         windows=voice.count(len(checks)),
         stationary=voice.count(sum(_holds(check.stationary, check.actual) for check in checks)),
         drifting=voice.count(sum(_holds(check.drifting, check.actual) for check in checks)),
         level=voice.level,
     )
-    return Figure(key, wide, narrow, caption, _table(checks, _form(outcome, voice), voice), _csv(checks))
+    return Figure(key, wide, narrow, caption, _table(data.totals, voice), _csv(data.totals))
 
 
 def _holds(estimate: Estimate | None, actual: float) -> bool:
@@ -149,21 +145,22 @@ def _panel(checks: list[TotalCheck], voice: Voice) -> TotalsPanel:
     )
 
 
-def _table(checks: list[TotalCheck], form: Callable[[float | None], str], voice: Voice) -> Table:
+def _table(checks: list[TotalCheck], voice: Voice) -> Table:
     """Windows in rows; those whose total lies outside the wider interval are set apart."""
     rows = tuple(
         (
+            voice.text(f"contest_terms.outcomes.{check.outcome}"),
             voice.numbers.short_date(check.calibration_end),
             voice.numbers.length(round(check.horizon, 1), check.unit),
-            form(check.actual),
-            *(_told(getattr(check, kind), form, voice) for kind in KINDS),
+            _form(check.outcome, voice)(check.actual),
+            *(_told(getattr(check, kind), _form(check.outcome, voice), voice) for kind in KINDS),
         )
         for check in checks
     )
     missed = frozenset(
         place for place, check in enumerate(checks) if not _holds(check.drifting or check.stationary, check.actual)
     )
-    texts = heads("contest_totals", ("from", "horizon", "actual", *KINDS), voice)
+    texts = heads("contest_totals", ("outcome", "from", "horizon", "actual", *KINDS), voice)
     return Table(voice.text("contest_totals.table"), columns(*texts), rows, missed)
 
 

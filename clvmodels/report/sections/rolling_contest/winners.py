@@ -21,10 +21,10 @@ from clvmodels.report.sections.rolling_contest.wording import (
     group_of,
     horizon_of,
     kind_name,
-    method_name,
     method_names,
     score_form,
     score_name,
+    short_name,
     short_score,
 )
 from clvmodels.report.tables import csv_of
@@ -82,7 +82,7 @@ def _mark(cell: Cell | None, voice: Voice) -> dict[str, str] | None:
         "mark": MARKS[cell.outcome],
         "kind": kind_name(cell.outcome, voice),
         "class": cell.outcome,
-        "best": method_names(cell.verdict.best[:1], voice),
+        "best": short_name(cell.verdict.best[0], voice),
     }
 
 
@@ -125,5 +125,5 @@ def _kept(verdict: str, others: list[str], voice: Voice) -> Markup | str:
     """Who cannot be told from the best; where nobody can, that is said once and not as a list."""
     if not others or verdict == "none":
         return ""
-    names = voice.numbers.listed([method_name(method, voice) for method in others])
+    names = voice.numbers.listed([short_name(method, voice) for method in others])
     return voice.say("contest_winners.kept", methods=names)
