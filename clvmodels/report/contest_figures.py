@@ -22,7 +22,6 @@ from clvmodels.report.figures import (
     INK,
     MODEL,
     MUTED,
-    RULE,
     Panels,
     Plot,
     Size,
@@ -158,7 +157,7 @@ def over_origins(panels_of_lines: Sequence[OriginsPanel], other: str, numbers: N
 
     def plot(panels: Panels, size: Size) -> None:
         for axes, panel in _used(panels, panels_of_lines):
-            axes.plot(*_one_path(panel.others), color=RULE, linewidth=1.2, label=other)
+            axes.plot(*_one_path(panel.others), color=MUTED, linewidth=0.9, alpha=0.55, label=other)
             for (name, values), (colour, dashes, width) in zip(panel.named.items(), LINES, strict=False):
                 marker = "o" if len(values) <= FEW_ORIGINS else ""
                 axes.plot(
@@ -259,7 +258,7 @@ def _pit(check: PitCheck, numbers: Numbers) -> Callable[[Axes], None]:
 
 def _shares(axes: Axes, numbers: Numbers) -> None:
     for line in (axes.xaxis, axes.yaxis):
-        line.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        line.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         line.set_major_formatter(FuncFormatter(lambda value, _: numbers.share(value)))
 
 

@@ -163,11 +163,19 @@ def _lean(svg: str) -> str:
     svg = re.sub(r"> <", "><", svg)
     svg = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", svg)
     svg = svg.replace(f"font-family: '{SANS}'; ", "")  # the style sheet says it once
-    named = set(re.findall(r"#([\w.-]+)", svg))
+    named = dict.fromkeys(re.findall(r'(?:url\(|href=")#([\w.-]+)', svg))
     svg = re.sub(r' id="([^"]+)"', lambda found: found.group() if found[1] in named else "", svg)
+    for number, name in enumerate(named):
+        svg = svg.replace(f'"{name}"', f'"{_short(name, number)}"').replace(f"#{name}", f"#{_short(name, number)}")
+    svg = svg.replace("xlink:href", "href")
     svg = re.sub(r"<g[^>]*>(?:<use [^>]*/>)+</g>", _marks_with_one_style, svg)
     svg = re.sub(r"<defs></defs>|<g/>", "", svg)
     return re.sub(r"<g>((?:<(?:use|path|text) [^>]*?/?>(?:[^<>]*</text>)?)*)</g>", r"\1", svg)
+
+
+def _short(name: str, number: int) -> str:
+    """The name of a part of a drawing, with its number in place of a digest."""
+    return f"{name.rpartition('-')[0]}-{number}"
 
 
 def _marks_with_one_style(found: re.Match[str]) -> str:
@@ -529,7 +537,9 @@ def contest(
     """Each method on a few scores, with its interval; the study's model in its colour."""
 
     def plot(panels: Panels, _size: Size) -> None:
-        for axes, (score, rows) in zip(panels, scores.items(), strict=True):
+        for axes in panels[len(scores) :]:
+            axes.set_axis_off()
+        for axes, (score, rows) in zip(panels, scores.items(), strict=False):
             place = np.arange(len(rows))[::-1]
             for y, row in zip(place, rows, strict=True):
                 colour = MODEL if row.method == model else ACTUAL

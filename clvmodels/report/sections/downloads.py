@@ -17,7 +17,18 @@ FILES = (
 )
 RETENTION_FILES = ("curves.csv", "values.csv", "survivors.csv", "results.json", "manifest.json", "draws/*.nc")
 
-CONTEST_FILES = ("winners.csv", "league.csv", "results.json", "costs.json", "manifest.json")
+CONTEST_FILES = (
+    "winners.csv",
+    "league.csv",
+    "verdicts.csv",
+    "duels.csv",
+    "comparison.csv",
+    "totals.csv",
+    "conformal.csv",
+    "results.json",
+    "costs.json",
+    "manifest.json",
+)
 
 
 def names_beside(folder: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:

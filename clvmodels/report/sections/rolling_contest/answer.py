@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from clvmodels.foundation.contest_results import ContestData, ContestResults
-from clvmodels.foundation.results import Duel, TotalCoverage
+from clvmodels.foundation.results import Duel, LeagueRow, RollingSection, TotalCoverage
 from clvmodels.report.sections.retention.wording import plain
 from clvmodels.report.sections.rolling_contest.wording import (
     ABSOLUTE,
@@ -32,6 +32,7 @@ from clvmodels.report.sections.rolling_contest.wording import (
     kind_of,
     league_row,
     method_name,
+    method_names,
     real,
     score_name,
     tallied,
@@ -148,7 +149,7 @@ def _intervals(results: ContestResults, voice: Voice) -> list[Markup]:
             for data in results.data
             if is_real(data)
             for section in data.contests
-            if (row := league_row(section, results.study.method, score)) is not None
+            if (row := _interval_row(section, results, score)) is not None
         ]
         if rows:
             short = sum(row.high < LEVEL for row in rows)
@@ -156,7 +157,7 @@ def _intervals(results: ContestResults, voice: Voice) -> list[Markup]:
                 voice.say(
                     "contest_answer.intervals_short" if short else "contest_answer.intervals",
                     outcome=voice.text(f"evidence.{score.split('_')[0]}"),
-                    method=method_name(results.study.method, voice),
+                    method=method_names(dict.fromkeys(row.method for row in rows), voice),
                     level=voice.level,
                     low=voice.numbers.share(min(row.value for row in rows), 1),
                     high=voice.numbers.share(max(row.value for row in rows), 1),
@@ -165,6 +166,13 @@ def _intervals(results: ContestResults, voice: Voice) -> list[Markup]:
                 )
             )
     return said
+
+
+def _interval_row(section: RollingSection, results: ContestResults, score: str) -> LeagueRow | None:
+    """Coverage of the study's own method, or of the first model with intervals where it has none."""
+    rows = [row for method in section.methods if (row := league_row(section, method, score)) is not None]
+    own = next((row for row in rows if row.method == results.study.method), None)
+    return own or next((row for row in rows if kind_of(row.method) == "model"), None)
 
 
 def _totals(results: ContestResults, voice: Voice) -> Markup | str:
@@ -210,6 +218,8 @@ def _about(data: ContestData, results: ContestResults, voice: Voice) -> Markup:
         clauses=Markup(voice.text("contest_answer.then")).join(clauses),
         decided=voice.count(decided),
         judged=voice.count(judged),
+        told_kept=voice.count(sum(data.story in cell.verdict.kept for cell in _story_cells(data, results))),
+        told_judged=voice.count(len(_story_cells(data, results))),
         set_level=voice.numbers.setting(results.study.level),
     )
 
@@ -249,6 +259,16 @@ def _decided_orders(data: ContestData, results: ContestResults) -> tuple[int, in
     """Verdicts on the order of customers, and those of them that drop a method from the set."""
     found = [cell for score in ORDERS for cell in cells(results, score) if cell.data is data]
     return sum(cell.verdict.verdict in ("one", "some") for cell in found), len(found)
+
+
+def _story_cells(data: ContestData, results: ContestResults) -> list[Cell]:
+    """Verdicts on a simulated data set in which the model that told it takes part."""
+    return [
+        cell
+        for score in ASKED
+        for cell in cells(results, score)
+        if cell.data is data and data.story in cell.verdict.p_values
+    ]
 
 
 def _table(results: ContestResults, voice: Voice) -> Table:

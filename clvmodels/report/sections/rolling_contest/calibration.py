@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clvmodels.foundation.contest_results import ContestData, MethodCalibration
+from clvmodels.foundation.contest_results import ContestData, ContestResults, MethodCalibration
 from clvmodels.foundation.results import CoverageRow, DecileRow
 from clvmodels.report import contest_figures, figures
 from clvmodels.report.contest_figures import CalibrationPanels
@@ -14,6 +14,7 @@ from clvmodels.report.sections.retention.wording import plain
 from clvmodels.report.sections.rolling_contest.wording import (
     data_title,
     heads,
+    kind_of,
     method_name,
     own_method,
     voice_for_data,
@@ -30,19 +31,35 @@ def contest_calibration(source: ContestSource, voice: Voice) -> dict[str, Any] |
     results = source.results
     parts = []
     for place, data in enumerate(results.data, start=1):
-        by_method = {found.method: found for found in data.calibration}
-        own = own_method(results, list(by_method))
-        if own is not None:
+        shown = _shown(results, data)
+        if shown:
             own_voice = voice_for_data(data, voice)
             parts.append(
                 {
                     "title": data_title(data, voice),
-                    "said": _said(by_method[own], data, own_voice),
-                    "figure": _figure(place, data, by_method[own], own_voice),
+                    "shown": [
+                        {
+                            "said": _said(found, data, own_voice),
+                            "figure": _figure(f"{place}-{number}", data, found, own_voice),
+                        }
+                        for number, found in enumerate(shown, start=1)
+                    ],
                     "coverage": _coverage_table(data, own_voice),
                 }
             )
     return {"intro": voice.text("contest_calibration.intro"), "data": parts} if parts else None
+
+
+def _shown(results: ContestResults, data: ContestData) -> list[MethodCalibration]:
+    """The study's own method; where it says nothing of purchases, the first model that does too."""
+    by_method = {found.method: found for found in data.calibration if found.deciles or found.pit}
+    own = own_method(results, list(by_method))
+    if own is None:
+        return []
+    shown = [by_method[own]]
+    if not shown[0].deciles.get("purchases"):
+        shown += [of for of in by_method.values() if of.deciles.get("purchases") and kind_of(of.method) == "model"][:1]
+    return shown
 
 
 def _said(found: MethodCalibration, data: ContestData, voice: Voice) -> list[Markup]:
@@ -50,6 +67,7 @@ def _said(found: MethodCalibration, data: ContestData, voice: Voice) -> list[Mar
     said = [
         voice.say(
             "contest_calibration.deciles_said",
+            method=method_name(found.method, voice),
             outcome=voice.text(f"contest_terms.outcomes.{quantity}"),
             off=voice.count(sum(not row.low <= 0 <= row.high for row in rows)),
             tenths=voice.count(len(rows)),
@@ -86,7 +104,7 @@ def _amount(quantity: str, value: float, voice: Voice) -> str:
     return voice.numbers.money(value) if quantity == "spend" else voice.numbers.significant(value)
 
 
-def _figure(place: int, data: ContestData, found: MethodCalibration, voice: Voice) -> Figure:
+def _figure(place: str, data: ContestData, found: MethodCalibration, voice: Voice) -> Figure:
     key = f"calibration-{place}"
     shown = CalibrationPanels(
         {quantity: rows for quantity, rows in found.deciles.items() if rows},

@@ -23,6 +23,7 @@ from clvmodels.report.sections.rolling_contest.wording import (
     method_names,
     score_form,
     score_name,
+    short_name,
 )
 from clvmodels.report.tables import Table, columns
 from clvmodels.report.voice import ContestSource, Voice
@@ -89,7 +90,7 @@ def _won(cell: Cell, voice: Voice) -> Markup:
         horizon=horizon_of(cell.section, voice),
         best=method_names(cell.verdict.best, voice),
         value=score_form(cell.verdict.score, voice)(value),
-        models=method_names(models, voice),
+        models=voice.numbers.listed([short_name(method, voice) for method in models]),
     )
 
 

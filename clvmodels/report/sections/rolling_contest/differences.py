@@ -29,8 +29,8 @@ from clvmodels.report.sections.rolling_contest.wording import (
 from clvmodels.report.tables import Figure, Table, columns, csv_of
 from clvmodels.report.voice import ContestSource, Voice
 
-PICTURED = (RANKING, TOP, DISTRIBUTION)
-WITHOUT_MONEY = (RANKING_OF_PURCHASES, SIZE, DISTRIBUTION)
+PICTURED = (RANKING, TOP)  # and a CRPS, of purchases or else of spend
+WITHOUT_MONEY = (RANKING_OF_PURCHASES, SIZE)
 NAMES = ("horizon", "method", "score", "difference", "low", "high", "verdict")
 Found = Sequence[tuple[RollingSection, Duel]]
 
@@ -55,18 +55,25 @@ def contest_differences(source: ContestSource, voice: Voice) -> dict[str, Any] |
 def _duels(data: ContestData) -> Found:
     """Differences on the main scores: those of spend where there is money."""
     there = {duel.score for section in data.contests for duel in section.duels}
-    scores = PICTURED if RANKING in there else WITHOUT_MONEY
-    return [(section, duel) for section in data.contests for duel in section.duels if duel.score in scores]
+    scores = [score for score in (PICTURED if RANKING in there else WITHOUT_MONEY) if score in there]
+    scores += [score for score in (DISTRIBUTION, "spend_crps") if score in there][:1]
+    return [
+        (section, duel)
+        for score in scores
+        for section in data.contests
+        for duel in section.duels
+        if duel.score == score
+    ]
 
 
 def _scores(found: Found) -> list[str]:
-    return [score for score in (*PICTURED, *WITHOUT_MONEY) if any(duel.score == score for _, duel in found)]
+    return list(dict.fromkeys(duel.score for _, duel in found))
 
 
 def _said(found: Found, voice: Voice) -> list[Markup]:
     """A sentence a score: differences settled for the method, against it, and open."""
     said = []
-    for score in dict.fromkeys(_scores(found)):
+    for score in _scores(found):
         own = [duel for _, duel in found if duel.score == score]
         counts = {name: sum(duel.verdict == name for duel in own) for name in ("model", "method", "open")}
         said.append(
@@ -83,7 +90,7 @@ def _said(found: Found, voice: Voice) -> list[Markup]:
 
 
 def _figure(place: int, data: ContestData, found: Found, voice: Voice) -> Figure:
-    scores = list(dict.fromkeys(_scores(found)))
+    scores = _scores(found)
     methods = list(dict.fromkeys(duel.method for _, duel in found))
     horizons = [horizon_of(section, voice) for section in data.contests]
     key = f"differences-{place}"

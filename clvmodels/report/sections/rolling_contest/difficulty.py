@@ -120,7 +120,9 @@ def _table(data: ContestData, voice: Voice) -> Table:
     rows = tuple(
         (
             method_name(row.method, voice),
-            voice.numbers.listed([_input(name, voice) for name in row.inputs]),
+            Markup('<span class="sample">{}</span>').format(
+                voice.numbers.listed([_input(name, voice) for name in row.inputs])
+            ),
             voice.count(row.choices),
             voice.text(f"contest_difficulty.{'trained' if row.trained else 'untrained'}"),
             *(score_form(score, voice)(row.scores.get(score)) for score in scores),

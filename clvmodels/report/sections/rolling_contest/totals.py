@@ -111,8 +111,8 @@ def _figure(place: int, data: ContestData, voice: Voice) -> Figure:
     """Totals of purchases as a picture; the table beside it has those of spend too."""
     key = f"totals-{place}"
     checks = [check for check in data.totals if check.outcome == data.totals[0].outcome]
-    horizons = list(dict.fromkeys(check.horizon for check in checks))
-    panels = [_panel([check for check in checks if check.horizon == horizon], voice) for horizon in horizons]
+    horizons = list(dict.fromkeys(_horizon(check, data) for check in checks))
+    panels = [_panel(horizon, [c for c in checks if _horizon(c, data) == horizon], voice) for horizon in horizons]
     words = {kind: voice.text(f"contest_totals.{kind}") for kind in KINDS}
     words["actual"] = voice.text("contest_totals.head_actual")
     plot = contest_figures.totals(panels, words, voice.numbers.axis_count)
@@ -137,9 +137,14 @@ def _holds(estimate: Estimate | None, actual: float) -> bool:
     return estimate.q05 <= actual <= estimate.q95
 
 
-def _panel(checks: list[TotalCheck], voice: Voice) -> TotalsPanel:
+def _horizon(check: TotalCheck, data: ContestData) -> float:
+    """The horizon of the contest that a window belongs to: months, and so windows, differ by days."""
+    return min((section.horizon for section in data.contests), key=lambda horizon: abs(horizon - check.horizon))
+
+
+def _panel(horizon: float, checks: list[TotalCheck], voice: Voice) -> TotalsPanel:
     return TotalsPanel(
-        title=voice.numbers.length(round(checks[0].horizon, 1), checks[0].unit),
+        title=voice.numbers.length(round(horizon, 1), checks[0].unit),
         dates=[voice.numbers.month(check.calibration_end) for check in checks],
         checks=checks,
     )
