@@ -16,12 +16,16 @@ from markupsafe import Markup
 
 from clvmodels.foundation.any_results import Results
 from clvmodels.foundation.errors import StudyError
+from clvmodels.report.customers import read_customers
 from clvmodels.report.fonts import SANS, SERIF, font_face
-from clvmodels.report.reading import holds, read_costs, read_customers, read_method_costs, read_results
+from clvmodels.report.reading import holds, read_costs, read_method_costs, read_results
 from clvmodels.report.sections import PURCHASES, Layout, Section, pages_of
 from clvmodels.report.sections.downloads import names_beside
+from clvmodels.report.tables import json_block
 from clvmodels.report.voice import SourceOf, Voice, voice_for
 from clvmodels.report.words import languages, read_words
+
+SCRIPTS = ("page.js", "tables.js", "explorer.js")  # one script on the page, in this order
 
 
 def render_report(results: Results | str | Path, *, language: str = "en", output: str | Path | None = None) -> Path:
@@ -117,7 +121,7 @@ def _page_context(
 ) -> dict[str, Any]:
     study, head = source.results.study, layout.head(source.results, voice)
     language = voice.words.language
-    script = _asset("page.js")
+    script = "".join(_asset(name) for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
         "language": {"en": "en", "zh": "zh-Hans"}.get(language, language),
@@ -135,6 +139,7 @@ def _page_context(
         "style": Markup(_asset("page.css")),
         "script": Markup(script),
         "script_digest": digest,
+        "formats": json_block(voice.numbers.for_script()),
         "say": voice.say,
     }
 
