@@ -17,6 +17,7 @@ from typing import Protocol
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -129,7 +130,9 @@ def _svg(key: str, description: str, plot: Plot, size: Size) -> str:
             patch.set_visible(False)  # the page's paper shows through
         target = io.StringIO()
         # not savefig, which draws all of it once more beforehand
-        FigureCanvasSVG(figure).print_svg(target, metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
+            target, metadata={"Date": None, "Creator": None}
+        )
     return _for_the_page(target.getvalue(), f"{key}-{size.name}", description)
 
 
@@ -193,6 +196,8 @@ def _marks_with_one_style(found: re.Match[str]) -> str:
 
 
 def _attribute(text: str) -> str:
+    """Text for an attribute; a sentence of the catalogue comes with its values escaped, and is escaped once."""
+    text = text.unescape() if isinstance(text, Markup) else text
     for character, entity in (("&", "&amp;"), ('"', "&quot;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(character, entity)
     return text
