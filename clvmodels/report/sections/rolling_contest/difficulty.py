@@ -28,7 +28,6 @@ TEXTBOOK = {  # difficulty, cost, accuracy, as textbooks have them
     "rfm": ("easy", "low", "low"),
     "clv": ("hard", "high", "high"),
 }
-SHOWN = (RANKING, TOP, RANKING_OF_PURCHASES, SIZE, DISTRIBUTION)
 
 
 def contest_difficulty(source: ContestSource, voice: Voice) -> dict[str, Any] | None:
@@ -116,22 +115,26 @@ def _verdict(results: ContestResults, data: list[ContestData], voice: Voice) -> 
 
 def _table(data: ContestData, voice: Voice) -> Table:
     """All methods: what they read, how many choices they ask for, and what they reach."""
-    scores = [score for score in SHOWN if any(row.scores.get(score) is not None for row in data.difficulty)]
+    scores = [
+        score
+        for score in (_order(data), TOP, SIZE, DISTRIBUTION)
+        if any(row.scores.get(score) is not None for row in data.difficulty)
+    ]
     rows = tuple(
         (
             method_name(row.method, voice),
-            Markup('<span class="sample">{}</span>').format(
-                voice.numbers.listed([_input(name, voice) for name in row.inputs])
-            ),
             voice.count(row.choices),
             voice.text(f"contest_difficulty.{'trained' if row.trained else 'untrained'}"),
             *(score_form(score, voice)(row.scores.get(score)) for score in scores),
+            Markup('<span class="sample">{}</span>').format(
+                voice.numbers.listed([_input(name, voice) for name in row.inputs])
+            ),
         )
         for row in data.difficulty
     )
-    names = heads("contest_difficulty", ("method", "reads", "choices", "trains"), voice)
-    texts = [Column(name, number=place == 2) for place, name in enumerate(names)]
-    texts += columns(*(short_score(score, voice) for score in scores), words=0)
+    method, choices, trains, reads = heads("contest_difficulty", ("method", "choices", "trains", "reads"), voice)
+    texts = [Column(method, number=False), Column(choices), Column(trains, number=False)]
+    texts += [*columns(*(short_score(score, voice) for score in scores), words=0), Column(reads, number=False)]
     horizon = horizon_of(data.contests[0], voice) if data.contests else ""
     return Table(str(voice.say("contest_difficulty.table_methods", horizon=horizon)), tuple(texts), rows)
 
