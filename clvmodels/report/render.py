@@ -102,7 +102,15 @@ def render_page(source: SourceOf[Any], language: str, *, layout: Layout[Any] | N
         for section in layout.sections
         if (built := section.build(source, voice)) is not None
     ]
-    body = environment.get_template("page.html.j2").render(_page_context(source, voice, layout, parts))
+    return page_of("page.html.j2", _page_context(source, voice, layout, parts))
+
+
+def page_of(template: str, context: dict[str, Any]) -> str:
+    """A page with the style sheet, the script and the fonts in it."""
+    script = "".join(_asset(name) for name in SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    own = {"style": Markup(_asset("page.css")), "script": Markup(script), "script_digest": digest}
+    body = _environment().get_template(template).render(**own, **context)
     return body.replace("/*fonts*/", _fonts(body), 1)
 
 
@@ -121,10 +129,8 @@ def _page_context(
 ) -> dict[str, Any]:
     study, head = source.results.study, layout.head(source.results, voice)
     language = voice.words.language
-    script = "".join(_asset(name) for name in SCRIPTS)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
-        "language": {"en": "en", "zh": "zh-Hans"}.get(language, language),
+        "language": voice.text("page.tag"),
         "others": [
             (code, page_name(code, layout.stem), read_words(code).at("page.name"))
             for code in study.languages
@@ -136,9 +142,6 @@ def _page_context(
         "chapters": _chapters([section for section, _ in parts], voice),
         "parts": [(section.key, Markup(html)) for section, html in parts],  # escaped when rendered
         "made_by": layout.made_by(source.results, voice),
-        "style": Markup(_asset("page.css")),
-        "script": Markup(script),
-        "script_digest": digest,
         "formats": json_block(voice.numbers.for_script()),
         "say": voice.say,
     }

@@ -118,7 +118,8 @@ def _row(
 
 
 def _written(values: Sequence[Any], field: Field, voice: Voice) -> str:
-    return field.form(values[0]) if len(values) == 1 else voice.numbers.span(values[0], values[1], field.form)
+    text: str = field.form(values[0]) if len(values) == 1 else voice.numbers.span(values[0], values[1], field.form)
+    return text
 
 
 # The block
