@@ -165,7 +165,7 @@ def _codes(column: Any, names: Mapping[str, str]) -> str:
 
 def _flags(rows: "pa.Table") -> str:
     if "undecided" not in rows.column_names:
-        return "0" * rows.num_rows
+        return "0" * int(rows.num_rows)
     return "".join("01"[bool(value)] for value in rows["undecided"].to_pylist())
 
 
