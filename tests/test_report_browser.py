@@ -1,6 +1,7 @@
 """The pages in a browser: quiet console, no request, no sideways scrolling, a table that answers."""
 
 import csv
+import io
 import math
 import os
 import re
@@ -156,7 +157,9 @@ def test_the_customers_sort_filter_and_search(browser: Any, folder: Path, langua
     heads.nth(8).locator("button").press("Enter")
     assert heads.nth(8).get_attribute("aria-sort") == "ascending"
     assert page.locator("#explorer-box thead th[aria-sort]").count() == 1
-    assert set(column(page, 8)) == {"0"}
+    counts = list(map(int, column(page, 8)))
+    assert counts == sorted(counts)
+    assert counts[0] == 0
     page.fill("#explorer-search", "SCRIPT>ALERT")
     assert column(page, 0) == [HOSTILE_ID]
     assert page.locator("#explorer-box table").get_attribute("aria-rowcount") == "2"
@@ -209,7 +212,7 @@ def saved(page: Any, button: str, target: Path) -> list[dict[str, str]]:
     with page.expect_download() as waited:
         page.locator(button).first.click()
     waited.value.save_as(target)
-    return list(csv.DictReader(target.open(encoding="utf-8-sig", newline="")))
+    return list(csv.DictReader(io.StringIO(target.read_bytes().decode("utf-8-sig"), newline="")))
 
 
 def test_the_customers_shown_are_saved_with_numbers_as_numbers_and_no_formula(
