@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from clvmodels.evaluation import Candidate as Candidate
     from clvmodels.evaluation import Occasion as Occasion
     from clvmodels.evaluation import best_forecast as best_forecast
+    from clvmodels.evaluation import best_method as best_method
     from clvmodels.evaluation import conformal_intervals as conformal_intervals
     from clvmodels.evaluation import difficulty_rows as difficulty_rows
     from clvmodels.evaluation import drift_check as drift_check
@@ -136,6 +137,7 @@ HOMES = {
     "model_method": "clvmodels.evaluation",
     "Candidate": "clvmodels.evaluation",
     "best_forecast": "clvmodels.evaluation",
+    "best_method": "clvmodels.evaluation",
     "conformal_intervals": "clvmodels.evaluation",
     "drift_check": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",

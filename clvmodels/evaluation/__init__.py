@@ -1,9 +1,16 @@
 """Floor 5: scores, the contest, calibration, tracking and checks of the models themselves."""
 
-from clvmodels.evaluation.best import BestForecast, Candidate, best_forecast
+from clvmodels.evaluation.best import BestForecast, best_forecast
 from clvmodels.evaluation.conformal import conformal_intervals
 from clvmodels.evaluation.drift import drift_check
-from clvmodels.evaluation.methods import difficulty_rows, forecast_occasion, measure_methods, model_method
+from clvmodels.evaluation.methods import (
+    best_method,
+    difficulty_rows,
+    forecast_occasion,
+    measure_methods,
+    model_method,
+)
+from clvmodels.evaluation.pairs import Candidate
 from clvmodels.evaluation.predictive_checks import posterior_predictive_check
 from clvmodels.evaluation.rolling import Occasion, rolling_contest, winners
 from clvmodels.evaluation.sbc import run_sbc
@@ -17,6 +24,7 @@ __all__ = [
     "Occasion",
     "ScoringRule",
     "best_forecast",
+    "best_method",
     "conformal_intervals",
     "difficulty_rows",
     "drift_check",
