@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import (
     ActOn,
@@ -24,7 +25,6 @@ from clvmodels.foundation.results import (
     Cut,
     DataSection,
     Duel,
-    Estimate,
     EvidenceSection,
     FitRow,
     LeaveOneOut,

@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import betaln
 
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.records import LedgerLine
-from clvmodels.foundation.results import Check, Estimate, FitRow, ParameterRow, PriorRow
+from clvmodels.foundation.results import Check, FitRow, ParameterRow, PriorRow
 from clvmodels.foundation.retention_results import (
     AgePoint,
     BackTest,

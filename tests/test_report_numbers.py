@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from clvmodels.foundation.results import Estimate
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.report.numbers import Numbers, numbers_for, tidy
 from clvmodels.report.words import read_words
 

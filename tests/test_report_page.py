@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.records import LedgerLine
-from clvmodels.foundation.results import Check, Cut, Duel, Estimate, PriorRow, StudyResults
+from clvmodels.foundation.results import Check, Cut, Duel, PriorRow, StudyResults
 from clvmodels.report import figures, read_results, render_report
 from clvmodels.report.render import render_page, write_atomically
 from clvmodels.report.sections import SECTIONS

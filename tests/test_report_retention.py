@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.records import LedgerLine
-from clvmodels.foundation.results import Check, Estimate
+from clvmodels.foundation.results import Check
 from clvmodels.foundation.retention_results import RetentionResults
 from clvmodels.models import MODELS
 from clvmodels.report import figures, read_results, render, render_report

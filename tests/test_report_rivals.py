@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from clvmodels.foundation.results import Estimate, LeaveOneOut, ParameterRow, RivalGap, RivalGroup, RivalRow
+from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.results import LeaveOneOut, ParameterRow, RivalGap, RivalGroup, RivalRow
 from clvmodels.models import MODELS
 from clvmodels.report import figures
 from clvmodels.report.render import render_page

@@ -1,7 +1,7 @@
 """Floor 5: scores, the contest, calibration, tracking and checks of the models themselves."""
 
 from clvmodels.evaluation.best import BestForecast, best_forecast
-from clvmodels.evaluation.conformal import conformal_intervals
+from clvmodels.evaluation.conformal import conformal_check, conformal_intervals
 from clvmodels.evaluation.drift import drift_check
 from clvmodels.evaluation.methods import (
     best_method,
@@ -16,6 +16,7 @@ from clvmodels.evaluation.rolling import Occasion, rolling_contest, winners
 from clvmodels.evaluation.sbc import run_sbc
 from clvmodels.evaluation.scores import SCORES, ScoringRule
 from clvmodels.evaluation.spend_independence import spend_independence
+from clvmodels.evaluation.totals import check_totals, total_coverage
 
 __all__ = [
     "SCORES",
@@ -25,6 +26,8 @@ __all__ = [
     "ScoringRule",
     "best_forecast",
     "best_method",
+    "check_totals",
+    "conformal_check",
     "conformal_intervals",
     "difficulty_rows",
     "drift_check",
@@ -35,5 +38,6 @@ __all__ = [
     "rolling_contest",
     "run_sbc",
     "spend_independence",
+    "total_coverage",
     "winners",
 ]

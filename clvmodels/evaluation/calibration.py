@@ -206,7 +206,7 @@ def _rows_of_groups(
             low=float(np.quantile(totals[g], BAND[0]) / sizes[g]),
             high=float(np.quantile(totals[g], BAND[1]) / sizes[g]),
         )
-        for g in np.flatnonzero(sizes)
+        for g in np.flatnonzero(sizes).tolist()
     ]
 
 

@@ -8,24 +8,18 @@ text catalogues. Seconds, megabytes and machine are not here: they live in manif
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from clvmodels.foundation.decision_results import (
+    ActionsSection,
+    BasePeriod,
+    ClassesSection,
+    MoneySection,
+    Strategies,
+)
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.records import LedgerLine
 
 if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A posterior or predictive distribution in five numbers; the interval q05 to q95 holds 90 %.
-
-    `mean` is None where there is none: an infinite expectation, or nothing to estimate from.
-    """
-
-    mean: float | None
-    sd: float | None
-    q05: float | None
-    q50: float | None
-    q95: float | None
 
 
 @dataclass(frozen=True)
@@ -921,3 +915,8 @@ class StudyResults:
     models: ModelSection
     predictive: list[PredictiveCheckTable] = field(default_factory=list)
     rivals: list[RivalGroup] = field(default_factory=list)
+    base: list[BasePeriod] = field(default_factory=list)
+    classes: ClassesSection | None = None
+    money: MoneySection | None = None
+    actions: ActionsSection | None = None
+    strategies: Strategies | None = None

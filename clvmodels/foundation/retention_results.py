@@ -7,8 +7,9 @@ renewals (or units of time) since the beginning of a relation. Intervals hold 90
 from dataclasses import dataclass, field
 from typing import Literal
 
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.records import LedgerLine
-from clvmodels.foundation.results import Estimate, FitRow
+from clvmodels.foundation.results import FitRow
 
 
 @dataclass(frozen=True)

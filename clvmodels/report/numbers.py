@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from clvmodels.foundation.results import Estimate
+from clvmodels.foundation.estimates import Estimate
 
 NOTHING = "–"
 MINUS = "−"

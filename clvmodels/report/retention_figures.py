@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from clvmodels.foundation.results import Estimate
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.retention_results import (
     AgePoint,
     BackTestPoint,

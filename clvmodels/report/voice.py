@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from clvmodels.foundation.any_results import Results
 from clvmodels.foundation.contest_results import ContestData, ContestResults
-from clvmodels.foundation.results import Estimate, StudyInfo, StudyResults
+from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.results import StudyInfo, StudyResults
 from clvmodels.foundation.retention_results import RetentionInfo, RetentionResults
 from clvmodels.report.numbers import Numbers, numbers_for
 from clvmodels.report.reading import Cost

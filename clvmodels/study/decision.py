@@ -15,9 +15,10 @@ from clvmodels.forecast import expected_clv, predict, sample_future
 from clvmodels.forecast.future import Future
 from clvmodels.forecast.new_customer import newcomers
 from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
-from clvmodels.foundation.results import ActOn, Estimate, MatrixPoint, MatrixSection, ValueSection
+from clvmodels.foundation.results import ActOn, MatrixPoint, MatrixSection, ValueSection
 from clvmodels.foundation.units import days_per_unit
 from clvmodels.inference import Fit
 from clvmodels.strategy import (

@@ -12,9 +12,10 @@ from clvmodels.baselines import BASELINES
 from clvmodels.data import alternatives, calendar_history, choices, read_transactions
 from clvmodels.data.datasets import require_brought
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.patterns import IntArray
 from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog
-from clvmodels.foundation.results import DataSection, Estimate, FitRow, ModelSection, StudyInfo, StudyResults
+from clvmodels.foundation.results import DataSection, FitRow, ModelSection, StudyInfo, StudyResults
 from clvmodels.inference import Fit
 from clvmodels.models import MODELS
 from clvmodels.strategy import estimate

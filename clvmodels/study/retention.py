@@ -14,8 +14,9 @@ from clvmodels.data import retention_table
 from clvmodels.data.datasets import PREFIX, named_dataset
 from clvmodels.data.sources import digest_of_files
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.records import LedgerLine
-from clvmodels.foundation.results import Estimate, FitRow
+from clvmodels.foundation.results import FitRow
 from clvmodels.foundation.retention import RetentionTable
 from clvmodels.foundation.retention_results import (
     BackTest,

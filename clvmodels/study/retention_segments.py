@@ -7,8 +7,8 @@ import numpy as np
 
 from clvmodels.evaluation.kaplan_meier import kaplan_meier
 from clvmodels.forecast import RetentionCurve, retention_curve, sample_retained
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.patterns import FloatArray
-from clvmodels.foundation.results import Estimate
 from clvmodels.foundation.retention import RetentionTable
 from clvmodels.foundation.retention_results import (
     BackTest,

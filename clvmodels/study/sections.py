@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.priors import FisherNormal, HalfNormal, LogitNormal, LogNormal, Normal, OneOf, Prior
 from clvmodels.foundation.records import Forecast
-from clvmodels.foundation.results import Estimate, FitRow, ParameterRow, PriorRow
+from clvmodels.foundation.results import FitRow, ParameterRow, PriorRow
 from clvmodels.inference import Fit
 
 

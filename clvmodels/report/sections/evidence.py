@@ -6,7 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clvmodels.foundation.results import CoverageRow, Estimate, EvidenceSection, TrackingPoint
+from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.results import CoverageRow, EvidenceSection, TrackingPoint
 from clvmodels.report import figures
 from clvmodels.report.sections.headline import missed
 from clvmodels.report.tables import Figure, Table, columns, csv_link

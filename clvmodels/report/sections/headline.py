@@ -6,7 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clvmodels.foundation.results import Check, ComparisonSection, Duel, Estimate, FitRow, StudyResults
+from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.results import Check, ComparisonSection, Duel, FitRow, StudyResults
 from clvmodels.report.voice import Source, Voice, cell_names
 
 CELL_ORDER = ("high_high", "low_high", "high_low", "low_low")

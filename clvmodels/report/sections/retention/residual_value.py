@@ -4,7 +4,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clvmodels.foundation.results import Estimate
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.retention_results import RetentionResults, SegmentWorth, ValueRow
 from clvmodels.report import figures, retention_figures
 from clvmodels.report.retention_figures import ValuePanel

@@ -6,7 +6,7 @@ from functools import reduce
 
 from markupsafe import Markup
 
-from clvmodels.foundation.results import Estimate
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.retention_results import RetentionResults, RivalCurve
 from clvmodels.report.sections.headline import middle
 from clvmodels.report.sections.rivals import SETTLED

@@ -1,0 +1,395 @@
+"""What follows from the forecasts, as a report shows it: classes of customers, movements, money, and decisions.
+
+Sections of `StudyResults`, each None in a study that has it not. Totals are predictive and added up draw by draw, so
+that parts of a whole add up to it in each draw, and so in their means.
+"""
+
+from dataclasses import dataclass, field
+
+from clvmodels.foundation.estimates import Estimate
+
+# Classes
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A class of customers: a tier, a stage, a pattern of ended relations, or a grade.
+
+    Attributes
+    ----------
+    customers : whose label it is
+    expected_customers : sum of its probability over all customers
+    undecided : customers with the label whose probability is below the study's limit
+    current_value : of the customers with the label, at a yearly rate
+    clv : future value of the customers with the label
+    clv_share : of the whole base's, draw by draw
+    """
+
+    key: str
+    customers: int
+    expected_customers: float
+    undecided: int
+    current_value: float
+    clv: Estimate
+    clv_share: Estimate
+
+
+@dataclass(frozen=True)
+class ClassCalibrationRow:
+    """Customers who were given a probability between `low` and `high` of a cell, and how many landed there.
+
+    Made on calibration_end, with the cuts of that day, and held against the value of the holdout.
+
+    Attributes
+    ----------
+    cell : of the matrix; "all" for all four together
+    stated : mean of the probabilities
+    share : that landed in the cell
+    share_low, share_high : hold that share in 90 % of samples if the probabilities are right
+    """
+
+    cell: str
+    low: float
+    high: float
+    customers: int
+    stated: float
+    share: float
+    share_low: float
+    share_high: float
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Customers who went from one class to another between two dates, by label and in expectation.
+
+    `before` and `after` are keys of cells; `before` is "none" for customers who were not there, `after` is "lost" for
+    those more likely gone than active. `expected` has the number in draws of both dates' probabilities. Values are at
+    a yearly rate.
+    """
+
+    before: str
+    after: str
+    customers: int
+    expected: Estimate
+    value_before: float
+    value_after: float
+
+
+@dataclass(frozen=True)
+class MovementKind:
+    """Movements in a word: "new", "upgraded", "downgraded", "lost", "won_back" or "same"."""
+
+    key: str
+    customers: int
+    expected: Estimate
+    value_before: float
+    value_after: float
+
+
+@dataclass(frozen=True)
+class ClassesSection:
+    """Who is what, with what probability, and who moved.
+
+    Attributes
+    ----------
+    tiers, stages : in their order, the best or the first in time first
+    ended : of relations that have ended, weighed by the chance that they have: "early_abort", "build_up_death",
+        "early_exit", "long_kept"
+    grades : of the graded dimensions that the study states; empty without
+    graded_by : column -> weight
+    calibration : of the matrix's probabilities; empty where there is no holdout
+    calibration_end, moved_from, moved_to : days
+    """
+
+    tiers: list[ClassRow]
+    stages: list[ClassRow]
+    ended: list[ClassRow]
+    grades: list[ClassRow]
+    graded_by: dict[str, float]
+    calibration: list[ClassCalibrationRow]
+    calibration_end: str
+    moved_from: str
+    moved_to: str
+    movements: list[Movement]
+    kinds: list[MovementKind]
+
+
+@dataclass(frozen=True)
+class BasePeriod:
+    """What became of the customers of a window of the log: counts over counts.
+
+    A customer is active in a window with a purchase in it. `first_window` has none before it.
+
+    Attributes
+    ----------
+    start, end : days of the window
+    active : customers who bought
+    new : of them, for the first time
+    kept : of them, who bought in the window before too
+    won_back : of them, who had bought before, but not in the window before
+    left : who bought in the window before and not in this one
+    before : active in the window before: kept / before is the retention rate, left / before the rate of loss
+    away : who had bought before, but not in the window before: won_back / away is the win-back rate
+    repeat_buyers : of the active, who had bought before or bought twice in the window: the repurchase rate's part
+    value : contribution of the window
+    new_value, kept_value, won_back_value : of the three
+    left_value : that those who left had brought in the window before
+    """
+
+    start: str
+    end: str
+    active: int
+    new: int
+    kept: int
+    won_back: int
+    left: int
+    before: int
+    away: int
+    repeat_buyers: int
+    value: float
+    new_value: float
+    kept_value: float
+    won_back_value: float
+    left_value: float
+
+
+# Money
+
+
+@dataclass(frozen=True)
+class YearRow:
+    """A period of the base's cash flow table, predictive: the first begins on the day of the decision.
+
+    `start` and `end` are in the study's unit. `alive` is the expected share of customers still there at the end.
+    """
+
+    start: float
+    end: float
+    alive: float
+    purchases: Estimate
+    spend: Estimate
+    margin: Estimate
+    discounted: Estimate
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """A part of past customer value that a column tells, or the column that is missing.
+
+    `key`: "first_purchase", "repeat_purchases", "cross_selling", "lower_cost", "referral" or "price_premium".
+    `amount` and `share` (of past contribution) are None where `missing` names the column that would tell.
+    """
+
+    key: str
+    amount: float | None
+    share: float | None
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class EquityRow:
+    """Value of a segment or cohort: past contribution, current value at a yearly rate, and future value."""
+
+    segmentation: str
+    segment: str
+    customers: int
+    past: float
+    current_value: float
+    equity: Estimate
+    share: Estimate
+
+
+@dataclass(frozen=True)
+class NewCustomers:
+    """Customers still to be won within the horizon, stated apart from the base.
+
+    Attributes
+    ----------
+    customers : predictive number
+    value_each : expected value of one over the horizon from the day that he or she is won, first purchase included
+    equity : value within the study's horizon, discounted to the day of the decision
+    by_period : new customers a window of the log so far, from which the number is forecast
+    """
+
+    customers: Estimate
+    value_each: Estimate
+    equity: Estimate
+    by_period: list[int]
+
+
+@dataclass(frozen=True)
+class LorenzPoint:
+    """Share of future value that the best `customers` (a share) hold, predictive, draw by draw."""
+
+    customers: float
+    value: Estimate
+
+
+@dataclass(frozen=True)
+class MoneySection:
+    """What the base has brought, brings and will bring.
+
+    Attributes
+    ----------
+    past : contribution from the log's first day to the decision
+    lifetime : past plus future value, of the base
+    years : cash flow of the base
+    parts : of past contribution
+    equity : by segmentation and segment; each segmentation adds up to the whole
+    newcomers : None where no customer is won any more, or the number cannot be forecast
+    gini : of future value over customers
+    lorenz : from no customer to all
+    costs_known : whether contribution is net of the log's own costs, not a stated margin
+    """
+
+    past: float
+    lifetime: Estimate
+    years: list[YearRow]
+    parts: list[PartRow]
+    equity: list[EquityRow]
+    newcomers: NewCustomers | None
+    gini: Estimate
+    lorenz: list[LorenzPoint]
+    costs_known: bool
+
+
+# Decisions
+
+
+@dataclass(frozen=True)
+class ActionRow:
+    """What a stated action would bring in one cell of the matrix, if every customer in it were treated.
+
+    Attributes
+    ----------
+    action : key in the study file
+    cell : of the matrix, "all" for the whole base
+    cost : of all customers of the cell
+    gain : net of the cost, with the uncertainty of the effect and of the customers
+    p_loss : chance that it loses money
+    advised : whether the chance of a gain reaches the study's limit and the cell is large enough
+    reason : "" if advised; else "chance" or "small"
+    """
+
+    action: str
+    cell: str
+    customers: int
+    cost: float
+    gain: Estimate
+    p_loss: float
+    advised: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class ActionSetting:
+    """A stated action: cost a customer, and effects as factors, with their uncertainty.
+
+    `rate` multiplies the purchase rate, `dropout` each period's chance of leaving, `spend` the mean spend; an effect
+    is log-normal with the stated median and 90 % interval. `title` is by language.
+    """
+
+    key: str
+    title: dict[str, str]
+    cost: float
+    rate: Estimate
+    dropout: Estimate
+    spend: Estimate
+
+
+@dataclass(frozen=True)
+class BudgetRow:
+    """A part of the best split of the budget: customers of a cell who get an action."""
+
+    action: str
+    cell: str
+    customers: int
+    spend: float
+    gain: Estimate
+
+
+@dataclass(frozen=True)
+class BudgetSplit:
+    """How a budget is best spent: customers in order of expected net gain for each unit of cost.
+
+    `random_gain` is the expected gain if as many customers were picked by chance. `curve` has the budget spent and
+    the expected gain from it, up to the point where nobody is left with a gain.
+    """
+
+    budget: float
+    spent: float
+    gain: Estimate
+    p_loss: float
+    random_gain: float
+    rows: list[BudgetRow]
+    curve: list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class FewerDefections:
+    """What fewer defections are worth: each period's chance of leaving times (1 - `reduction`), all else the same."""
+
+    cell: str
+    reduction: float
+    equity: Estimate
+    gain: Estimate
+    gain_share: Estimate
+
+
+@dataclass(frozen=True)
+class SilenceRow:
+    """How long until a customer who stays silent is more likely gone than active, by cell: in days from the decision.
+
+    `gone` customers are past it already. Quantiles are over the other customers of the cell.
+    """
+
+    cell: str
+    customers: int
+    gone: int
+    q25: float | None
+    q50: float | None
+    q75: float | None
+
+
+@dataclass(frozen=True)
+class ActionsSection:
+    """What to do, what it may cost, and what it brings.
+
+    Attributes
+    ----------
+    least_chance : of a gain, below which nothing is recommended
+    least_customers : of a cell, below which nothing is recommended
+    settings, actions : of the study file; empty where it states none
+    split : None without a budget
+    defections : by cell, "all" first
+    silence : by cell
+    """
+
+    least_chance: float
+    least_customers: int
+    settings: list[ActionSetting]
+    actions: list[ActionRow]
+    split: BudgetSplit | None
+    defections: list[FewerDefections]
+    silence: list[SilenceRow]
+
+
+@dataclass(frozen=True)
+class StrategyText:
+    """Words on one class of customers in one language: see strategies.toml. Lists may be empty."""
+
+    name: str
+    aims: list[str]
+    offer: list[str]
+    service: list[str]
+    contact: list[str]
+    exit: list[str]
+    measures: list[str]
+
+
+@dataclass(frozen=True)
+class Strategies:
+    """What to do with each class: `scheme` ("matrix", "pyramid", "lifecycle") -> class -> language -> words."""
+
+    source: str
+    texts: dict[str, dict[str, dict[str, StrategyText]]] = field(default_factory=dict)
