@@ -128,9 +128,7 @@ def fit_once(
     return found.allowing(*fitting.allow)
 
 
-def fit_pair_once(
-    pair: Candidate, customers: CustomerSummary, fits: FitsMade, *, fitting: Fitting
-) -> tuple[Fit, Fit]:
+def fit_pair_once(pair: Candidate, customers: CustomerSummary, fits: FitsMade, *, fitting: Fitting) -> tuple[Fit, Fit]:
     """Both models of a pair, the one of spend by random numbers of its own; see `fit_once`."""
     of_spend = Fitting(seed_of(fitting.seed, "spend"), fitting.method, fitting.draws, fitting.allow)
     return (

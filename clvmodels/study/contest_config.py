@@ -145,6 +145,12 @@ class ContestStudy(Table, frozen=True):
         titles |= {f"simulated.{key}": table.title for key, table in self.simulated.items()}
         return titles if self.donors is None else {**titles, DONORS: self.donors.title}
 
+    @property
+    def origins(self) -> Mapping[str, OriginsTable]:
+        """Origins of each data set that has them, by its place in the file."""
+        origins = {f"data.{key}": table.origins for key, table in self.data.items()}
+        return origins | {f"simulated.{key}": table.origins for key, table in self.simulated.items()}
+
 
 def contest_study(toml: TomlFile) -> ContestStudy:
     """The contest of a file.
@@ -177,7 +183,9 @@ def _refuse_methods(path: Path, contest: ContestMethodsTable) -> None:
         raise StudyError(f'{path}, [contest]: the method "{twice[0]}" is named twice.')
     words = ", ".join(f'"{name}"' for name in names)
     if contest.method not in names:
-        raise StudyError(f'{path}, [contest] method = "{contest.method}": it does not take part; expected one of {words}.')
+        raise StudyError(
+            f'{path}, [contest] method = "{contest.method}": it does not take part; expected one of {words}.'
+        )
     if len(names) < 2:
         raise StudyError(f"{path}, [contest]: a contest needs two methods or more; there is {words}.")
     if contest.totals is not None and contest.totals not in contest.models:
@@ -195,12 +203,9 @@ def _refuse_data(path: Path, study: ContestStudy) -> None:
         for language in study.languages:
             if language not in title:
                 raise StudyError(f'{path}, [{place}.title]: there is no title for the language "{language}".')
-    tables = {**{f"data.{key}": of for key, of in study.data.items()}, **_places(study.simulated)}
-    for place, table in tables.items():
-        horizons = table.origins.horizons
+    for place, origins in study.origins.items():
+        horizons = origins.horizons
         if list(horizons) != sorted(set(horizons)):
-            raise StudyError(f"{path}, [{place}.origins] horizons = {list(horizons)}: give each once, the shortest first.")
-
-
-def _places(simulated: Mapping[str, SimulatedTable]) -> dict[str, SimulatedTable]:
-    return {f"simulated.{key}": table for key, table in simulated.items()}
+            raise StudyError(
+                f"{path}, [{place}.origins] horizons = {list(horizons)}: give each once, the shortest first."
+            )
