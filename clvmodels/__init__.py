@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import sample_spend as sample_spend
     from clvmodels.forecast import sample_totals as sample_totals
     from clvmodels.forecast import simulate as simulate
+    from clvmodels.forecast import simulate_log as simulate_log
     from clvmodels.forecast import with_purchase_rate as with_purchase_rate
     from clvmodels.forecast import write_forecasts as write_forecasts
     from clvmodels.foundation.calendar import Calendar as Calendar
@@ -171,6 +172,7 @@ HOMES = {
     "sample_spend": "clvmodels.forecast",
     "sample_totals": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
+    "simulate_log": "clvmodels.forecast",
     "with_purchase_rate": "clvmodels.forecast",
     "write_forecasts": "clvmodels.forecast",
     "Calendar": "clvmodels.foundation.calendar",

@@ -119,14 +119,17 @@ def test_noise_of_single_periods_is_not_carried_on(unseen):
     assert effect.paths.mean(axis=1).std() < 0.2
 
 
-def test_far_ahead_the_interval_stops_growing(unseen):
+def test_far_ahead_the_interval_stops_growing():
+    seen = 13  # periods; twenty times as many lie ahead
     rng = np.random.default_rng(3)
-    expected = np.full(PERIODS, 2000.0)
-    level = np.cumsum(rng.normal(0, 0.05, PERIODS))
-    far = replace(unseen, ahead=np.full((20 * PERIODS, PERIODS), 1 / PERIODS))
-    sd = period_effect(expected * np.exp(level - level.mean()), expected, far, draws=4000, rng=rng).paths.std(axis=0)
-    assert sd[2 * PERIODS] > sd[PERIODS // 2] > sd[0]
-    assert sd[-1] < 1.6 * sd[10 * PERIODS - 1] < 1.6 * np.sqrt(10) * sd[PERIODS - 1]
+    expected = np.full(seen, 6000.0)
+    level = np.cumsum(rng.normal(0, 0.05 * np.sqrt(PERIODS / seen), seen))
+    fitted, ahead = np.full((seen, seen), 1 / seen), np.full((20 * seen, seen), 1 / seen)
+    far = DriftResponse(fitted=fitted, ahead=ahead, other=np.zeros((seen, seen)))
+    purchases = expected * np.exp(level - level.mean())
+    sd = period_effect(purchases, expected, far, draws=2000, rng=rng).paths.std(axis=0)
+    assert sd[2 * seen] > sd[seen // 2] > sd[0]
+    assert sd[-1] < 1.6 * sd[10 * seen - 1] < 1.6 * np.sqrt(10) * sd[seen - 1]
 
 
 def test_totals_hold_whole_counts_and_the_fits_own_are_beside_them(steady):

@@ -24,6 +24,7 @@ from clvmodels.forecast.retention_what_if import RetentionWhatIf, retention_what
 from clvmodels.forecast.revenue_retention import RevenueRetention, revenue_retention
 from clvmodels.forecast.sampled_retention_value import sample_retention_value
 from clvmodels.forecast.simulate import simulate
+from clvmodels.forecast.simulated_log import simulate_log
 from clvmodels.forecast.write_forecasts import WrittenForecasts, write_forecasts
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "sample_spend",
     "sample_totals",
     "simulate",
+    "simulate_log",
     "with_purchase_rate",
     "write_forecasts",
 ]

@@ -11,8 +11,7 @@ import pandas as pd
 
 from clvmodels.data import donor_summary, read_transactions, rolling_windows
 from clvmodels.data.datasets import PREFIX, named_dataset, require_brought
-from clvmodels.evaluation import rolling_contest, winners
-from clvmodels.evaluation.donors import donor_contest_occasion
+from clvmodels.evaluation import donor_contest_occasion, rolling_contest, winners
 from clvmodels.forecast import simulate_log
 from clvmodels.foundation.contest_results import ContestData, ContestInfo, ContestResults
 from clvmodels.foundation.errors import DataError, FitError, StudyError

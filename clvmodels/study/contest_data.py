@@ -9,20 +9,20 @@ from clvmodels.evaluation import (
     Occasion,
     best_method,
     check_totals,
+    circumstances,
     conformal_check,
     difficulty_rows,
     drift_check,
     forecast_occasion,
     model_method,
     rolling_contest,
+    shuffled,
     total_coverage,
 )
-from clvmodels.evaluation.circumstances import circumstances
 from clvmodels.evaluation.conformal import LEAST
 from clvmodels.evaluation.method_calibration import method_calibrations, occasion_checks
 from clvmodels.evaluation.methods import Ground, Method, measured
 from clvmodels.evaluation.pairs import Candidate, FitsMade, Fitting, candidate_named, fit_pair_once
-from clvmodels.evaluation.shuffling import shuffled
 from clvmodels.foundation.contest_results import Circumstance, ContestData
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.history import LEAST_PERIODS, PurchaseHistory
