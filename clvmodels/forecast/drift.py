@@ -1,7 +1,7 @@
 """What the whole base will buy and spend by period, where demand may drift as it did in the calibration."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -122,6 +122,7 @@ def sample_totals(
     times = period_times(horizon, None if horizon is None else history.unit, ends, customers.unit, fit.model)
     _require_steps(times, history, customers.unit)
     expected = require_history(fit, customers, history)
+    history, expected = _expected_at_all(history, expected)
     purchases, money = stationary_totals(fit, customers, ends=times, seed=seed, spend=spend, draws=draws)
     rng = np.random.default_rng([require_seed(seed), len(times)])
     response = drift_response(
@@ -197,3 +198,10 @@ def _moved(purchases: FloatArray, paths: FloatArray, rng: np.random.Generator) -
     demand = np.exp(paths)
     thinned = rng.binomial(purchases.astype(np.int64), np.minimum(demand, 1.0))
     return np.asarray(thinned + rng.poisson(purchases * np.maximum(demand - 1.0, 0.0)), dtype=np.float64)
+
+
+def _expected_at_all(history: PurchaseHistory, expected: FloatArray) -> tuple[PurchaseHistory, FloatArray]:
+    """Without periods in which nobody could come again, as a first one of a single day: they tell nothing of demand."""
+    read = expected > 0
+    seen = replace(history, before_end=history.before_end[read], purchases=history.purchases[read])
+    return seen, expected[read]

@@ -11,9 +11,10 @@ from clvmodels.baselines import BASELINES
 from clvmodels.evaluation.pairs import candidate_named
 from clvmodels.foundation.errors import FitError, StudyError
 from clvmodels.foundation.units import TimeUnit
-from clvmodels.study.config import CheckName, Count, DataTable, Fraction, Positive
+from clvmodels.study.config import CheckName, Count, DataTable, Fraction
 from clvmodels.study.strict import Table, TomlFile, converted, refuse_nameless
 
+Length = Annotated[int, msgspec.Meta(gt=0)] | Annotated[float, msgspec.Meta(gt=0)]  # months of the calendar are whole
 BEST = "best"
 DONORS = "donors"
 
@@ -65,12 +66,12 @@ class OriginsTable(Table, frozen=True):
     """
 
     first_end: dt.date
-    step: Positive
-    horizons: Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]
+    step: Length
+    horizons: Annotated[tuple[Length, ...], msgspec.Meta(min_length=1)]
     number: Count | None = None
     unit: TimeUnit = "week"
     lengths: Literal["unit", "calendar_month"] = "unit"
-    acquired_within: Positive | None = None
+    acquired_within: Length | None = None
 
 
 class ContestDataTable(Table, frozen=True):

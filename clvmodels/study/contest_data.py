@@ -236,9 +236,12 @@ def _totals(study: ContestStudy, arena: Arena, window: Window, contestants: Cont
 
 
 def _history(log: TransactionLog, window: Window) -> PurchaseHistory | None:
-    """Purchases by period of the calibration; None where there are too few to learn a drift from."""
+    """Purchases by period of the calibration; None where there are too few to learn a drift from.
+
+    One more than the fewest are asked for, as the first may be a day in which nobody comes again.
+    """
     seen = replace(window, holdout_end=None)
-    return purchase_history(log, seen) if len(period_ends(log, seen)) >= LEAST_PERIODS else None
+    return purchase_history(log, seen) if len(period_ends(log, seen)) > LEAST_PERIODS else None
 
 
 def _drift(study: ContestStudy, arena: Arena, panel: Panel, contestants: Contestants) -> DriftCheck | None:
