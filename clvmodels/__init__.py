@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from clvmodels.evaluation import Candidate as Candidate
     from clvmodels.evaluation import Occasion as Occasion
     from clvmodels.evaluation import best_forecast as best_forecast
+    from clvmodels.evaluation import best_method as best_method
+    from clvmodels.evaluation import check_totals as check_totals
+    from clvmodels.evaluation import conformal_check as conformal_check
     from clvmodels.evaluation import conformal_intervals as conformal_intervals
     from clvmodels.evaluation import difficulty_rows as difficulty_rows
     from clvmodels.evaluation import drift_check as drift_check
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from clvmodels.evaluation import rolling_contest as rolling_contest
     from clvmodels.evaluation import run_sbc as run_sbc
     from clvmodels.evaluation import spend_independence as spend_independence
+    from clvmodels.evaluation import total_coverage as total_coverage
     from clvmodels.evaluation import winners as winners
     from clvmodels.forecast import average_forecasts as average_forecasts
     from clvmodels.forecast import cash_flows as cash_flows
@@ -137,12 +141,16 @@ HOMES = {
     "model_method": "clvmodels.evaluation",
     "Candidate": "clvmodels.evaluation",
     "best_forecast": "clvmodels.evaluation",
+    "best_method": "clvmodels.evaluation",
+    "check_totals": "clvmodels.evaluation",
+    "conformal_check": "clvmodels.evaluation",
     "conformal_intervals": "clvmodels.evaluation",
     "drift_check": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "rolling_contest": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
     "spend_independence": "clvmodels.evaluation",
+    "total_coverage": "clvmodels.evaluation",
     "winners": "clvmodels.evaluation",
     "average_forecasts": "clvmodels.forecast",
     "cash_flows": "clvmodels.forecast",

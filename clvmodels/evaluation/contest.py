@@ -1,7 +1,7 @@
 """The contest: a model and the classical methods on the same held-out purchases and spend."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,10 +64,10 @@ def contest(
     Intervals are paired bootstraps over customers: a replicate counts the same customers for all methods.
     Purchases are scored by the forecast of purchases, spend by that of spend, and who comes back by the
     probability of a purchase ("active", else the share of the draws of purchases above 0, else what ranks
-    purchases). A method that only ranks ("score") enters the rankings of all three. A score without meaning (the
-    outcome is zero for all; the rank correlation of a constant; a log score of what was said to be impossible) is
-    None and has no duel. Verdicts take one score at a time: of ten duels between equals, one is expected to look
-    decided.
+    purchases). A method that only ranks ("score") enters the rankings of all three; one that gives a score beside its
+    forecast of spend ranks spend by the score. A score without meaning (the outcome is zero for all; the rank
+    correlation of a constant; a log score of what was said to be impossible) is None and has no duel. Verdicts take one
+    score at a time: of ten duels between equals, one is expected to look decided.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def entries_of(
         _entry(method, outcome, told, actual=actual, rows=by_id)
         for outcome, actual in outcomes.items()
         for method, quantities in forecasts.items()
-        if (told := _told(outcome, quantities, known[method])) is not None
+        for told in _told(outcome, quantities, known[method])
     ]
     if not entries:
         given = sorted({quantity for quantities in forecasts.values() for quantity in quantities})
@@ -169,22 +169,26 @@ def _drawn_scores(
     }
 
 
-def _told(outcome: str, quantities: Mapping[str, Forecast], known: Mapping[str, DrawScores]) -> Told | None:
-    """What a method tells of an outcome; None if nothing.
+def _told(outcome: str, quantities: Mapping[str, Forecast], known: Mapping[str, DrawScores]) -> list[Told]:
+    """What a method tells of an outcome, nothing or up to two things.
 
     Who comes back is told by a forecast of it, else by draws of purchases; a forecast of purchases without draws, or
-    a score, ranks only.
+    a score, ranks only. A method with a score beside its forecast of spend ranks spend by the score.
     """
     if outcome == "active":
         if "active" in quantities:
-            return _of_means(quantities["active"].mean, "ranking", "probability")
+            return [_of_means(quantities["active"].mean, "ranking", "probability")]
         if "purchases" in known and np.isfinite(known["purchases"].p_active).all():
-            return _of_means(known["purchases"].p_active, "ranking", "probability")
+            return [_of_means(known["purchases"].p_active, "ranking", "probability")]
         ranking = quantities.get("purchases", quantities.get("score"))
-        return None if ranking is None else _of_means(ranking.mean, "ranking")
-    if outcome in quantities:
-        return _of_distribution(quantities[outcome], known[outcome])
-    return _of_means(quantities["score"].mean, "ranking") if "score" in quantities else None
+        return [] if ranking is None else [_of_means(ranking.mean, "ranking")]
+    score = [_of_means(quantities["score"].mean, "ranking")] if "score" in quantities else []
+    if outcome not in quantities:
+        return score
+    told = _of_distribution(quantities[outcome], known[outcome])
+    if outcome == "spend" and score:
+        return [replace(told, gives=told.gives - {"ranking"}), *score]
+    return [told]
 
 
 def _of_means(forecast: FloatArray, *gives: Needs) -> Told:
