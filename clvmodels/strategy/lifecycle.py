@@ -4,8 +4,9 @@ With x repeat purchases, x1 of them in the first half of the time since the firs
 P(alive) from the model, and b = P(a purchase within the horizon | alive) from its draws: of a customer who is alive,
 
 - idle: purchases come so seldom that a customer who stays has a chance below `BUY_LIMIT` to buy within the horizon,
-  as good as gone. With the rate gamma distributed with shape k = x + 1/2, and b = 1 - (1 + g)^-k, the purchases to be
-  expected within the horizon are gamma distributed with shape k and scale g = (1 - b)^(-1/k) - 1, so that
+  as good as gone. With the rate gamma distributed with shape k = r + x, where r is the shape of the rates over
+  customers, b = 1 - (1 + g)^-k; purchases to be expected within the horizon are gamma distributed with shape k and
+  scale g = (1 - b)^(-1/k) - 1, so that
 
       P(idle) = P(Gamma(k, scale g) < -log(1 - BUY_LIMIT)).
 
@@ -37,6 +38,7 @@ ENDED = ("early_abort", "build_up_death", "early_exit", "long_kept")
 ALIVE_LIMIT = 0.5
 BUY_LIMIT = 0.05
 STEADY_REPEATS = 3
+RATE_SHAPE = 0.5  # where a model has none
 LONG_KEPT_DAYS = 365
 TREND_PRIOR = 4.0  # so a rate halves or doubles from half to half with a chance of .17 each, before any purchase
 FALLING, GROWING = 1 / 3, 2 / 3
@@ -48,6 +50,7 @@ def lifecycle(
     *,
     p_buy: FloatArray,
     halves: tuple[FloatArray, FloatArray] | None = None,
+    rate_shape: float = RATE_SHAPE,
     steady_repeats: int = STEADY_REPEATS,
     undecided_below: float = 0.6,
 ) -> CustomerClasses:
@@ -58,6 +61,7 @@ def lifecycle(
     customers : a row a customer
     alive : of "p_alive", of the same customers
     p_buy : ndarray, shape (N,), P(at least one purchase within the horizon)
+    rate_shape : r, of the gamma distribution of purchase rates over customers, that of the model if it has one
     halves : repeat purchases in the first and in the second half of each customer's time, each shape (N,); None where
         they are not known: then no rate falls or grows
     steady_repeats : repeat purchases from which on a relation that does not grow is stable
@@ -70,8 +74,9 @@ def lifecycle(
     """
     steady = require_count("steady_repeats", steady_repeats, least=2, error=DataError)
     _require_alike(customers, alive, p_buy, halves)
+    _require_above_0("rate_shape", rate_shape)
     x = customers.frequency
-    going = alive.mean * (1 - _idle(x, alive.mean, p_buy))
+    going = alive.mean * (1 - _idle(rate_shape + x, alive.mean, p_buy))
     falling, growing = _trends(x, halves)
     fresh, steadies = x == 0, x >= steady
     level = np.where(fresh | steadies, 0.0, going * (1 - falling))  # one or two repeats: build-up, growing or not
@@ -95,6 +100,7 @@ def ended_relations(
     alive: Forecast,
     *,
     p_buy: FloatArray,
+    rate_shape: float = RATE_SHAPE,
     steady_repeats: int = STEADY_REPEATS,
     long_kept: float,
     undecided_below: float = 0.6,
@@ -111,7 +117,7 @@ def ended_relations(
 
     Parameters
     ----------
-    customers, alive, p_buy, steady_repeats : as of `lifecycle`
+    customers, alive, p_buy, rate_shape, steady_repeats : as of `lifecycle`
     long_kept : length of time, in the customers' unit
     undecided_below : a pattern whose probability is lower is marked undecided
 
@@ -127,10 +133,10 @@ def ended_relations(
     """
     steady = require_count("steady_repeats", steady_repeats, least=2, error=DataError)
     _require_alike(customers, alive, p_buy, None)
-    if not (np.isfinite(long_kept) and long_kept > 0):
-        raise DataError(f"long_kept = {long_kept}: expected a length of time above 0.")
+    _require_above_0("rate_shape", rate_shape)
+    _require_above_0("long_kept", long_kept)
     x = customers.frequency
-    ended = 1 - alive.mean * (1 - _idle(x, alive.mean, p_buy))
+    ended = 1 - alive.mean * (1 - _idle(rate_shape + x, alive.mean, p_buy))
     long = customers.recency >= long_kept
     members = (x == 0, (x > 0) & (x < steady), (x >= steady) & ~long, (x >= steady) & long)
     return CustomerClasses(
@@ -144,9 +150,8 @@ def ended_relations(
     )
 
 
-def _idle(frequency: FloatArray, p_alive: FloatArray, p_buy: FloatArray) -> FloatArray:
+def _idle(shape: FloatArray, p_alive: FloatArray, p_buy: FloatArray) -> FloatArray:
     """P(idle | alive), shape (N,). A chance to buy that the draws show as 0 is idle, as 1 is not."""
-    shape = frequency + 0.5
     chance = np.clip(np.divide(p_buy, p_alive, out=np.zeros_like(p_buy), where=p_alive > 0), 0.0, 1.0)
     with np.errstate(divide="ignore", over="ignore"):
         scale = np.expm1(-np.log1p(-chance) / shape)
@@ -174,3 +179,8 @@ def _require_alike(
         )
     if halves is not None and not np.array_equal(halves[0] + halves[1], customers.frequency):
         raise DataError("repeat purchases of the two halves do not add up to the frequency of each customer.")
+
+
+def _require_above_0(name: str, value: float) -> None:
+    if not (np.isfinite(value) and value > 0):
+        raise DataError(f"{name} = {value}: expected a number above 0.")

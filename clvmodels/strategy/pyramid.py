@@ -55,8 +55,7 @@ def pyramid(
     n_draws = 0
     for values in _blocks(clv):
         n_draws += values.shape[1]
-        for tier, most in enumerate(places):
-            reached[tier] += _draws_among_best(values, most)
+        reached += _draws_among_best(values, places)
     probabilities = np.diff(reached / n_draws, axis=0, prepend=0.0)
     by_tier = dict(zip(shares, np.maximum(probabilities, 0.0), strict=True))
     return labelled(by_tier, clv.customer_id, scheme="tier", undecided_below=undecided_below, loss=losses)
@@ -70,18 +69,31 @@ def _blocks(clv: Forecast) -> Iterator[FloatArray]:
         yield from (block.values for block in clv.replay("draws"))
 
 
-def _draws_among_best(values: FloatArray, most: int) -> FloatArray:
-    """Draws in which each customer is among the best `most`, shape (N,); a part of one where a tie is shared."""
+def _draws_among_best(values: FloatArray, places: list[int]) -> FloatArray:
+    """Draws in which each customer is among so many of the best, shape (K, N); a part of one where a tie is shared."""
     n_customers, n_draws = values.shape
-    if most in (0, n_customers):
-        return np.full(n_customers, float(n_draws if most else 0))
-    at = n_customers - most
+    reached = np.full((len(places), n_customers), float(n_draws))
+    at = [n_customers - most for most in places if 0 < most < n_customers]
     by_draw = np.array(values.T, order="C")  # a copy, since it is put in order in place
     by_draw.partition(at, axis=1)
-    border = by_draw[:, at]
-    above, level = values > border, values == border
-    part = (most - above.sum(axis=0)) / level.sum(axis=0)
-    return np.asarray(above.sum(axis=1) + level @ part)
+    for tier, most in enumerate(places):
+        if most == 0:
+            reached[tier] = 0
+        elif most < n_customers:
+            reached[tier] = _draws_at_border(values, by_draw[:, n_customers - most], most)
+    return reached
+
+
+def _draws_at_border(values: FloatArray, border: FloatArray, most: int) -> FloatArray:
+    """Draws in which each customer reaches the border, shape (N,), those level with it by the places left for them."""
+    reach = values >= border
+    reached = reach.sum(axis=1).astype(np.float64)
+    crowded = np.flatnonzero(reach.sum(axis=0) > most)
+    if len(crowded):
+        level = values[:, crowded] == border[crowded]
+        left = most - (reach[:, crowded] & ~level).sum(axis=0)
+        reached -= level @ (1 - left / level.sum(axis=0))
+    return reached
 
 
 def _require_shares(shares: Mapping[str, float]) -> None:

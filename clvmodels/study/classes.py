@@ -20,7 +20,7 @@ from clvmodels.study.evidence import Evidence
 from clvmodels.study.labels import Labels, matrix_options
 from clvmodels.study.progress import Steps, seed_for
 
-MOVEMENT_DRAWS = 400  # they give the quantiles of a count to a hundredth
+MOVEMENT_DRAWS = 250  # they give the quantiles of a count to a hundredth or two
 MORE_LIKELY_THAN_NOT = 0.5
 
 

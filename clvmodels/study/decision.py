@@ -90,7 +90,13 @@ def decide(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps
     outlook = _outlook(study, log, traits, steps)
     with steps.step("strategy", "customers, segments and strategy"):
         labels = label_customers(
-            study, log, outlook.customers, future=outlook.future, alive=outlook.alive, p_buy=outlook.p_buy
+            study,
+            log,
+            outlook.customers,
+            fit=outlook.fits[0],
+            future=outlook.future,
+            alive=outlook.alive,
+            p_buy=outlook.p_buy,
         )
         table = _customer_table(study, log, outlook, labels)
         return Decision(
@@ -363,15 +369,26 @@ def _baseline_score(name: str, customers: CustomerSummary, horizon: float, train
 
 def _segments(table: pd.DataFrame, clv: Forecast) -> pd.DataFrame:
     """Customers and value by each segmentation; the interval is of the mean future value a customer."""
-    frames = [_segmentation(table, name, clv) for name in SEGMENTATIONS]
+    assert clv.replay is not None  # predictive forecasts can be drawn again
+    found = {name: pd.factorize(table[name], sort=True) for name in SEGMENTATIONS}
+    members = {name: _membership(codes) for name, (codes, _) in found.items()}
+    stacked = sparse.vstack(list(members.values()), format="csr")
+    totals = np.concatenate([stacked @ block.values for block in clv.replay("draws")], axis=1)
+    frames = []
+    for name, (codes, segments) in found.items():
+        own, totals = totals[: len(segments)], totals[len(segments) :]
+        frames.append(_segmentation(name, segments, codes, table["current_value"], own))
     return pd.concat(frames, ignore_index=True)
 
 
-def _segmentation(table: pd.DataFrame, name: str, clv: Forecast) -> pd.DataFrame:
-    assert clv.replay is not None  # predictive forecasts can be drawn again
-    codes, segments = pd.factorize(table[name], sort=True)
-    member = sparse.csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))))
-    totals = np.concatenate([member @ block.values for block in clv.replay("draws")], axis=1)
+def _membership(codes: np.ndarray) -> sparse.csr_array:
+    """1 where a customer is of a segment, shape (segments, N)."""
+    return sparse.csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))))
+
+
+def _segmentation(
+    name: str, segments: pd.Index, codes: np.ndarray, current_value: pd.Series, totals: FloatArray
+) -> pd.DataFrame:
     count = np.bincount(codes)
     low, high = np.quantile(totals, [0.05, 0.95], axis=1) / count
     return pd.DataFrame(
@@ -379,7 +396,7 @@ def _segmentation(table: pd.DataFrame, name: str, clv: Forecast) -> pd.DataFrame
             "segmentation": name,
             "segment": segments,
             "customers": count,
-            "current_value": np.bincount(codes, weights=table["current_value"]),
+            "current_value": np.bincount(codes, weights=current_value),
             "clv_mean": totals.mean(axis=1) / count,
             "clv_q05": low,
             "clv_q95": high,

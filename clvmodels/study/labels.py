@@ -13,7 +13,9 @@ from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
 from clvmodels.foundation.units import days_per_unit
+from clvmodels.inference import Fit
 from clvmodels.strategy import CustomerClasses, ended_relations, grades, lifecycle, pyramid
+from clvmodels.strategy.lifecycle import RATE_SHAPE
 from clvmodels.study.config import Study, cut_of, loss_of
 from clvmodels.study.files import StudyFile
 
@@ -50,21 +52,28 @@ def label_customers(
     log: TransactionLog,
     customers: CustomerSummary,
     *,
+    fit: Fit,
     future: Future,
     alive: Forecast,
     p_buy: FloatArray,
 ) -> Labels:
-    """Tier, stage, pattern of the end, and grade of each customer, with their probabilities."""
+    """Tier, stage, pattern of the end, and grade of each customer, with their probabilities.
+
+    Parameters
+    ----------
+    fit : of purchases; where its model has a shape r of the rates, stages are worked out with it
+    """
     undecided_below = study.matrix.undecided_below
     assert customers.calibration_end is not None  # summarised from the log
     halves = repeats_by_half(log, Window(customers.calibration_end, unit=customers.unit))
-    steady = study.lifecycle.steady_repeats
+    steady, shape = study.lifecycle.steady_repeats, fit.point.get("r", RATE_SHAPE)
     return Labels(
         tiers=pyramid(future.clv, shares=study.pyramid.shares, undecided_below=undecided_below),
         stages=lifecycle(
             customers,
             alive,
             p_buy=p_buy,
+            rate_shape=shape,
             halves=halves,
             steady_repeats=steady,
             undecided_below=undecided_below,
@@ -73,6 +82,7 @@ def label_customers(
             customers,
             alive,
             p_buy=p_buy,
+            rate_shape=shape,
             steady_repeats=steady,
             long_kept=study.lifecycle.long_kept_days / days_per_unit(customers.unit),
             undecided_below=undecided_below,
