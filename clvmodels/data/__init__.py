@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clvmodels.data.base import base_periods
     from clvmodels.data.cohorts import cohort_triangle, contract_triangle
     from clvmodels.data.compression import (
         compress,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         period_ends,
         purchase_history,
         purchases_by_period,
+        repeats_by_half,
     )
     from clvmodels.data.kept import keep_summary, kept_summary, update_summary
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
@@ -46,6 +48,7 @@ __all__ = [
     "DATASETS",
     "Parts",
     "alternatives",
+    "base_periods",
     "calendar",
     "calendar_history",
     "choices",
@@ -73,6 +76,7 @@ __all__ = [
     "purchase_history",
     "purchases_by_period",
     "read_transactions",
+    "repeats_by_half",
     "retention_data",
     "retention_table",
     "rolling_windows",
@@ -85,6 +89,7 @@ _HOME = {
     "DATASETS": "datasets",
     "Parts": "slices",
     "alternatives": "rereading",
+    "base_periods": "base",
     "calendar": "seasons",
     "calendar_history": "history",
     "choices": "rereading",
@@ -111,6 +116,7 @@ _HOME = {
     "purchase_history": "history",
     "purchases_by_period": "history",
     "read_transactions": "transactions",
+    "repeats_by_half": "history",
     "learnt_spend": "compression",
     "retention_data": "published",
     "retention_table": "retention",

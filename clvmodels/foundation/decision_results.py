@@ -38,14 +38,16 @@ class ClassRow:
 class ClassCalibrationRow:
     """Customers who were given a probability between `low` and `high` of a cell, and how many landed there.
 
-    Made on calibration_end, with the cuts of that day, and held against the value of the holdout.
+    Made on calibration_end of the value of the holdout, with the same kinds of cuts, and held against it.
 
     Attributes
     ----------
-    cell : of the matrix; "all" for all four together
+    cell : of the matrix; "all" for all four together, where a customer counts once for each cell that the current
+        value leaves open: mostly two
     stated : mean of the probabilities
     share : that landed in the cell
-    share_low, share_high : hold that share in 90 % of samples if the probabilities are right
+    share_low, share_high : hold that share in 90 % of samples if the probabilities are right and customers
+        independent; uncertainty that customers share (parameters, cuts) comes on top
     """
 
     cell: str
@@ -62,9 +64,10 @@ class ClassCalibrationRow:
 class Movement:
     """Customers who went from one class to another between two dates, by label and in expectation.
 
-    `before` and `after` are keys of cells; `before` is "none" for customers who were not there, `after` is "lost" for
-    those more likely gone than active. `expected` has the number in draws of both dates' probabilities. Values are at
-    a yearly rate.
+    `before` and `after` are keys of cells, or "lost" for those more likely gone than active; `before` is "none" for
+    customers who were not there. `expected` has the number in draws in which customers move as little as the
+    probabilities of both dates allow. Values are at a yearly rate, of the customers by label. Rows add up to all
+    customers of the second date, who are those of both.
     """
 
     before: str
@@ -77,7 +80,10 @@ class Movement:
 
 @dataclass(frozen=True)
 class MovementKind:
-    """Movements in a word: "new", "upgraded", "downgraded", "lost", "won_back" or "same"."""
+    """Movements in a word: "new", "upgraded", "downgraded", "lost", "won_back" or "same".
+
+    Cells have the order high_high, low_high, high_low, low_low. "same" has those who were lost and still are, too.
+    """
 
     key: str
     customers: int
@@ -94,7 +100,7 @@ class ClassesSection:
     ----------
     tiers, stages : in their order, the best or the first in time first
     ended : of relations that have ended, weighed by the chance that they have: "early_abort", "build_up_death",
-        "early_exit", "long_kept"
+        "early_exit", "long_kept"; `customers` are those more likely ended than not
     grades : of the graded dimensions that the study states; empty without
     graded_by : column -> weight
     calibration : of the matrix's probabilities; empty where there is no holdout
@@ -118,11 +124,11 @@ class ClassesSection:
 class BasePeriod:
     """What became of the customers of a window of the log: counts over counts.
 
-    A customer is active in a window with a purchase in it. `first_window` has none before it.
+    A customer is active in a window with a purchase in it. The first window has none before it.
 
     Attributes
     ----------
-    start, end : days of the window
+    start, end : days of the window; the first begins with the log
     active : customers who bought
     new : of them, for the first time
     kept : of them, who bought in the window before too

@@ -8,17 +8,33 @@ from clvmodels.strategy.budgets import (
     cut_estimate,
     retention_ceilings,
 )
+from clvmodels.strategy.classes import CustomerClasses
+from clvmodels.strategy.grades import GRADE_CUTS, grades
+from clvmodels.strategy.lifecycle import ended_relations, lifecycle
+from clvmodels.strategy.matrix_calibration import matrix_calibration
+from clvmodels.strategy.movements import DatedMatrix, movements
+from clvmodels.strategy.pyramid import TIERS, pyramid
 from clvmodels.strategy.value_matrix import CELLS, CutDraws, ValueMatrix, value_matrix
 
 __all__ = [
     "CELLS",
+    "GRADE_CUTS",
+    "TIERS",
+    "CustomerClasses",
     "CutDraws",
+    "DatedMatrix",
     "ValueMatrix",
     "acquisition_ceiling",
     "cell_totals",
     "cells",
     "cut_estimate",
+    "ended_relations",
     "estimate",
+    "grades",
+    "lifecycle",
+    "matrix_calibration",
+    "movements",
+    "pyramid",
     "retention_ceilings",
     "value_matrix",
 ]

@@ -31,11 +31,11 @@ from clvmodels.strategy import (
     retention_ceilings,
     value_matrix,
 )
-from clvmodels.strategy.lifecycle import ALIVE_LIMIT, BUY_LIMIT, stages
-from clvmodels.strategy.pyramid import tiers
-from clvmodels.study.config import Study, cut_of
+from clvmodels.strategy.lifecycle import ALIVE_LIMIT, BUY_LIMIT
+from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise, training_for
 from clvmodels.study.evidence import fit_pair
+from clvmodels.study.labels import Labels, label_customers, matrix_options
 from clvmodels.study.progress import Steps, seed_for
 
 SEGMENTATIONS = ("cell", "tier", "stage", "abc_class", "rfm_group")
@@ -77,6 +77,7 @@ class Decision:
     """Sections of the report and tables on the decision date."""
 
     outlook: Outlook
+    labels: Labels
     value: ValueSection
     matrix: MatrixSection
     act_on: list[ActOn]
@@ -88,9 +89,19 @@ def decide(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps
     """Fit on the customers that the study learns from, forecast every customer, and set out who needs what."""
     outlook = _outlook(study, log, traits, steps)
     with steps.step("strategy", "customers, segments and strategy"):
-        table = _customer_table(study, log, outlook)
+        labels = label_customers(
+            study,
+            log,
+            outlook.customers,
+            fit=outlook.fits[0],
+            future=outlook.future,
+            alive=outlook.alive,
+            p_buy=outlook.p_buy,
+        )
+        table = _customer_table(study, log, outlook, labels)
         return Decision(
             outlook=outlook,
+            labels=labels,
             value=_value_section(study, outlook),
             matrix=_matrix_section(study, outlook),
             act_on=_act_on(outlook),
@@ -121,13 +132,7 @@ def _outlook(study: Study, log: TransactionLog, traits: pd.DataFrame | None, ste
         active = _active(alive, np.random.default_rng(seed_for(study.seed, "active customers")))
         p_buy, buyers = _buyers(future.purchases)
     with steps.step("matrix", "value matrix"):
-        matrix = value_matrix(
-            customers.current_value,
-            future.clv,
-            cuts={"current": cut_of(study.matrix.current), "future": cut_of(study.matrix.future)},
-            names=study.matrix.names,
-            undecided_below=study.matrix.undecided_below,
-        )
+        matrix = value_matrix(customers.current_value, future.clv, **matrix_options(study))
         matrix = replace(matrix, customer_id=customers.customer_id)
     silence = np.rint((customers.T - customers.recency) * days_per_unit(customers.unit)).astype("timedelta64[D]")
     return Outlook(
@@ -329,7 +334,7 @@ def _act_on_row(outlook: Outlook, key: str, row: int) -> ActOn:
     )
 
 
-def _customer_table(study: Study, log: TransactionLog, outlook: Outlook) -> pd.DataFrame:
+def _customer_table(study: Study, log: TransactionLog, outlook: Outlook, labels: Labels) -> pd.DataFrame:
     """A row a customer: history, forecasts, cell, tier, stage, and the baselines' scores."""
     customers = outlook.customers
     frame = customers.to_pandas().assign(
@@ -343,8 +348,7 @@ def _customer_table(study: Study, log: TransactionLog, outlook: Outlook) -> pd.D
             frame[f"{name}_{column}"] = getattr(forecast, column)
     frame = frame.assign(**outlook.matrix.to_pandas().drop(columns="customer_id"))
     frame["ceiling"] = outlook.ceiling
-    frame["tier"] = tiers(outlook.future.clv.mean, customers.customer_id)
-    frame["stage"] = stages(customers.frequency, outlook.alive.mean, outlook.p_buy)
+    frame = frame.assign(**labels.columns)
     frame["abc_class"] = abc_classes(customers)
     frame["rfm_group"] = rfm_scores(customers).group
     window, horizon = Window(outlook.as_of, unit=study.window.unit), study.value.horizon
@@ -365,15 +369,26 @@ def _baseline_score(name: str, customers: CustomerSummary, horizon: float, train
 
 def _segments(table: pd.DataFrame, clv: Forecast) -> pd.DataFrame:
     """Customers and value by each segmentation; the interval is of the mean future value a customer."""
-    frames = [_segmentation(table, name, clv) for name in SEGMENTATIONS]
+    assert clv.replay is not None  # predictive forecasts can be drawn again
+    found = {name: pd.factorize(table[name], sort=True) for name in SEGMENTATIONS}
+    members = {name: _membership(codes) for name, (codes, _) in found.items()}
+    stacked = sparse.vstack(list(members.values()), format="csr")
+    totals = np.concatenate([stacked @ block.values for block in clv.replay("draws")], axis=1)
+    frames = []
+    for name, (codes, segments) in found.items():
+        own, totals = totals[: len(segments)], totals[len(segments) :]
+        frames.append(_segmentation(name, segments, codes, table["current_value"], own))
     return pd.concat(frames, ignore_index=True)
 
 
-def _segmentation(table: pd.DataFrame, name: str, clv: Forecast) -> pd.DataFrame:
-    assert clv.replay is not None  # predictive forecasts can be drawn again
-    codes, segments = pd.factorize(table[name], sort=True)
-    member = sparse.csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))))
-    totals = np.concatenate([member @ block.values for block in clv.replay("draws")], axis=1)
+def _membership(codes: np.ndarray) -> sparse.csr_array:
+    """1 where a customer is of a segment, shape (segments, N)."""
+    return sparse.csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))))
+
+
+def _segmentation(
+    name: str, segments: pd.Index, codes: np.ndarray, current_value: pd.Series, totals: FloatArray
+) -> pd.DataFrame:
     count = np.bincount(codes)
     low, high = np.quantile(totals, [0.05, 0.95], axis=1) / count
     return pd.DataFrame(
@@ -381,7 +396,7 @@ def _segmentation(table: pd.DataFrame, name: str, clv: Forecast) -> pd.DataFrame
             "segmentation": name,
             "segment": segments,
             "customers": count,
-            "current_value": np.bincount(codes, weights=table["current_value"]),
+            "current_value": np.bincount(codes, weights=current_value),
             "clv_mean": totals.mean(axis=1) / count,
             "clv_q05": low,
             "clv_q95": high,

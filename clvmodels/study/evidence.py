@@ -20,9 +20,10 @@ from clvmodels.foundation.results import ComparisonSection, EvidenceSection, Tra
 from clvmodels.foundation.units import days_per_unit
 from clvmodels.inference import Fit, fit
 from clvmodels.inference.diagnostics import require_passed
-from clvmodels.strategy import estimate
+from clvmodels.strategy import ValueMatrix, estimate, value_matrix
 from clvmodels.study.config import EffectsTable, Study
 from clvmodels.study.customers import summarise, training_for
+from clvmodels.study.labels import matrix_options
 from clvmodels.study.progress import Steps, seed_for
 
 PIT_BINS = 20
@@ -57,6 +58,7 @@ class Evidence:
     not_fitted : methods that found no fit, and what they said
     table : a row a customer: history, forecast of the holdout, and what happened
     trial : of the main fits
+    matrix : the value matrix of that day, of what customers bring in the holdout, undiscounted
     """
 
     customers: CustomerSummary
@@ -68,6 +70,7 @@ class Evidence:
     comparison: ComparisonSection
     table: pd.DataFrame
     trial: Trial
+    matrix: ValueMatrix
 
 
 def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Evidence:
@@ -90,12 +93,15 @@ def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | No
             except FitError as problem:  # no forecast rests on it; the study goes on and says so
                 not_fitted[method] = str(problem)
     with steps.step("forecast_holdout", "forecast the holdout and check it"):
-        trial = hold_against(study, log, main, customers, holdout)
+        future = forecast_holdout(study, main, customers)
+        trial = _trial(study, log, main, customers, holdout, future=future, stream="", draws=None)
         section = _section(trial)
+        matrix = value_matrix(customers.current_value * study.value.margin, future.clv, **matrix_options(study))
+        del future  # its draws
     with steps.step("contest", "contest with " + ", ".join(study.contest.baselines)):
         comparison = _contest(study, log, customers, holdout, trial)
     table = _holdout_table(customers, holdout, trial)
-    return Evidence(customers, holdout, main, beside, not_fitted, section, comparison, table, trial)
+    return Evidence(customers, holdout, main, beside, not_fitted, section, comparison, table, trial, matrix)
 
 
 def fit_pair(study: Study, customers: CustomerSummary, method: str, window: str) -> tuple[Fit, Fit]:
@@ -118,6 +124,37 @@ def _asked(effects: EffectsTable) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value}
 
 
+def forecast_holdout(
+    study: Study,
+    fits: tuple[Fit, Fit],
+    customers: CustomerSummary,
+    *,
+    stream: str = "",
+    draws: int | None = None,
+) -> Future:
+    """What customers buy in the holdout; its `clv` is margin, not discounted.
+
+    Parameters
+    ----------
+    customers : in the unit that the fit of purchases counts in
+    stream : name of the random numbers, apart from those of other fits
+    draws : of the forecast; by default those of the fits
+    """
+    return sample_future(
+        *fits,
+        customers,
+        horizon=replace(study.contest_window, unit=customers.unit).holdout_length,
+        discount_per_unit=0.0,
+        margin=study.value.margin,
+        seed=_holdout_seed(study, stream),
+        draws=draws,
+    )
+
+
+def _holdout_seed(study: Study, stream: str) -> int:
+    return seed_for(study.seed, f"holdout forecast {stream}".rstrip())
+
+
 def hold_against(
     study: Study,
     log: TransactionLog,
@@ -128,17 +165,24 @@ def hold_against(
     stream: str = "",
     draws: int | None = None,
 ) -> Trial:
-    """Forecast the holdout by a pair of fits and check the forecast.
+    """Forecast the holdout by a pair of fits, as `forecast_holdout` does, and check the forecast."""
+    future = forecast_holdout(study, fits, customers, stream=stream, draws=draws)
+    return _trial(study, log, fits, customers, holdout, future=future, stream=stream, draws=draws)
 
-    Parameters
-    ----------
-    customers : in the unit that the fit of purchases counts in
-    stream : name of the random numbers, apart from those of other fits
-    draws : of the forecast; by default those of the fits
-    """
-    seed = seed_for(study.seed, f"holdout forecast {stream}".rstrip())
-    horizon = replace(study.contest_window, unit=customers.unit).holdout_length
-    future = sample_future(*fits, customers, horizon=horizon, discount_per_unit=0.0, seed=seed, draws=draws)
+
+def _trial(
+    study: Study,
+    log: TransactionLog,
+    fits: tuple[Fit, Fit],
+    customers: CustomerSummary,
+    holdout: HoldoutSummary,
+    *,
+    future: Future,
+    stream: str,
+    draws: int | None,
+) -> Trial:
+    """The forecast's check, and purchases by period of the same stream."""
+    seed = _holdout_seed(study, stream)
     checks = _predictive_checks(study, future, customers, holdout)
     forecasts = {name: replace(getattr(future, name), replay=None) for name in checks}
     return Trial(fits, forecasts, checks, _tracking(study, log, customers, fits[0], seed=seed, draws=draws))

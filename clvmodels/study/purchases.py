@@ -21,16 +21,18 @@ from clvmodels.models import MODELS
 from clvmodels.strategy import estimate
 from clvmodels.study import outputs
 from clvmodels.study.adequacy import Adequacy, gauge_adequacy
+from clvmodels.study.classes import base_section, classes_section
 from clvmodels.study.config import CalendarTable, Study
 from clvmodels.study.customers import read_traits, require_effects
 from clvmodels.study.decision import Decision, decide
 from clvmodels.study.evidence import Evidence, gather_evidence
 from clvmodels.study.files import StudyFile
+from clvmodels.study.labels import require_graded_columns
 from clvmodels.study.progress import Steps, Tell, seed_for
 from clvmodels.study.rivals import Rivals, scores_of, weigh_rivals
 from clvmodels.study.sections import fit_row
 
-STEPS_BESIDE_COMPARED = 12
+STEPS_BESIDE_COMPARED = 13
 FEW_CUSTOMERS = 100
 FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
@@ -47,11 +49,14 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
         log, traits = _read_log(study), read_traits(file)
         _require_inside(file, study, log)
         require_effects(file, study, log, traits)
+        require_graded_columns(file, traits)
     evidence = gather_evidence(study, log, traits, steps)
     decision = decide(study, log, traits, steps)
     adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.learnt, steps)
     groups, rivals = weigh_rivals(study, log, evidence, steps)
+    classes = classes_section(study, log, traits, evidence, decision.outlook, decision.labels, steps)
     results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups)
+    results = replace(results, base=base_section(study, log), classes=classes)
     with steps.step("write", "write results and tables"):
         files = _write(results, evidence, decision, rivals, folder)
     digests = {"study_digest": file.digest, "data_digest": log.digest}
