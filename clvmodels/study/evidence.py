@@ -1,7 +1,6 @@
 """The first half of a study: a forecast made on calibration_end, held against the days after it."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,15 +14,18 @@ from clvmodels.forecast import expected_by_day, sample_future
 from clvmodels.forecast import purchases_by_period as predicted_by_period
 from clvmodels.forecast.future import Future
 from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog
 from clvmodels.foundation.results import ComparisonSection, EvidenceSection, TrackingPoint
 from clvmodels.foundation.units import days_per_unit
-from clvmodels.inference import Fit, fit
+from clvmodels.inference import Fit
 from clvmodels.inference.diagnostics import require_passed
-from clvmodels.strategy import estimate
-from clvmodels.study.config import EffectsTable, Study
+from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise, training_for
+from clvmodels.study.drift import Trialled, with_conformal, with_drift
+from clvmodels.study.fits import fit_pair
 from clvmodels.study.progress import Steps, seed_for
+from clvmodels.study.ranking import BEST, Best, best_at
 
 PIT_BINS = 20
 
@@ -92,30 +94,19 @@ def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | No
     with steps.step("forecast_holdout", "forecast the holdout and check it"):
         trial = hold_against(study, log, main, customers, holdout)
         section = _section(trial)
+    trialled = Trialled(customers, holdout, main, trial.forecasts)
+    with steps.step("drift", "whether the base buys as it did, and totals if it does not"):
+        section = with_drift(study, log, trialled, section)
+    with steps.step("conformal", "set the intervals of customers right inside the calibration"):
+        section = with_conformal(study, log, traits, trialled, section)
+    best = None
+    if study.contest.best:
+        with steps.step("best_contest", "choose the models that rank best inside the calibration"):
+            best = best_at(study, log, window)
     with steps.step("contest", "contest with " + ", ".join(study.contest.baselines)):
-        comparison = _contest(study, log, customers, holdout, trial)
+        comparison = _contest(study, log, customers, holdout, trial, best)
     table = _holdout_table(customers, holdout, trial)
     return Evidence(customers, holdout, main, beside, not_fitted, section, comparison, table, trial)
-
-
-def fit_pair(study: Study, customers: CustomerSummary, method: str, window: str) -> tuple[Fit, Fit]:
-    """The purchase model and the spend model of the study on one summary, by one method.
-
-    Checks that the study allows may have failed.
-    """
-
-    def one(model: str, effects: EffectsTable) -> Fit:
-        seed = None if method == "mle" else seed_for(study.seed, f"{window} {model} {method}")
-        found = fit(model, customers, method=method, draws=study.fit.draws, seed=seed, **_asked(effects))
-        return found.allowing(*study.fit.allow)
-
-    return one(study.models.purchases, study.fit.purchases), one(study.models.spend, study.fit.spend)
-
-
-def _asked(effects: EffectsTable) -> dict[str, Any]:
-    """The covariates and groups of a fit, those that there are."""
-    asked = {"covariates": effects.covariates, "groups": effects.groups}
-    return {name: value for name, value in asked.items() if value}
 
 
 def hold_against(
@@ -201,6 +192,7 @@ def _contest(
     customers: CustomerSummary,
     holdout: HoldoutSummary,
     trial: Trial,
+    best: Best | None,
 ) -> ComparisonSection:
     model = study.models.purchases
     window = study.contest_window
@@ -213,6 +205,9 @@ def _contest(
             forecasts[name] = BASELINES[name].forecasts(customers, horizon, training=training)
         except FitError as problem:  # another package's fit; the study goes on without it and says so
             left_out[name] = str(problem)
+    if best is not None:
+        forecasts |= {BEST: best.forecasts} if best.forecasts else {}
+        left_out |= {BEST: best.choice.problem} if best.choice.problem else {}
     comparison = contest(
         forecasts,
         holdout,
@@ -221,7 +216,7 @@ def _contest(
         replicates=study.contest.replicates,
         checks={model: trial.checks},
     )
-    return replace(comparison, left_out=left_out)
+    return replace(comparison, left_out=left_out, best=None if best is None else best.choice)
 
 
 def _holdout_table(customers: CustomerSummary, holdout: HoldoutSummary, trial: Trial) -> pd.DataFrame:

@@ -30,7 +30,7 @@ from clvmodels.study.progress import Steps, Tell, seed_for
 from clvmodels.study.rivals import Rivals, scores_of, weigh_rivals
 from clvmodels.study.sections import fit_row
 
-STEPS_BESIDE_COMPARED = 12
+STEPS_BESIDE_COMPARED = 15
 FEW_CUSTOMERS = 100
 FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
@@ -42,7 +42,7 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     _require_registered(file)
     folder = Path(output) / study.name
     outputs.require_writable(folder)
-    steps = Steps(STEPS_BESIDE_COMPARED + len(study.fit.compare) + _steps_of_rivals(study), tell)
+    steps = Steps(STEPS_BESIDE_COMPARED + _steps_asked_for(study), tell)
     with steps.step("read", "read the log"):
         log, traits = _read_log(study), read_traits(file)
         _require_inside(file, study, log)
@@ -59,9 +59,10 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     return results
 
 
-def _steps_of_rivals(study: Study) -> int:
-    """A step for each rival, and one to compare those of a family."""
-    return sum(len(names) + 1 for names in (study.purchase_rivals, study.spend_rivals) if names)
+def _steps_asked_for(study: Study) -> int:
+    """A step for each method of fitting beside, two for the ranking, one for each rival, and one for its family."""
+    rivals = sum(len(names) + 1 for names in (study.purchase_rivals, study.spend_rivals) if names)
+    return len(study.fit.compare) + 2 * study.contest.best + rivals
 
 
 def _with_source(study: Study, data: str | None) -> Study:
@@ -143,6 +144,7 @@ def _results(
             sensitivity=adequacy.sensitivity,
         ),
         predictive=adequacy.predictive,
+        ranking=None if decision.ranked is None else decision.ranked.choice,
     )
 
 
