@@ -83,14 +83,7 @@ def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | No
         main = fit_pair(study, customers, study.fit.method, "calibration")
         for fitted in main:
             require_passed(fitted)  # a forecast would refuse it later, after the other methods
-    beside: dict[str, tuple[Fit, Fit]] = {}
-    not_fitted: dict[str, str] = {}
-    for method in study.fit.compare:
-        with steps.step(f"compare_{method}", f"the same by {method}"):
-            try:
-                beside[method] = fit_pair(study, customers, method, "calibration")
-            except FitError as problem:  # no forecast rests on it; the study goes on and says so
-                not_fitted[method] = str(problem)
+    beside, not_fitted = _fitted_beside(study, customers, steps)
     with steps.step("forecast_holdout", "forecast the holdout and check it"):
         trial = hold_against(study, log, main, customers, holdout)
         section = _section(trial)
@@ -107,6 +100,21 @@ def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | No
         comparison = _contest(study, log, customers, holdout, trial, best)
     table = _holdout_table(customers, holdout, trial)
     return Evidence(customers, holdout, main, beside, not_fitted, section, comparison, table, trial)
+
+
+def _fitted_beside(
+    study: Study, customers: CustomerSummary, steps: Steps
+) -> tuple[dict[str, tuple[Fit, Fit]], dict[str, str]]:
+    """The fits by the other methods that the study names, and what was said by those that found none."""
+    beside: dict[str, tuple[Fit, Fit]] = {}
+    not_fitted: dict[str, str] = {}
+    for method in study.fit.compare:
+        with steps.step(f"compare_{method}", f"the same by {method}"):
+            try:
+                beside[method] = fit_pair(study, customers, method, "calibration")
+            except FitError as problem:  # no forecast rests on it; the study goes on and says so
+                not_fitted[method] = str(problem)
+    return beside, not_fitted
 
 
 def hold_against(
