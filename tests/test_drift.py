@@ -152,6 +152,22 @@ def test_totals_hold_whole_counts_and_the_fits_own_are_beside_them(steady):
     np.testing.assert_array_equal(totals.purchases, again.purchases)
 
 
+def test_a_first_period_in_which_nobody_can_buy_again_changes_nothing(steady):
+    """Counted from a day on which the first customers come, a period expects 0: it once made every share of it NaN."""
+    customers, history, _, fit = steady
+    oldest = round(customers.T.max() * 7)
+    cut = replace(
+        history,
+        before_end=np.append(oldest, history.before_end),
+        purchases=np.append(0.0, history.purchases),
+    )
+    assert expected_by_period(fit, customers, before_end=cut.before_end)[0] == 0
+    totals = clv.sample_totals(fit, customers, history=cut, horizon=39.0, seed=1, draws=200)
+    plain = clv.sample_totals(fit, customers, history=history, horizon=39.0, seed=1, draws=200)
+    assert totals.effect.drift == pytest.approx(plain.effect.drift)
+    assert totals.purchases.mean() == pytest.approx(plain.purchases.mean(), rel=0.05)
+
+
 def test_what_does_not_belong_together_is_refused(steady):
     customers, history, _, fit = steady
     wrong = replace(history, purchases=history.purchases + 1)

@@ -168,17 +168,17 @@ def test_spend_with_an_infinite_mean_that_is_allowed_ends_in_a_page_that_says_so
 
 
 def test_a_failed_check_of_a_method_beside_is_shown_and_stops_nothing(tmp_path, monkeypatch):
-    import clvmodels.study.evidence as evidence
+    import clvmodels.study.fits as fits
     from clvmodels.foundation.results import Check
 
-    real = evidence.fit
+    real = fits.fit
 
     def fit(model, customers, *, method, draws, seed):
         found = real(model, customers, method=method, draws=draws, seed=seed)
         failed = Check("newton_decrement", 0.25, 1e-6, passed=False)
         return replace(found, checks=(*found.checks, failed)) if method == "mle" else found
 
-    monkeypatch.setattr(evidence, "fit", fit)
+    monkeypatch.setattr(fits, "fit", fit)
     code, folder = run(tmp_path, purchases(300))
     assert code == 0
     page = (folder / "index.html").read_text(encoding="utf-8")
@@ -186,17 +186,17 @@ def test_a_failed_check_of_a_method_beside_is_shown_and_stops_nothing(tmp_path, 
 
 
 def test_a_method_beside_that_finds_no_fit_is_left_out_by_name(tmp_path, monkeypatch):
-    import clvmodels.study.evidence as evidence
+    import clvmodels.study.fits as fits
     from clvmodels.foundation.errors import FitError
 
-    real = evidence.fit
+    real = fits.fit
 
     def fit(model, customers, *, method, draws, seed):
         if method == "mle":
             raise FitError("the search ran away")
         return real(model, customers, method=method, draws=draws, seed=seed)
 
-    monkeypatch.setattr(evidence, "fit", fit)
+    monkeypatch.setattr(fits, "fit", fit)
     code, folder = run(tmp_path, purchases(150, seed=6))
     assert code == 0
     assert results_of(folder)["models"]["left_out"] == {"mle": "the search ran away"}

@@ -28,6 +28,7 @@ def check_totals(
     holdout: HoldoutSummary,
     seed: int,
     spend: Fit | None = None,
+    draws: int | None = None,
 ) -> list[TotalCheck]:
     """Total purchases and spend of a holdout, as forecast with and without a drift of demand, and as they came.
 
@@ -40,6 +41,7 @@ def check_totals(
     holdout : what the same customers did; its window has the dates
     seed : of the random numbers, 0 to 2^64 - 1
     spend : fit of a spend model, for the total of spend
+    draws : number of draws; by default those of the fits
 
     Returns
     -------
@@ -58,7 +60,7 @@ def check_totals(
             "the holdout has other customers than the summary, or in another order: make both from one log."
         )
     horizon = replace(holdout.window, unit=customers.unit).holdout_length
-    drawn = _drawn(fit, customers, history=history, horizon=horizon, seed=seed, spend=spend)
+    drawn = _drawn(fit, customers, history=history, horizon=horizon, seed=seed, spend=spend, draws=draws)
     actual = {"purchases": float(holdout.purchases.sum()), "spend": float(holdout.amount.sum())}
     return [
         TotalCheck(
@@ -83,18 +85,19 @@ def _drawn(
     horizon: float,
     seed: int,
     spend: Fit | None,
+    draws: int | None,
 ) -> dict[str, tuple[FloatArray, FloatArray | None]]:
     """Outcome -> totals of the whole horizon without and with a drift, shape (S,) each."""
     if history is None:
         require_passed(fit)
         ends = np.array([horizon])
-        purchases, money = stationary_totals(fit, customers, ends=ends, seed=seed, spend=spend)
+        purchases, money = stationary_totals(fit, customers, ends=ends, seed=seed, spend=spend, draws=draws)
         steady = {"purchases": purchases} if money is None else {"purchases": purchases, "spend": money}
-        return {outcome: (draws[:, 0], None) for outcome, draws in steady.items()}
-    totals = sample_totals(fit, customers, history=history, horizon=horizon, seed=seed, spend=spend)
-    drawn = {"purchases": (totals.stationary_purchases, totals.purchases)}
-    if totals.spend is not None and totals.stationary_spend is not None:
-        drawn["spend"] = (totals.stationary_spend, totals.spend)
+        return {outcome: (totals[:, 0], None) for outcome, totals in steady.items()}
+    found = sample_totals(fit, customers, history=history, horizon=horizon, seed=seed, spend=spend, draws=draws)
+    drawn = {"purchases": (found.stationary_purchases, found.purchases)}
+    if found.spend is not None and found.stationary_spend is not None:
+        drawn["spend"] = (found.stationary_spend, found.spend)
     return {outcome: (steady.sum(axis=1), moved.sum(axis=1)) for outcome, (steady, moved) in drawn.items()}
 
 

@@ -125,10 +125,11 @@ def sample_totals(
     history, expected = _expected_at_all(history, expected)
     purchases, money = stationary_totals(fit, customers, ends=times, seed=seed, spend=spend, draws=draws)
     rng = np.random.default_rng([require_seed(seed), len(times)])
+    begun = expected > 0  # a first period in which everybody has just come expects nothing, and tells nothing
     response = drift_response(
-        fit, customers, before_end=history.before_end, expected=expected, ends=times, rng=rng
-    )  # fmt: skip
-    effect = period_effect(history.purchases, expected, response, draws=len(purchases), rng=rng)
+        fit, customers, before_end=history.before_end[begun], expected=expected[begun], ends=times, rng=rng
+    )
+    effect = period_effect(history.purchases[begun], expected[begun], response, draws=len(purchases), rng=rng)
     moved = _moved(purchases, effect.paths, rng)
     return Totals(
         ends=times,

@@ -1,6 +1,5 @@
 """Floor 5: from forecasts to who gets what treatment, and what it may cost."""
 
-from clvmodels.foundation.estimates import estimate
 from clvmodels.strategy.budgets import (
     acquisition_ceiling,
     cell_totals,
@@ -29,7 +28,6 @@ __all__ = [
     "cells",
     "cut_estimate",
     "ended_relations",
-    "estimate",
     "grades",
     "lifecycle",
     "matrix_calibration",

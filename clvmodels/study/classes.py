@@ -9,10 +9,17 @@ from scipy import sparse
 from clvmodels.data import base_periods
 from clvmodels.forecast import predict, sample_future
 from clvmodels.foundation.decision_results import BasePeriod, ClassesSection, ClassRow
+from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import BoolArray, FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
 from clvmodels.inference import Fit
-from clvmodels.strategy import CustomerClasses, DatedMatrix, estimate, matrix_calibration, movements, value_matrix
+from clvmodels.strategy import (
+    CustomerClasses,
+    DatedMatrix,
+    matrix_calibration,
+    movements,
+    value_matrix,
+)
 from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise
 from clvmodels.study.decision import Outlook

@@ -261,10 +261,15 @@ class GradesTable(Table, frozen=True):
 
 
 class ContestTable(Table, frozen=True):
-    """[contest]: baselines of the comparison, and bootstrap replicates over customers."""
+    """[contest]: baselines of the comparison, and bootstrap replicates over customers.
+
+    `best`: the models that rank customers best on days inside the calibration take part as well, and those chosen on
+    all data rank the customers of the decision.
+    """
 
     baselines: tuple[str, ...] = ("abc", "rfm", "same_rate", "lifetimes")
     replicates: Annotated[int, msgspec.Meta(ge=100)] = 400
+    best: bool = True
 
 
 class RivalFitTable(Table, frozen=True):

@@ -15,7 +15,7 @@ from clvmodels.forecast import expected_clv, predict, sample_future
 from clvmodels.forecast.future import Future
 from clvmodels.forecast.new_customer import newcomers
 from clvmodels.foundation.errors import FitError
-from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
 from clvmodels.foundation.results import ActOn, MatrixPoint, MatrixSection, ValueSection
@@ -27,16 +27,17 @@ from clvmodels.strategy import (
     acquisition_ceiling,
     cells,
     cut_estimate,
-    estimate,
     retention_ceilings,
     value_matrix,
 )
 from clvmodels.strategy.lifecycle import ALIVE_LIMIT, BUY_LIMIT
 from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise, training_for
-from clvmodels.study.evidence import fit_pair
+from clvmodels.study.drift import drifting_totals
+from clvmodels.study.fits import fit_pair
 from clvmodels.study.labels import Labels, label_customers, matrix_options
 from clvmodels.study.progress import Steps, seed_for
+from clvmodels.study.ranking import Ranked, rank_customers
 
 SEGMENTATIONS = ("cell", "tier", "stage", "abc_class", "rfm_group")
 LIST_LENGTH = 12
@@ -56,6 +57,7 @@ class Outlook:
     buyers : ndarray, shape (S,), customers who buy within the horizon, draw by draw
     ceiling : most to spend on keeping each customer
     last_purchase : ndarray of days
+    drifting : fields of the value section with totals where demand drifts, those that could be worked out
     """
 
     as_of: dt.date
@@ -70,14 +72,16 @@ class Outlook:
     matrix: ValueMatrix
     ceiling: FloatArray
     last_purchase: np.ndarray
+    drifting: dict[str, Estimate]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Sections of the report and tables on the decision date."""
+    """Sections of the report and tables on the decision date; `ranked` is None where the study asks for no ranking."""
 
     outlook: Outlook
     labels: Labels
+    ranked: Ranked | None
     value: ValueSection
     matrix: MatrixSection
     act_on: list[ActOn]
@@ -88,6 +92,10 @@ class Decision:
 def decide(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Decision:
     """Fit on the customers that the study learns from, forecast every customer, and set out who needs what."""
     outlook = _outlook(study, log, traits, steps)
+    ranked = None
+    if study.contest.best:
+        with steps.step("best", "rank the customers by the models that do it best inside the log"):
+            ranked = rank_customers(study, log, outlook.as_of, outlook.customers)
     with steps.step("strategy", "customers, segments and strategy"):
         labels = label_customers(
             study,
@@ -98,13 +106,14 @@ def decide(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps
             alive=outlook.alive,
             p_buy=outlook.p_buy,
         )
-        table = _customer_table(study, log, outlook, labels)
+        table = _customer_table(study, log, outlook, labels, ranked)
         return Decision(
             outlook=outlook,
             labels=labels,
+            ranked=ranked,
             value=_value_section(study, outlook),
             matrix=_matrix_section(study, outlook),
-            act_on=_act_on(outlook),
+            act_on=_act_on(outlook, ranked),
             table=table,
             segments=_segments(table, outlook.future.clv),
         )
@@ -131,6 +140,9 @@ def _outlook(study: Study, log: TransactionLog, traits: pd.DataFrame | None, ste
         alive = predict(fits[0], customers, quantity="p_alive")
         active = _active(alive, np.random.default_rng(seed_for(study.seed, "active customers")))
         p_buy, buyers = _buyers(future.purchases)
+    with steps.step("totals", f"totals of the next {ahead} where demand drifts"):
+        # with limits of acquisition the fits are of other customers than those to forecast
+        drifting = drifting_totals(study, log, fits, customers, everyone) if learnt is customers else {}
     with steps.step("matrix", "value matrix"):
         matrix = value_matrix(customers.current_value, future.clv, **matrix_options(study))
         matrix = replace(matrix, customer_id=customers.customer_id)
@@ -148,6 +160,7 @@ def _outlook(study: Study, log: TransactionLog, traits: pd.DataFrame | None, ste
         matrix=matrix,
         ceiling=retention_ceilings(matrix, future.clv, shares=_keep_shares(study)),
         last_purchase=np.datetime64(as_of, "D") - silence,
+        drifting=drifting,
     )
 
 
@@ -206,6 +219,7 @@ def _value_section(study: Study, outlook: Outlook) -> ValueSection:
         lost_below=BUY_LIMIT,
         lost_customers=int((outlook.p_buy < BUY_LIMIT).sum()),
         lorenz=_lorenz(future.clv.mean[order]),
+        **outlook.drifting,
     )
 
 
@@ -295,7 +309,7 @@ def _grid(money: FloatArray) -> np.ndarray:
     return np.where(money > 0, np.clip(np.floor(np.where(money > 0, step, 0.0)), 0, GRID - 1), -1).astype(int)
 
 
-def _act_on(outlook: Outlook) -> list[ActOn]:
+def _act_on(outlook: Outlook, ranked: Ranked | None) -> list[ActOn]:
     """Four lists, the largest stakes first; a customer is on one list only."""
     clv, cell = outlook.future.clv.mean, outlook.matrix.cell
     current = outlook.customers.current_value
@@ -311,11 +325,11 @@ def _act_on(outlook: Outlook) -> list[ActOn]:
     for key, (member, stake) in lists.items():
         order = np.lexsort((outlook.customers.customer_id.astype(str), -stake))
         best = order[member[order]][:LIST_LENGTH]
-        rows += [_act_on_row(outlook, key, int(row)) for row in best]
+        rows += [_act_on_row(outlook, ranked, key, int(row)) for row in best]
     return rows
 
 
-def _act_on_row(outlook: Outlook, key: str, row: int) -> ActOn:
+def _act_on_row(outlook: Outlook, ranked: Ranked | None, key: str, row: int) -> ActOn:
     customers, future, matrix = outlook.customers, outlook.future, outlook.matrix
     return ActOn(
         list_key=key,
@@ -331,11 +345,14 @@ def _act_on_row(outlook: Outlook, key: str, row: int) -> ActOn:
         label=str(matrix.cell[row]),
         label_probability=float(matrix.probabilities[row, CELLS.index(matrix.cell[row])]),
         ceiling=float(outlook.ceiling[row]),
+        rank=None if ranked is None or ranked.rank is None else int(ranked.rank[row]),
     )
 
 
-def _customer_table(study: Study, log: TransactionLog, outlook: Outlook, labels: Labels) -> pd.DataFrame:
-    """A row a customer: history, forecasts, cell, tier, stage, and the baselines' scores."""
+def _customer_table(
+    study: Study, log: TransactionLog, outlook: Outlook, labels: Labels, ranked: Ranked | None
+) -> pd.DataFrame:
+    """A row a customer: history, forecasts, cell, tier, stage, rank, and the baselines' scores."""
     customers = outlook.customers
     frame = customers.to_pandas().assign(
         last_purchase=np.datetime_as_string(outlook.last_purchase, unit="D"),
@@ -351,6 +368,8 @@ def _customer_table(study: Study, log: TransactionLog, outlook: Outlook, labels:
     frame = frame.assign(**labels.columns)
     frame["abc_class"] = abc_classes(customers)
     frame["rfm_group"] = rfm_scores(customers).group
+    if ranked is not None and ranked.rank is not None:
+        frame = frame.assign(rank=ranked.rank, rank_score=ranked.score)
     window, horizon = Window(outlook.as_of, unit=study.window.unit), study.value.horizon
     training = training_for(study.contest.baselines, log, window, horizon=horizon)
     for name in study.contest.baselines:

@@ -12,13 +12,12 @@ from clvmodels.baselines import BASELINES
 from clvmodels.data import alternatives, calendar_history, choices, read_transactions
 from clvmodels.data.datasets import require_brought
 from clvmodels.foundation.errors import StudyError
-from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.patterns import IntArray
 from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog
 from clvmodels.foundation.results import DataSection, FitRow, ModelSection, StudyInfo, StudyResults
 from clvmodels.inference import Fit
 from clvmodels.models import MODELS
-from clvmodels.strategy import estimate
 from clvmodels.study import outputs
 from clvmodels.study.adequacy import Adequacy, gauge_adequacy
 from clvmodels.study.classes import base_section, classes_section
@@ -32,7 +31,7 @@ from clvmodels.study.progress import Steps, Tell, seed_for
 from clvmodels.study.rivals import Rivals, scores_of, weigh_rivals
 from clvmodels.study.sections import fit_row
 
-STEPS_BESIDE_COMPARED = 13
+STEPS_BESIDE_COMPARED = 16
 FEW_CUSTOMERS = 100
 FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
@@ -44,7 +43,7 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     _require_registered(file)
     folder = Path(output) / study.name
     outputs.require_writable(folder)
-    steps = Steps(STEPS_BESIDE_COMPARED + len(study.fit.compare) + _steps_of_rivals(study), tell)
+    steps = Steps(STEPS_BESIDE_COMPARED + _steps_asked_for(study), tell)
     with steps.step("read", "read the log"):
         log, traits = _read_log(study), read_traits(file)
         _require_inside(file, study, log)
@@ -64,9 +63,10 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     return results
 
 
-def _steps_of_rivals(study: Study) -> int:
-    """A step for each rival, and one to compare those of a family."""
-    return sum(len(names) + 1 for names in (study.purchase_rivals, study.spend_rivals) if names)
+def _steps_asked_for(study: Study) -> int:
+    """A step for each method of fitting beside, two for the ranking, one for each rival, and one for its family."""
+    rivals = sum(len(names) + 1 for names in (study.purchase_rivals, study.spend_rivals) if names)
+    return len(study.fit.compare) + 2 * study.contest.best + rivals
 
 
 def _with_source(study: Study, data: str | None) -> Study:
@@ -148,6 +148,7 @@ def _results(
             sensitivity=adequacy.sensitivity,
         ),
         predictive=adequacy.predictive,
+        ranking=None if decision.ranked is None else decision.ranked.choice,
     )
 
 

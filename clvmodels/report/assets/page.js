@@ -36,7 +36,8 @@
 
   function sort(head) {
     const column = Number(head.dataset.column);
-    const descending = head.getAttribute("aria-sort") !== "descending";
+    const now = head.getAttribute("aria-sort");
+    const descending = now ? now !== "descending" : head.dataset.first !== "ascending";
     const values = new Map(rows.map((row) => [row, row.cells[column].dataset.value]));
     const numeric = rows.every((row) => values.get(row) !== "" && !Number.isNaN(Number(values.get(row))));
     const order = (a, b) => numeric ? Number(values.get(a)) - Number(values.get(b)) : values.get(a).localeCompare(values.get(b));
