@@ -9,15 +9,18 @@ from clvmodels.strategy.budgets import (
     retention_ceilings,
 )
 from clvmodels.strategy.value_matrix import CELLS, CutDraws, ValueMatrix, value_matrix
+from clvmodels.strategy.yearly_table import DiscountedCashFlow, discounted_cash_flow
 
 __all__ = [
     "CELLS",
     "CutDraws",
+    "DiscountedCashFlow",
     "ValueMatrix",
     "acquisition_ceiling",
     "cell_totals",
     "cells",
     "cut_estimate",
+    "discounted_cash_flow",
     "estimate",
     "retention_ceilings",
     "value_matrix",

@@ -26,11 +26,12 @@ from clvmodels.study.customers import read_traits, require_effects
 from clvmodels.study.decision import Decision, decide
 from clvmodels.study.evidence import Evidence, gather_evidence
 from clvmodels.study.files import StudyFile
+from clvmodels.study.money import money_section
 from clvmodels.study.progress import Steps, Tell, seed_for
 from clvmodels.study.rivals import Rivals, scores_of, weigh_rivals
 from clvmodels.study.sections import fit_row
 
-STEPS_BESIDE_COMPARED = 12
+STEPS_BESIDE_COMPARED = 13
 FEW_CUSTOMERS = 100
 FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
@@ -49,9 +50,11 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
         require_effects(file, study, log, traits)
     evidence = gather_evidence(study, log, traits, steps)
     decision = decide(study, log, traits, steps)
+    with steps.step("money", "past value, equity, customers still to be won"):
+        money = money_section(study, log, decision)
     adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.learnt, steps)
     groups, rivals = weigh_rivals(study, log, evidence, steps)
-    results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups)
+    results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups, money=money)
     with steps.step("write", "write results and tables"):
         files = _write(results, evidence, decision, rivals, folder)
     digests = {"study_digest": file.digest, "data_digest": log.digest}
