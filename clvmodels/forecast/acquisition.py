@@ -19,7 +19,7 @@ from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.whole import require_count, require_seed
 
-SIGMA, TAU = 0.25, 0.25
+SIGMA, TAU = 0.15, 0.25
 SIGMAS = np.array([0.0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0])
 TAUS = np.array([0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0])
 STEP = 0.02  # of the grid of levels: as narrow as the least tau

@@ -23,16 +23,28 @@ ALIVE_DRAWS = 64  # of the parameters, and so many customers: the mean share is 
 ALIVE_CUSTOMERS = 20_000
 
 
-def money_section(study: Study, log: TransactionLog, decision: Decision) -> MoneySection:
-    """The money of a study on the day of its decision.
+def read_past(study: Study, log: TransactionLog) -> PastValue:
+    """What customers have contributed up to the decision, and its parts.
 
     Raises
     ------
     DataError
         If a column of [value.parts] cannot be used.
     """
+    columns = msgspec.structs.asdict(study.value.parts)
+    return past_value(log, until=study.value.as_of or log.last_date, margin=study.value.margin, **columns)
+
+
+def money_section(study: Study, log: TransactionLog, past: PastValue, decision: Decision) -> MoneySection:
+    """The money of a study on the day of its decision.
+
+    Raises
+    ------
+    DataError
+        If the past is of other customers than the decision.
+    """
     outlook, sums = decision.outlook, decision.sums
-    past = _past(study, log, outlook)
+    _require_same(log, past, outlook.customers)
     won = customers_to_be_won(study, log, outlook.as_of, outlook.fits, outlook.learnt)
     spent = float(past.contribution.sum())
     return MoneySection(
@@ -50,15 +62,13 @@ def money_section(study: Study, log: TransactionLog, decision: Decision) -> Mone
     )
 
 
-def _past(study: Study, log: TransactionLog, outlook: Outlook) -> PastValue:
-    columns = msgspec.structs.asdict(study.value.parts)
-    past = past_value(log, until=outlook.as_of, margin=study.value.margin, **columns)
-    if not np.array_equal(past.customer_id.astype(str), outlook.customers.customer_id.astype(str)):
+def _require_same(log: TransactionLog, past: PastValue, customers: CustomerSummary) -> None:
+    """Refuse a source that had other customers when it was read once more, for its further columns."""
+    if not np.array_equal(past.customer_id.astype(str), customers.customer_id.astype(str)):
         raise DataError(
             f"{log.source}: read once more for [value.parts] it has other customers than before. Do not change it "
             "while the study runs."
         )
-    return past
 
 
 def _periods(outlook: Outlook) -> list[YearRow]:

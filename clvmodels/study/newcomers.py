@@ -9,7 +9,7 @@ import numpy as np
 
 from clvmodels.data import first_purchase_days
 from clvmodels.forecast import expected_clv, predict, sample_clv
-from clvmodels.forecast.acquisition import LEAST_PERIODS, acquisition_has_ended, sample_new_customers
+from clvmodels.forecast.acquisition import acquisition_has_ended, sample_new_customers
 from clvmodels.forecast.new_customer import newcomers
 from clvmodels.foundation.decision_results import NewCustomers
 from clvmodels.foundation.patterns import FloatArray, IntArray
@@ -20,8 +20,10 @@ from clvmodels.strategy import estimate
 from clvmodels.study.config import Study
 from clvmodels.study.progress import seed_for
 
-PERIOD_DAYS = 28  # four of each day of the week
-MOST_PERIODS = 26  # two years: what was longer ago says little of how many come now
+PERIOD_DAYS = 14  # two of each day of the week; with longer ones there are too few to tell how the level wanders
+LEAST_PERIODS = 12
+MOST_PERIODS = 52  # two years: what was longer ago says little of how many come now
+KNOTS = 7  # times left at which a new customer is valued; between them value runs straight to a few thousandths
 TRIED = 30  # new customers whose outcomes tell how much they scatter, in each period and draw
 
 Fits = tuple[Fit, Fit]
@@ -65,8 +67,8 @@ def customers_to_be_won(
 ) -> NewCustomers | str:
     """Number and value of the customers to be won within the horizon; or why there is no forecast of them.
 
-    The reason is "ended": for so long nobody was won that it is not chance; or "short": the log has fewer than six
-    periods of four weeks, counted from the day from which the study takes customers to be new.
+    The reason is "ended": for so long nobody was won that it is not chance; or "short": the log has fewer than
+    twelve periods of two weeks, counted from the day from which the study takes customers to be new.
     """
     counts = won_by_period(study, log, as_of)
     if len(counts) < LEAST_PERIODS:
@@ -89,7 +91,7 @@ def customers_to_be_won(
 
 
 def won_by_period(study: Study, log: TransactionLog, as_of: dt.date) -> IntArray:
-    """Customers won in each period of 28 days up to the decision, the last two years at most.
+    """Customers won in each period of 14 days up to the decision, the last two years at most.
 
     Whole periods alone, from the study's `acquired_from` on: those first seen earlier may have been customers before.
     """
@@ -111,11 +113,13 @@ def _middles(days: float) -> FloatArray:
 def _value_by_period(study: Study, fits: Fits, learnt: CustomerSummary, middles: FloatArray) -> _Won:
     per_unit = days_per_unit(study.window.unit)
     left = study.value.horizon - middles / per_unit
+    knots = np.linspace(left.min(), left.max(), min(KNOTS, len(left)))
+    between = np.stack([np.interp(left, knots, knot) for knot in np.eye(len(knots))])  # (knots, periods)
+    mean = np.stack([value_of_new(study, fits, learnt, horizon=float(time)) for time in knots], axis=1)
+    variance = np.array([_scatter(study, fits, learnt, horizon=float(time)) for time in knots])
     rate = math.log1p(study.value.annual_discount_rate) / DAYS_PER_YEAR
     discount = np.exp(-rate * middles)
-    mean = np.stack([value_of_new(study, fits, learnt, horizon=float(time)) for time in left], axis=1)
-    variance = [_scatter(study, fits, learnt, horizon=float(time)) for time in left]
-    return _Won(mean * discount, np.array(variance) * discount**2)
+    return _Won(mean @ between * discount, variance @ between * discount**2)
 
 
 def _scatter(study: Study, fits: Fits, learnt: CustomerSummary, *, horizon: float) -> float:

@@ -26,7 +26,7 @@ from clvmodels.study.customers import read_traits, require_effects
 from clvmodels.study.decision import Decision, decide
 from clvmodels.study.evidence import Evidence, gather_evidence
 from clvmodels.study.files import StudyFile
-from clvmodels.study.money import money_section
+from clvmodels.study.money import money_section, read_past
 from clvmodels.study.progress import Steps, Tell, seed_for
 from clvmodels.study.rivals import Rivals, scores_of, weigh_rivals
 from clvmodels.study.sections import fit_row
@@ -48,10 +48,11 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
         log, traits = _read_log(study), read_traits(file)
         _require_inside(file, study, log)
         require_effects(file, study, log, traits)
+        past = read_past(study, log)
     evidence = gather_evidence(study, log, traits, steps)
     decision = decide(study, log, traits, steps)
-    with steps.step("money", "past value, equity, customers still to be won"):
-        money = money_section(study, log, decision)
+    with steps.step("money", "equity by segment, customers still to be won"):
+        money = money_section(study, log, past, decision)
     adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.learnt, steps)
     groups, rivals = weigh_rivals(study, log, evidence, steps)
     results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups, money=money)
