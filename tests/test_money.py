@@ -306,6 +306,19 @@ def test_value_of_those_to_come_is_their_number_times_what_one_is_worth(study, f
     assert found.value_each.mean > halfway
 
 
+def test_a_mean_spend_without_end_leaves_quantiles_alone(study, fits, customers):
+    """Where q <= 1 in some draws, the mean of their spend is infinite: a mean of all there is none then."""
+    log = shop_of([40] * 14)
+    draws = with_draws(fits[1]).draws.copy(deep=True)
+    draws["q"][:, :100] = 0.9
+    found = customers_to_be_won(
+        study, log, log.last_date, (with_draws(fits[0]), replace(fits[1], draws=draws)), customers
+    )
+    assert found.value_each.mean is None
+    assert found.equity.mean is None
+    assert found.equity.q50 > 0
+
+
 def with_draws(fit, size=1000):
     """A fit whose draws are all alike."""
     return replace(fit, draws=fit.draws.isel(draw=np.zeros(size, dtype=int)))

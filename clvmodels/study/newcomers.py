@@ -119,7 +119,10 @@ def _value_by_period(study: Study, fits: Fits, learnt: CustomerSummary, middles:
     variance = np.array([_scatter(study, fits, learnt, horizon=float(time)) for time in knots])
     rate = math.log1p(study.value.annual_discount_rate) / DAYS_PER_YEAR
     discount = np.exp(-rate * middles)
-    return _Won(mean @ between * discount, variance @ between * discount**2)
+    finite = np.isfinite(mean)
+    at = np.where(finite, mean, 0.0) @ between
+    at[~finite.all(axis=1)] = np.inf  # spend of an infinite mean, whenever it begins
+    return _Won(at * discount, variance @ between * discount**2)
 
 
 def _scatter(study: Study, fits: Fits, learnt: CustomerSummary, *, horizon: float) -> float:
@@ -157,7 +160,8 @@ def _some_new(study: Study, fits: Fits, learnt: CustomerSummary) -> CustomerSumm
 
 def _outcomes(number: FloatArray, won: _Won, rng: np.random.Generator) -> FloatArray:
     """Value of so many customers together, shape (S, periods): a gamma with the mean and the variance of their sum."""
-    mean, variance = number * won.mean, number * won.variance
+    mean = np.multiply(number, won.mean, out=np.zeros_like(number), where=number > 0)  # nobody is worth nothing
+    variance = number * won.variance
     some = (mean > 0) & np.isfinite(mean) & (variance > 0)
     spread = np.where(some, variance / np.where(some, mean, 1.0), 1.0)
     return np.asarray(np.where(some, rng.gamma(np.where(some, mean / spread, 1.0), spread), mean))
