@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clvmodels.data import map_customers as map_customers
     from clvmodels.data import opportunity_holdout as opportunity_holdout
     from clvmodels.data import opportunity_summary as opportunity_summary
+    from clvmodels.data import past_value as past_value
     from clvmodels.data import purchase_history as purchase_history
     from clvmodels.data import read_transactions as read_transactions
     from clvmodels.data import retention_data as retention_data
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from clvmodels.forecast import revenue_retention as revenue_retention
     from clvmodels.forecast import sample_clv as sample_clv
     from clvmodels.forecast import sample_future as sample_future
+    from clvmodels.forecast import sample_new_customers as sample_new_customers
     from clvmodels.forecast import sample_retained as sample_retained
     from clvmodels.forecast import sample_retention_value as sample_retention_value
     from clvmodels.forecast import sample_spend as sample_spend
@@ -105,6 +107,7 @@ if TYPE_CHECKING:
     from clvmodels.inference import waic as waic
     from clvmodels.models import MODELS as MODELS
     from clvmodels.report import render_report as render_report
+    from clvmodels.strategy import discounted_cash_flow as discounted_cash_flow
     from clvmodels.strategy import value_matrix as value_matrix
     from clvmodels.study import run_study as run_study
 
@@ -125,6 +128,7 @@ HOMES = {
     "kept_summary": "clvmodels.data",
     "opportunity_holdout": "clvmodels.data",
     "opportunity_summary": "clvmodels.data",
+    "past_value": "clvmodels.data",
     "purchase_history": "clvmodels.data",
     "read_transactions": "clvmodels.data",
     "retention_data": "clvmodels.data",
@@ -167,6 +171,7 @@ HOMES = {
     "revenue_retention": "clvmodels.forecast",
     "sample_clv": "clvmodels.forecast",
     "sample_future": "clvmodels.forecast",
+    "sample_new_customers": "clvmodels.forecast",
     "sample_retained": "clvmodels.forecast",
     "sample_retention_value": "clvmodels.forecast",
     "sample_spend": "clvmodels.forecast",
@@ -207,6 +212,7 @@ HOMES = {
     "waic": "clvmodels.inference",
     "MODELS": "clvmodels.models",
     "render_report": "clvmodels.report",
+    "discounted_cash_flow": "clvmodels.strategy",
     "value_matrix": "clvmodels.strategy",
     "run_study": "clvmodels.study",
 }

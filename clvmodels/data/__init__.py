@@ -42,11 +42,13 @@ if TYPE_CHECKING:
     )
     from clvmodels.data.training import training_windows
     from clvmodels.data.transactions import read_transactions
+    from clvmodels.data.value_parts import PastValue, past_value
     from clvmodels.data.windows import rolling_windows
 
 __all__ = [
     "DATASETS",
     "Parts",
+    "PastValue",
     "alternatives",
     "base_periods",
     "calendar",
@@ -72,6 +74,7 @@ __all__ = [
     "map_customers",
     "opportunity_holdout",
     "opportunity_summary",
+    "past_value",
     "period_ends",
     "purchase_history",
     "purchases_by_period",
@@ -88,6 +91,7 @@ __all__ = [
 _HOME = {
     "DATASETS": "datasets",
     "Parts": "slices",
+    "PastValue": "value_parts",
     "alternatives": "rereading",
     "base_periods": "base",
     "calendar": "seasons",
@@ -112,6 +116,7 @@ _HOME = {
     "kept_summary": "kept",
     "opportunity_holdout": "opportunities",
     "opportunity_summary": "opportunities",
+    "past_value": "value_parts",
     "period_ends": "history",
     "purchase_history": "history",
     "purchases_by_period": "history",

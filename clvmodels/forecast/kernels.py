@@ -146,6 +146,9 @@ def count_by_period(
         U64,
         VECTOR,
         VECTOR,
+        VECTOR,
+        VECTOR,
+        CUBE,
         CUBE,
     ),
     cache=True,
@@ -168,12 +171,16 @@ def draw_futures(
     first_draw: Any,
     horizons: Any,
     discounts: Any,
+    margins: Any,
+    ends: Any,
+    of_draws: Any,
     outcomes: Any,
 ) -> None:
     """Fill `outcomes`, shape (3, K, D): purchases in (T, T + horizon], their value, their discounted value.
 
-    Each customer has a horizon and a discount rate, both shape (K,). The purchases are those of `draw_purchases`:
-    values come from a stream of their own.
+    Each customer has a horizon, a discount rate and a margin, all shape (K,). The purchases are those of
+    `draw_purchases`: values come from a stream of their own. Where there are `ends` of periods, up to the horizon,
+    purchases, value, margin and discounted margin of all customers are added to `of_draws`, shape (4, D, periods).
     """
     stream, state = streams[0], np.zeros(STATE)
     spend_stream, spend_state = streams[1], np.zeros(STATE)
@@ -185,7 +192,7 @@ def draw_futures(
             open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
             start(stream, own, history[k], state)
             time = next_purchase(stream, own, state, horizon)
-            count, value, discounted = 0, 0.0, 0.0
+            count, value, discounted, period = 0, 0.0, 0.0, 0
             if time <= horizon:
                 open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
                 spend_state[:] = state
@@ -194,7 +201,14 @@ def draw_futures(
                 amount = next_amount(spend_stream, basket, spend_state)
                 count += 1
                 value += amount
-                discounted += amount * math.exp(-discount * time)
+                present = amount * math.exp(-discount * time)
+                discounted += present
+                if len(ends) > 0:
+                    while time > ends[period]:
+                        period += 1
+                    flows = (1.0, amount, margins[k] * amount, margins[k] * present)
+                    for i in range(4):
+                        of_draws[i, s, period] += flows[i]
                 time = next_purchase(stream, own, state, horizon)
             outcomes[0, k, s], outcomes[1, k, s], outcomes[2, k, s] = count, value, discounted
 

@@ -166,7 +166,10 @@ class BasePeriod:
 class YearRow:
     """A period of the base's cash flow table, predictive: the first begins on the day of the decision.
 
-    `start` and `end` are in the study's unit. `alive` is the expected share of customers still there at the end.
+    Periods are equal: as near to quarters as they go, or to years where the horizon is two years or more. `start` and
+    `end` are in the study's unit. `alive` is the expected share of today's customers still there at the end.
+    `discounted` is the margin, each purchase discounted from its own day: over the periods it adds up to the equity in
+    each draw.
     """
 
     start: float
@@ -180,10 +183,13 @@ class YearRow:
 
 @dataclass(frozen=True)
 class PartRow:
-    """A part of past customer value that a column tells, or the column that is missing.
+    """A part of past contribution that a column of the log tells, or the column that is missing.
 
-    `key`: "first_purchase", "repeat_purchases", "cross_selling", "lower_cost", "referral" or "price_premium".
-    `amount` and `share` (of past contribution) are None where `missing` names the column that would tell.
+    "first_purchase" and "repeat_purchases" add up to the whole and need no further column. The others lie within them
+    and overlap: "cross_selling", "lower_cost", "referral", "price_premium", as `clvmodels.past_value` defines them.
+    `amount` and `share` (of past contribution) are None where `missing` names the key of [value.parts] that would tell,
+    and where it is "" but there is nothing to compare: no repeat purchase, or nothing paid at the first ones.
+    `lower_cost` and `price_premium` may be below 0.
     """
 
     key: str
@@ -194,7 +200,12 @@ class PartRow:
 
 @dataclass(frozen=True)
 class EquityRow:
-    """Value of a segment or cohort: past contribution, current value at a yearly rate, and future value."""
+    """Value of a segment or cohort: past contribution, current value at a yearly rate, and future value.
+
+    `segmentation`: "cell", "tier", "stage", "abc_class", "rfm_group", a column of the customers' file, or
+    "acquisition_month", "acquisition_quarter" or "acquisition_year": the shortest of them that a page has room for.
+    `share` is of the whole base's future value, draw by draw.
+    """
 
     segmentation: str
     segment: str
@@ -209,23 +220,33 @@ class EquityRow:
 class NewCustomers:
     """Customers still to be won within the horizon, stated apart from the base.
 
+    The number is forecast from `by_period` alone: its level wanders without a trend. Seasons, campaigns, what winning
+    costs, and a change in what kind of customers come are left out.
+
     Attributes
     ----------
     customers : predictive number
-    value_each : expected value of one over the horizon from the day that he or she is won, first purchase included
-    equity : value within the study's horizon, discounted to the day of the decision
-    by_period : new customers a window of the log so far, from which the number is forecast
+    value_each : expected value of one over a whole horizon from the day that he or she is won, first purchase included
+    equity : predictive value of all of them from winning to the end of the study's horizon, discounted to the day of
+        the decision: uncertain by their number, by what one is worth, and by each one's outcome
+    by_period : new customers in each period of `period_days` so far, from which the number is forecast, the last one
+        ending on the day of the decision
     """
 
     customers: Estimate
     value_each: Estimate
     equity: Estimate
     by_period: list[int]
+    period_days: int
 
 
 @dataclass(frozen=True)
 class LorenzPoint:
-    """Share of future value that the best `customers` (a share) hold, predictive, draw by draw."""
+    """Share of future value that `customers` (a share) hold, those of the highest expectation; draw by draw.
+
+    The curve of expectations (`ValueSection.lorenz`) runs along its middle without a band: nobody knows beforehand how
+    much of the value those who look best today will hold.
+    """
 
     customers: float
     value: Estimate
@@ -237,15 +258,19 @@ class MoneySection:
 
     Attributes
     ----------
-    past : contribution from the log's first day to the decision
-    lifetime : past plus future value, of the base
+    past : contribution from the log's first day to the decision: spend times the study's margin, or spend less the
+        log's own costs where `costs_known`
+    lifetime : past plus future value, of the base; the future is always by the study's margin
     years : cash flow of the base
     parts : of past contribution
-    equity : by segmentation and segment; each segmentation adds up to the whole
-    newcomers : None where no customer is won any more, or the number cannot be forecast
-    gini : of future value over customers
-    lorenz : from no customer to all
+    equity : by segmentation and segment; each segmentation adds up to the whole in each draw
+    newcomers : None where there is no forecast of them
+    gini : of future value over customers in the order of expectation, draw by draw: 0 if each holds as much
+    lorenz : from no customer to all, in hundredths
     costs_known : whether contribution is net of the log's own costs, not a stated margin
+    observed_margin : share of spend left after those costs, to hold against the margin that the study states
+    no_newcomers : why there is no forecast: "ended" (nobody was won for so long that it is not chance), "short" (too
+        few periods to forecast from), "" where there is one
     """
 
     past: float
@@ -257,6 +282,8 @@ class MoneySection:
     gini: Estimate
     lorenz: list[LorenzPoint]
     costs_known: bool
+    observed_margin: float | None = None
+    no_newcomers: str = ""
 
 
 # Decisions

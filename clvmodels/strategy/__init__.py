@@ -14,6 +14,7 @@ from clvmodels.strategy.matrix_calibration import matrix_calibration
 from clvmodels.strategy.movements import DatedMatrix, movements
 from clvmodels.strategy.pyramid import TIERS, pyramid
 from clvmodels.strategy.value_matrix import CELLS, CutDraws, ValueMatrix, value_matrix
+from clvmodels.strategy.yearly_table import DiscountedCashFlow, discounted_cash_flow
 
 __all__ = [
     "CELLS",
@@ -22,11 +23,13 @@ __all__ = [
     "CustomerClasses",
     "CutDraws",
     "DatedMatrix",
+    "DiscountedCashFlow",
     "ValueMatrix",
     "acquisition_ceiling",
     "cell_totals",
     "cells",
     "cut_estimate",
+    "discounted_cash_flow",
     "ended_relations",
     "grades",
     "lifecycle",

@@ -156,6 +156,15 @@ class KeepShares(Table, frozen=True):
     low_low: Share = 0.05
 
 
+class PartsTable(Table, frozen=True):
+    """[value.parts]: columns of the log that tell parts of past value; see `clvmodels.past_value`."""
+
+    category: str | None = None
+    cost: str | None = None
+    referrer: str | None = None
+    list_price: str | None = None
+
+
 class ValueTable(Table, frozen=True):
     """[value]: the decision. `as_of` defaults to the last day of the log; `horizon` is in the window's unit."""
 
@@ -166,6 +175,7 @@ class ValueTable(Table, frozen=True):
     current_days: Count = 365
     keep_share: KeepShares = KeepShares()
     win_share: Share = 0.4
+    parts: PartsTable = PartsTable()
 
 
 class CutTable(Table, frozen=True):

@@ -27,11 +27,12 @@ from clvmodels.study.decision import Decision, decide
 from clvmodels.study.evidence import Evidence, gather_evidence
 from clvmodels.study.files import StudyFile
 from clvmodels.study.labels import require_graded_columns
+from clvmodels.study.money import money_section, read_past
 from clvmodels.study.progress import Steps, Tell, seed_for
 from clvmodels.study.rivals import Rivals, scores_of, weigh_rivals
 from clvmodels.study.sections import fit_row
 
-STEPS_BESIDE_COMPARED = 16
+STEPS_BESIDE_COMPARED = 17
 FEW_CUSTOMERS = 100
 FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
@@ -49,13 +50,16 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
         _require_inside(file, study, log)
         require_effects(file, study, log, traits)
         require_graded_columns(file, traits)
+        past = read_past(study, log)
     evidence = gather_evidence(study, log, traits, steps)
     decision = decide(study, log, traits, steps)
+    with steps.step("money", "equity by segment, customers still to be won"):
+        money = money_section(study, log, past, decision)
     adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.learnt, steps)
     groups, rivals = weigh_rivals(study, log, evidence, steps)
     classes = classes_section(study, log, traits, evidence, decision.outlook, decision.labels, steps)
     results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups)
-    results = replace(results, base=base_section(study, log), classes=classes)
+    results = replace(results, base=base_section(study, log), classes=classes, money=money)
     with steps.step("write", "write results and tables"):
         files = _write(results, evidence, decision, rivals, folder)
     digests = {"study_digest": file.digest, "data_digest": log.digest}
