@@ -24,6 +24,7 @@ from clvmodels.forecast.retention_what_if import RetentionWhatIf, retention_what
 from clvmodels.forecast.revenue_retention import RevenueRetention, revenue_retention
 from clvmodels.forecast.sampled_retention_value import sample_retention_value
 from clvmodels.forecast.simulate import simulate
+from clvmodels.forecast.what_if import WhatIf, what_if
 from clvmodels.forecast.write_forecasts import WrittenForecasts, write_forecasts
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "RetentionWhatIf",
     "RevenueRetention",
     "Totals",
+    "WhatIf",
     "WrittenForecasts",
     "average_forecasts",
     "cash_flows",
@@ -61,6 +63,7 @@ __all__ = [
     "sample_spend",
     "sample_totals",
     "simulate",
+    "what_if",
     "with_purchase_rate",
     "write_forecasts",
 ]

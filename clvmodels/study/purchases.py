@@ -20,6 +20,7 @@ from clvmodels.inference import Fit
 from clvmodels.models import MODELS
 from clvmodels.strategy import estimate
 from clvmodels.study import outputs
+from clvmodels.study.actions import weigh_actions
 from clvmodels.study.adequacy import Adequacy, gauge_adequacy
 from clvmodels.study.config import CalendarTable, Study
 from clvmodels.study.customers import read_traits, require_effects
@@ -30,7 +31,7 @@ from clvmodels.study.progress import Steps, Tell, seed_for
 from clvmodels.study.rivals import Rivals, scores_of, weigh_rivals
 from clvmodels.study.sections import fit_row
 
-STEPS_BESIDE_COMPARED = 12
+STEPS_BESIDE_COMPARED = 13
 FEW_CUSTOMERS = 100
 FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
@@ -49,9 +50,13 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
         require_effects(file, study, log, traits)
     evidence = gather_evidence(study, log, traits, steps)
     decision = decide(study, log, traits, steps)
+    with steps.step("actions", "what actions, a budget and fewer defections would bring"):
+        actions = weigh_actions(study, log, decision.outlook)
+        decision = replace(decision, table=pd.concat([decision.table, actions.columns], axis=1))
     adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.learnt, steps)
     groups, rivals = weigh_rivals(study, log, evidence, steps)
-    results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups)
+    results = _results(file, study, log, evidence, decision, adequacy)
+    results = replace(results, rivals=groups, actions=actions.section)
     with steps.step("write", "write results and tables"):
         files = _write(results, evidence, decision, rivals, folder)
     digests = {"study_digest": file.digest, "data_digest": log.digest}
