@@ -73,9 +73,11 @@ if TYPE_CHECKING:
     from clvmodels.forecast import sample_totals as sample_totals
     from clvmodels.forecast import simulate as simulate
     from clvmodels.forecast import simulate_log as simulate_log
+    from clvmodels.forecast import what_if as what_if
     from clvmodels.forecast import with_purchase_rate as with_purchase_rate
     from clvmodels.forecast import write_forecasts as write_forecasts
     from clvmodels.foundation.calendar import Calendar as Calendar
+    from clvmodels.foundation.changes import Effect as Effect
     from clvmodels.foundation.cohorts import CohortTriangle as CohortTriangle
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
@@ -178,10 +180,12 @@ HOMES = {
     "sample_totals": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
     "simulate_log": "clvmodels.forecast",
+    "what_if": "clvmodels.forecast",
     "with_purchase_rate": "clvmodels.forecast",
     "write_forecasts": "clvmodels.forecast",
     "Calendar": "clvmodels.foundation.calendar",
     "CohortTriangle": "clvmodels.foundation.cohorts",
+    "Effect": "clvmodels.foundation.changes",
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",

@@ -33,6 +33,7 @@ from clvmodels.forecast.revenue_retention import RevenueRetention, revenue_reten
 from clvmodels.forecast.sampled_retention_value import sample_retention_value
 from clvmodels.forecast.simulate import simulate
 from clvmodels.forecast.simulated_log import simulate_log
+from clvmodels.forecast.what_if import WhatIf, what_if
 from clvmodels.forecast.write_forecasts import WrittenForecasts, write_forecasts
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "RetentionWhatIf",
     "RevenueRetention",
     "Totals",
+    "WhatIf",
     "WrittenForecasts",
     "average_forecasts",
     "cash_flows",
@@ -74,6 +76,7 @@ __all__ = [
     "sample_totals",
     "simulate",
     "simulate_log",
+    "what_if",
     "with_purchase_rate",
     "write_forecasts",
 ]

@@ -16,6 +16,7 @@ import numpy as np
 from numba import types
 
 from clvmodels.foundation.streams import PURCHASES, SPEND, Stream, open_stream
+from clvmodels.models.kernels.changes import DROPOUT_FACTOR, RATE_FACTOR, new_state
 from clvmodels.models.kernels.interface import NEXT_AMOUNT, NEXT_PURCHASE, START, STATE
 
 F64, U64 = types.float64, types.uint64
@@ -52,7 +53,7 @@ def draw_purchases(
     theta has shape (C, D, P), cells (K,), history (K, 3), keys (K,): customer k has the parameters
     theta[cells[k], s] at draw first_draw + s.
     """
-    stream, state = streams[0], np.zeros(STATE)
+    stream, state = streams[0], new_state()
     for k in range(len(keys)):
         for s in range(theta.shape[1]):
             own = theta[cells[k], s]
@@ -112,7 +113,7 @@ def count_by_period(
     totals: Any,
 ) -> None:
     """Add the customers' purchases to `totals`, shape (D, periods); period i is (ends[i - 1], ends[i]]."""
-    stream, state = streams[0], np.zeros(STATE)
+    stream, state = streams[0], new_state()
     horizon = ends[-1]
     for k in range(len(keys)):
         for s in range(theta.shape[1]):
@@ -182,7 +183,7 @@ def draw_futures(
     `draw_purchases`: values come from a stream of their own. Where there are `ends` of periods, up to the horizon,
     purchases, value, margin and discounted margin of all customers are added to `of_draws`, shape (4, D, periods).
     """
-    stream, state = streams[0], np.zeros(STATE)
+    stream, state = streams[0], new_state()
     spend_stream, spend_state = streams[1], np.zeros(STATE)
     for k in range(len(keys)):
         horizon, discount = horizons[k], discounts[k]
@@ -264,7 +265,7 @@ def draw_cash_flows(
     Into `of_draws`, shape (4, D, periods), over customers, and into `of_customers`, shape (4, K, periods), over
     draws. The futures are those of `draw_futures`.
     """
-    stream, state = streams[0], np.zeros(STATE)
+    stream, state = streams[0], new_state()
     spend_stream, spend_state = streams[1], np.zeros(STATE)
     horizon = ends[-1]
     for k in range(len(keys)):
@@ -289,3 +290,83 @@ def draw_cash_flows(
                     of_draws[i, s, period] += flows[i]
                     of_customers[i, k, period] += flows[i]
                 time = next_purchase(stream, own, state, horizon)
+
+
+@numba.njit(
+    types.void(
+        STREAMS,
+        START_STEP,
+        PURCHASE_STEP,
+        START_STEP,
+        AMOUNT_STEP,
+        CUBE,
+        CELLS,
+        CUBE,
+        CELLS,
+        TABLE,
+        TABLE,
+        KEYS,
+        U64,
+        U64,
+        VECTOR,
+        VECTOR,
+        CUBE,
+        CUBE,
+    ),
+    cache=True,
+    nogil=True,
+)
+def draw_changed_values(
+    streams: Any,
+    start: Any,
+    next_purchase: Any,
+    start_spend: Any,
+    next_amount: Any,
+    theta: Any,
+    cells: Any,
+    spend_theta: Any,
+    spend_cells: Any,
+    history: Any,
+    spend_history: Any,
+    keys: Any,
+    seed: Any,
+    first_draw: Any,
+    horizons: Any,
+    discounts: Any,
+    factors: Any,
+    values: Any,
+) -> None:
+    """Fill `values`, shape (V, K, D), with the discounted value of each of V futures of a customer.
+
+    factors, shape (3, V, D), multiply rate, chance to leave and amounts; where they are 1 a future is that of
+    `draw_futures`. Who buys nothing at the highest rate and the lowest chance to leave buys nothing at all: that is
+    asked first, and most often settles the matter.
+    """
+    stream, state = streams[0], new_state()
+    spend_stream, spend_state = streams[1], np.zeros(STATE)
+    for k in range(len(keys)):
+        horizon, discount = horizons[k], discounts[k]
+        for s in range(theta.shape[1]):
+            draw = first_draw + np.uint64(s)
+            own, basket = theta[cells[k], s], spend_theta[spend_cells[k], s]
+            open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
+            state[RATE_FACTOR], state[DROPOUT_FACTOR] = factors[0, :, s].max(), factors[1, :, s].min()
+            start(stream, own, history[k], state)
+            some = next_purchase(stream, own, state, horizon) <= horizon
+            for v in range(len(values)):
+                values[v, k, s] = 0.0
+                if not some:
+                    continue
+                open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
+                state[RATE_FACTOR], state[DROPOUT_FACTOR] = factors[0, v, s], factors[1, v, s]
+                start(stream, own, history[k], state)
+                time = next_purchase(stream, own, state, horizon)
+                if time <= horizon:
+                    open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
+                    spend_state[:] = state
+                    start_spend(spend_stream, basket, spend_history[k], spend_state)
+                discounted = 0.0
+                while time <= horizon:
+                    discounted += next_amount(spend_stream, basket, spend_state) * math.exp(-discount * time)
+                    time = next_purchase(stream, own, state, horizon)
+                values[v, k, s] = factors[2, v, s] * discounted

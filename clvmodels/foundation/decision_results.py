@@ -291,15 +291,16 @@ class MoneySection:
 
 @dataclass(frozen=True)
 class ActionRow:
-    """What a stated action would bring in one cell of the matrix, if every customer in it were treated.
+    """What a stated action would bring in one cell of the matrix, if every customer in it got it.
 
     Attributes
     ----------
     action : key in the study file
-    cell : of the matrix, "all" for the whole base
+    cell : of the matrix, by label; "all" for all the cells together that the action may be given to
     cost : of all customers of the cell
-    gain : net of the cost, with the uncertainty of the effect and of the customers
-    p_loss : chance that it loses money
+    gain : over the study's horizon, discounted, net of the cost: with the uncertainty of the models, of the effect
+        and of what customers do
+    p_loss : chance that it loses money: that the gain is below 0
     advised : whether the chance of a gain reaches the study's limit and the cell is large enough
     reason : "" if advised; else "chance" or "small"
     """
@@ -316,23 +317,25 @@ class ActionRow:
 
 @dataclass(frozen=True)
 class ActionSetting:
-    """A stated action: cost a customer, and effects as factors, with their uncertainty.
+    """A stated action: cost a customer, and effects as factors, with their uncertainty. All of it is assumed.
 
-    `rate` multiplies the purchase rate, `dropout` each period's chance of leaving, `spend` the mean spend; an effect
-    is log-normal with the stated median and 90 % interval. `title` is by language.
+    `rate` multiplies the purchase rate, `dropout` each period's chance to leave, `spend` the mean spend, over the whole
+    horizon; an effect is log-normal with the stated q05 and q95. What the action leaves alone is None. `title` is by
+    language; `cells` are those whose customers may get it.
     """
 
     key: str
     title: dict[str, str]
     cost: float
-    rate: Estimate
-    dropout: Estimate
-    spend: Estimate
+    rate: Estimate | None
+    dropout: Estimate | None
+    spend: Estimate | None
+    cells: list[str]
 
 
 @dataclass(frozen=True)
 class BudgetRow:
-    """A part of the best split of the budget: customers of a cell who get an action."""
+    """A part of the best split of the budget: customers of a cell who get an action. `gain` is net of the cost."""
 
     action: str
     cell: str
@@ -343,24 +346,40 @@ class BudgetRow:
 
 @dataclass(frozen=True)
 class BudgetSplit:
-    """How a budget is best spent: customers in order of expected net gain for each unit of cost.
+    """How a budget is best spent: customers in order of expected gain for each unit of cost, one action each.
 
-    `random_gain` is the expected gain if as many customers were picked by chance. `curve` has the budget spent and
-    the expected gain from it, up to the point where nobody is left with a gain.
+    Attributes
+    ----------
+    budget : of the study file
+    spent : less than the budget where nobody is left with an expected gain
+    customers : who get an action
+    gain : net of the cost, at other random numbers than those that the choice was made with: not that of the luckiest
+    p_loss : chance that it loses money
+    random_gain : expected net gain if as many customers got each action, picked by chance from those who may get it
+    advised, reason : as in `ActionRow`
+    rows : by action and cell
+    curve : sums spent, and the expected net gain from them, up to the point where nobody is left with a gain
     """
 
     budget: float
     spent: float
+    customers: int
     gain: Estimate
     p_loss: float
     random_gain: float
+    advised: bool
+    reason: str
     rows: list[BudgetRow]
     curve: list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class FewerDefections:
-    """What fewer defections are worth: each period's chance of leaving times (1 - `reduction`), all else the same."""
+    """What fewer defections are worth: each period's chance to leave times (1 - `reduction`), all else the same.
+
+    A period's chance is the customer's own: after each purchase in the BG/NBD and its kin, in each unit of time in the
+    Pareto/NBD and its kin. `equity` is that of the cell's customers without it, `gain_share` the gain as a share of it.
+    """
 
     cell: str
     reduction: float
@@ -373,12 +392,18 @@ class FewerDefections:
 class SilenceRow:
     """How long until a customer who stays silent is more likely gone than active, by cell: in days from the decision.
 
-    `gone` customers are past it already. Quantiles are over the other customers of the cell.
+    Attributes
+    ----------
+    cell : of the matrix, by label; "all"
+    gone : customers who are past it already
+    never : customers who would not get there in 100 years of silence, as one without a repeat purchase in the BG/NBD
+    q25, q50, q75 : over the other customers of the cell; None where there are none
     """
 
     cell: str
     customers: int
     gone: int
+    never: int
     q25: float | None
     q50: float | None
     q75: float | None
@@ -392,19 +417,23 @@ class ActionsSection:
     ----------
     least_chance : of a gain, below which nothing is recommended
     least_customers : of a cell, below which nothing is recommended
+    next_weeks : within which `purchases_to_next` of the customers' table would have to happen
     settings, actions : of the study file; empty where it states none
     split : None without a budget
-    defections : by cell, "all" first
-    silence : by cell
+    defections : "all" first, then by cell
+    silence : "all" first, then by cell
+    left_out : "defections", "silence" or the key of an action -> why the study's model cannot tell
     """
 
     least_chance: float
     least_customers: int
+    next_weeks: int
     settings: list[ActionSetting]
     actions: list[ActionRow]
     split: BudgetSplit | None
     defections: list[FewerDefections]
     silence: list[SilenceRow]
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -315,6 +315,50 @@ class RivalsTable(Table, frozen=True):
     calendar: CalendarTable = CalendarTable()
 
 
+class DecisionsTable(Table, frozen=True):
+    """[decisions]: when something is recommended, and the budget that is to be spent best, in currency.
+
+    least_chance : of a gain, below which nothing is recommended
+    least_customers : of a class, below which nothing is recommended
+    fewer_defections : share by which each period's chance to leave is taken to fall, for what that would be worth
+    next_weeks : within which purchases would bring a customer to the next cell
+    """
+
+    least_chance: Fraction = 0.8
+    least_customers: Count = 30
+    fewer_defections: Fraction = 0.05
+    budget: Positive | None = None
+    next_weeks: Count = 13
+
+
+class EffectTable(Table, frozen=True):
+    """An effect as a factor, log-normal: 90 % sure to lie between q05 and q95. { q05 = 0.9, q95 = 1.1 }."""
+
+    q05: Positive
+    q95: Positive
+
+
+class ActionTable(Table, frozen=True):
+    """[[actions]]: something that can be done for a customer, its cost, and what it is thought to change.
+
+    `rate`, `dropout` and `spend` are factors on the customer's own purchase rate, each period's chance to leave, and
+    mean spend, over the whole horizon. `cells` are those of the matrix whose customers may get it.
+    """
+
+    key: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
+    title: dict[str, str]
+    cost: Positive
+    rate: EffectTable | None = None
+    dropout: EffectTable | None = None
+    spend: EffectTable | None = None
+    cells: tuple[Literal["high_high", "low_high", "high_low", "low_low"], ...] = (
+        "high_high",
+        "low_high",
+        "high_low",
+        "low_low",
+    )
+
+
 class Study(Table, frozen=True):
     """A study file as a record. `title` and `background` are by language code."""
 
@@ -335,6 +379,8 @@ class Study(Table, frozen=True):
     grades: GradesTable = GradesTable()
     contest: ContestTable = ContestTable()
     rivals: RivalsTable = RivalsTable()
+    decisions: DecisionsTable = DecisionsTable()
+    actions: tuple[ActionTable, ...] = ()
 
     @property
     def purchase_rivals(self) -> tuple[str, ...]:
@@ -406,6 +452,7 @@ def _refuse_contradictions(path: Path, study: Study) -> None:
     if len(set(study.contest.baselines)) < len(study.contest.baselines):
         raise StudyError(f"{path}, [contest] baselines names one of them twice.")
     _refuse_rivals(path, study)
+    _refuse_actions(path, study)
     _refuse_unknown_columns(path, study)
     _refuse_groups_without_nuts(path, study)
 
@@ -467,6 +514,27 @@ def _refuse_rivals(path: Path, study: Study) -> None:
             )
         if name not in others:
             raise StudyError(f"{path}, [rivals.fit.{name}]: it is not in [rivals] models or spend.")
+
+
+def _refuse_actions(path: Path, study: Study) -> None:
+    keys = [action.key for action in study.actions]
+    for place, action in enumerate(study.actions):
+        where = f'{path}, [[actions]] "{action.key}"'
+        if action.key in keys[:place] or action.key == "none":
+            raise StudyError(f"{where}: another action has this key, or it is the word for no action.")
+        for language in study.languages:
+            if language not in action.title:
+                raise StudyError(f'{where}, title: there is none for the language "{language}".')
+        effects = {name: getattr(action, name) for name in ("rate", "dropout", "spend")}
+        if not any(effects.values()):
+            raise StudyError(f"{where}: give an effect: rate, dropout or spend = {{ q05 = ..., q95 = ... }}.")
+        for name, effect in effects.items():
+            if effect is not None and effect.q05 >= effect.q95:
+                raise StudyError(f"{where}, {name}: q05 = {effect.q05:g} is not below q95 = {effect.q95:g}.")
+        if not action.cells or len(set(action.cells)) < len(action.cells):
+            raise StudyError(f"{where}, cells: name each once, one at the least; or leave it out for all.")
+    if study.decisions.budget is not None and not study.actions:
+        raise StudyError(f"{path}, [decisions] budget: there are no [[actions]] to spend it on.")
 
 
 def _refuse_unknown_columns(path: Path, study: Study) -> None:

@@ -19,6 +19,7 @@ from clvmodels.foundation.results import DataSection, FitRow, ModelSection, Stud
 from clvmodels.inference import Fit
 from clvmodels.models import MODELS
 from clvmodels.study import outputs
+from clvmodels.study.actions import weigh_actions
 from clvmodels.study.adequacy import Adequacy, gauge_adequacy
 from clvmodels.study.classes import base_section, classes_section
 from clvmodels.study.config import CalendarTable, Study
@@ -32,7 +33,7 @@ from clvmodels.study.progress import Steps, Tell, seed_for
 from clvmodels.study.rivals import Rivals, scores_of, weigh_rivals
 from clvmodels.study.sections import fit_row
 
-STEPS_BESIDE_COMPARED = 17
+STEPS_BESIDE_COMPARED = 18
 FEW_CUSTOMERS = 100
 FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
@@ -55,11 +56,16 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     decision = decide(study, log, traits, steps)
     with steps.step("money", "equity by segment, customers still to be won"):
         money = money_section(study, log, past, decision)
+    with steps.step("actions", "what actions, a budget and fewer defections would bring"):
+        actions = weigh_actions(study, log, decision.outlook)
+        decision = replace(decision, table=pd.concat([decision.table, actions.columns], axis=1))
     adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.learnt, steps)
     groups, rivals = weigh_rivals(study, log, evidence, steps)
     classes = classes_section(study, log, traits, evidence, decision.outlook, decision.labels, steps)
-    results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups)
-    results = replace(results, base=base_section(study, log), classes=classes, money=money)
+    results = _results(file, study, log, evidence, decision, adequacy)
+    results = replace(
+        results, rivals=groups, base=base_section(study, log), classes=classes, money=money, actions=actions.section
+    )
     with steps.step("write", "write results and tables"):
         files = _write(results, evidence, decision, rivals, folder)
     digests = {"study_digest": file.digest, "data_digest": log.digest}
