@@ -110,6 +110,7 @@ if TYPE_CHECKING:
     from clvmodels.models import MODELS as MODELS
     from clvmodels.report import render_report as render_report
     from clvmodels.strategy import discounted_cash_flow as discounted_cash_flow
+    from clvmodels.strategy import read_strategies as read_strategies
     from clvmodels.strategy import value_matrix as value_matrix
     from clvmodels.study import run_study as run_study
 
@@ -217,6 +218,7 @@ HOMES = {
     "MODELS": "clvmodels.models",
     "render_report": "clvmodels.report",
     "discounted_cash_flow": "clvmodels.strategy",
+    "read_strategies": "clvmodels.strategy",
     "value_matrix": "clvmodels.strategy",
     "run_study": "clvmodels.study",
 }

@@ -22,8 +22,8 @@ from clvmodels.report import figures, read_results, render_report
 from clvmodels.report.render import render_page, write_atomically
 from clvmodels.report.sections import SECTIONS
 from clvmodels.report.sections.contest import contest
+from clvmodels.report.sections.customers.winning import winning
 from clvmodels.report.sections.headline import headline
-from clvmodels.report.sections.lifecycle import lifecycle
 from clvmodels.report.sections.models import models
 from clvmodels.report.sections.predictive import predictive
 from clvmodels.report.voice import Source, voice_for
@@ -110,7 +110,7 @@ def test_ids_are_unique_and_inner_links_lead_somewhere(pages: dict[str, str], la
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_figure_is_described_captioned_and_tabulated_at_two_widths(pages: dict[str, str], language: str) -> None:
     found = re.findall(r"<figure.*?</figure>", pages[language], re.DOTALL)
-    assert len(found) == 14
+    assert len(found) == 30
     for figure in found:
         assert len(re.findall(r'<svg viewBox="[^"]+" role="img" aria-label="[^"]{20,}">', figure)) == 2
         assert re.search(r"<figcaption>.{30,}</figcaption>", figure, re.DOTALL)
@@ -519,8 +519,8 @@ def test_estimates_without_a_mean_are_said_in_words_or_dashes(language: str) -> 
     voice = voice_for(bare, language)
     correlation = models(source(bare), voice)["correlation"]
     assert correlation == [voice.say("models.correlation_none")]
-    winning = lifecycle(source(bare), voice)["parts"][0][1][-1]
-    assert voice.numbers.money(41.5) in winning
+    ceiling = winning(source(bare), voice)["text"][-1]
+    assert voice.numbers.money(41.5) in ceiling
     assert voice.numbers.compact(41.5) == headline(source(bare), voice)["equity"]
 
 

@@ -13,6 +13,7 @@ from clvmodels.strategy.lifecycle import ended_relations, lifecycle
 from clvmodels.strategy.matrix_calibration import matrix_calibration
 from clvmodels.strategy.movements import DatedMatrix, movements
 from clvmodels.strategy.pyramid import TIERS, pyramid
+from clvmodels.strategy.strategies import read_strategies
 from clvmodels.strategy.value_matrix import CELLS, CutDraws, ValueMatrix, value_matrix
 from clvmodels.strategy.yearly_table import DiscountedCashFlow, discounted_cash_flow
 
@@ -36,6 +37,7 @@ __all__ = [
     "matrix_calibration",
     "movements",
     "pyramid",
+    "read_strategies",
     "retention_ceilings",
     "value_matrix",
 ]

@@ -360,7 +360,10 @@ class ActionTable(Table, frozen=True):
 
 
 class Study(Table, frozen=True):
-    """A study file as a record. `title` and `background` are by language code."""
+    """A study file as a record. `title` and `background` are by language code.
+
+    `strategies` is a file of a company's own words on what to do, beside the study file: see `read_strategies`.
+    """
 
     name: str
     seed: Annotated[int, msgspec.Meta(ge=0)]
@@ -381,6 +384,7 @@ class Study(Table, frozen=True):
     rivals: RivalsTable = RivalsTable()
     decisions: DecisionsTable = DecisionsTable()
     actions: tuple[ActionTable, ...] = ()
+    strategies: str | None = None
 
     @property
     def purchase_rivals(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from clvmodels.foundation.records import CustomerSummary, LedgerLine, Transactio
 from clvmodels.foundation.results import DataSection, FitRow, ModelSection, StudyInfo, StudyResults
 from clvmodels.inference import Fit
 from clvmodels.models import MODELS
+from clvmodels.strategy import read_strategies
 from clvmodels.study import outputs
 from clvmodels.study.actions import weigh_actions
 from clvmodels.study.adequacy import Adequacy, gauge_adequacy
@@ -43,6 +44,7 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     """Run a study of purchases; see `run_study`."""
     study = _with_source(file.study, data)
     _require_registered(file)
+    strategies = read_strategies(None if study.strategies is None else file.path.parent / study.strategies)
     folder = Path(output) / study.name
     outputs.require_writable(folder)
     steps = Steps(STEPS_BESIDE_COMPARED + _steps_asked_for(study), tell)
@@ -64,7 +66,7 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     classes = classes_section(study, log, traits, evidence, decision.outlook, decision.labels, steps)
     results = _results(file, study, log, evidence, decision, adequacy)
     results = replace(
-        results, rivals=groups, base=base_section(study, log), classes=classes, money=money, actions=actions.section
+        results, rivals=groups, strategies=strategies, base=base_section(study, log), classes=classes, money=money, actions=actions.section
     )
     with steps.step("write", "write results and tables"):
         files = _write(results, evidence, decision, rivals, folder)

@@ -11,14 +11,22 @@ from clvmodels.foundation.contest_results import ContestResults
 from clvmodels.foundation.results import StudyResults
 from clvmodels.foundation.retention_results import RetentionResults
 from clvmodels.report.sections.act_on import act_on
+from clvmodels.report.sections.class_calibration import class_calibration
 from clvmodels.report.sections.contest import contest
+from clvmodels.report.sections.customers.development import development
+from clvmodels.report.sections.customers.keeping import keeping
+from clvmodels.report.sections.customers.losing import losing
+from clvmodels.report.sections.customers.winning import winning
 from clvmodels.report.sections.data import data
 from clvmodels.report.sections.downloads import CONTEST_FILES, FILES, RETENTION_FILES, downloads
 from clvmodels.report.sections.evidence import evidence
 from clvmodels.report.sections.explorer import explorer
-from clvmodels.report.sections.headline import headline
-from clvmodels.report.sections.lifecycle import lifecycle
+from clvmodels.report.sections.first_screen import first_screen
 from clvmodels.report.sections.matrix import matrix
+from clvmodels.report.sections.measures.actions import actions
+from clvmodels.report.sections.measures.budget import budget
+from clvmodels.report.sections.measures.defections import defections
+from clvmodels.report.sections.measures.silence import silence
 from clvmodels.report.sections.method import method
 from clvmodels.report.sections.models import models
 from clvmodels.report.sections.predictive import predictive
@@ -51,6 +59,10 @@ from clvmodels.report.sections.rolling_contest.origins import contest_origins
 from clvmodels.report.sections.rolling_contest.totals import contest_totals
 from clvmodels.report.sections.rolling_contest.winners import contest_winners
 from clvmodels.report.sections.strategy import strategy
+from clvmodels.report.sections.worth.concentration import concentration
+from clvmodels.report.sections.worth.movement import movement
+from clvmodels.report.sections.worth.pyramid import pyramid, stages
+from clvmodels.report.sections.worth.worth import worth
 from clvmodels.report.voice import SourceOf, Voice
 
 
@@ -58,28 +70,43 @@ from clvmodels.report.voice import SourceOf, Voice
 class Section[R: Results]:
     """A part of the page: `key` names its template, its texts and its place; `build` fills it.
 
-    Where `build` returns None the page goes without the section.
+    Where `build` returns None the page goes without the section. `chapter` is the key of the heading under which the
+    contents list it; "" for none.
     """
 
     key: str
     build: Callable[[SourceOf[R], Voice], dict[str, Any] | None]
+    chapter: str = ""
 
 
 SECTIONS: tuple[Section[StudyResults], ...] = (
-    Section("headline", headline),
-    Section("matrix", matrix),
-    Section("strategy", strategy),
-    Section("act_on", act_on),
-    Section("explorer", explorer),
-    Section("lifecycle", lifecycle),
-    Section("evidence", evidence),
-    Section("contest", contest),
-    Section("rivals", rivals),
-    Section("predictive", predictive),
-    Section("models", models),
-    Section("data", data),
-    Section("method", method),
-    Section("downloads", downloads),
+    Section("headline", first_screen),
+    Section("data", data, "customers"),
+    Section("winning", winning, "customers"),
+    Section("development", development, "customers"),
+    Section("keeping", keeping, "customers"),
+    Section("losing", losing, "customers"),
+    Section("worth", worth, "value"),
+    Section("concentration", concentration, "value"),
+    Section("matrix", matrix, "value"),
+    Section("pyramid", pyramid, "value"),
+    Section("stages", stages, "value"),
+    Section("movement", movement, "value"),
+    Section("strategy", strategy, "measures"),
+    Section("actions", actions, "measures"),
+    Section("budget", budget, "measures"),
+    Section("defections", defections, "measures"),
+    Section("silence", silence, "measures"),
+    Section("act_on", act_on, "measures"),
+    Section("explorer", explorer, "measures"),
+    Section("class_calibration", class_calibration, "research"),
+    Section("evidence", evidence, "research"),
+    Section("contest", contest, "research"),
+    Section("rivals", rivals, "research"),
+    Section("predictive", predictive, "research"),
+    Section("models", models, "research"),
+    Section("method", method, "research"),
+    Section("downloads", downloads, "research"),
 )
 
 QUALITY_SECTIONS: tuple[Section[StudyResults], ...] = (

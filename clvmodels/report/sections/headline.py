@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.results import Check, ComparisonSection, Duel, FitRow, StudyResults
+from clvmodels.report.sections.parts import phrase
 from clvmodels.report.voice import Source, Voice, cell_names
 
 CELL_ORDER = ("high_high", "low_high", "high_low", "low_low")
@@ -116,7 +117,7 @@ def _types(results: StudyResults, voice: Voice) -> list[dict[str, Any]]:
         {
             "key": cell.key,
             "name": names[cell.key],
-            "do": voice.text(f"strategy.cells.{cell.key}.phrase"),
+            "do": phrase(results, cell.key, voice),
             "customers": voice.count(cell.customers),
             "value": voice.numbers.share(cell.clv_share),
             "share": max(cell.clv_share, 0.0),
