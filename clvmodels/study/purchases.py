@@ -66,7 +66,13 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     classes = classes_section(study, log, traits, evidence, decision.outlook, decision.labels, steps)
     results = _results(file, study, log, evidence, decision, adequacy)
     results = replace(
-        results, rivals=groups, strategies=strategies, base=base_section(study, log), classes=classes, money=money, actions=actions.section
+        results,
+        rivals=groups,
+        strategies=strategies,
+        base=base_section(study, log),
+        classes=classes,
+        money=money,
+        actions=actions.section,
     )
     with steps.step("write", "write results and tables"):
         files = _write(results, evidence, decision, rivals, folder)
