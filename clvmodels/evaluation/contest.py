@@ -1,6 +1,8 @@
 """The contest: a model and the classical methods on the same held-out purchases and spend."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +22,7 @@ Key = tuple[str, str]  # method, score
 
 BAND = (0.05, 0.95)
 BLOCK_NUMBERS = 1_000_000  # customers x replicates at a time: 8 MB an array
+WORTH_THREADS = 100_000  # customers x replicates, from which on scores of several entries are worked out at once
 
 
 @dataclass(frozen=True)
@@ -285,12 +288,15 @@ def _values(entries: list[Entry], weights: FloatArray) -> dict[Key, FloatArray]:
         entry.outcome: ResampledOutcome(entry.case.outcome, Ranking.of(entry.case.outcome), weights)
         for entry in entries
     }
-    return {
-        (entry.method, rule.name): rule.function(resample)
-        for entry in entries
-        for resample in [Resample(entry.case, outcomes[entry.outcome])]
-        for rule in entry.rules
-    }
+
+    def values_of(entry: Entry) -> list[tuple[Key, FloatArray]]:
+        resample = Resample(entry.case, outcomes[entry.outcome])
+        return [((entry.method, rule.name), rule.function(resample)) for rule in entry.rules]
+
+    if weights.size < WORTH_THREADS:
+        return dict(pair for entry in entries for pair in values_of(entry))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return dict(pair for pairs in threads.map(values_of, entries) for pair in pairs)
 
 
 def _score(key: Key, value: float, drawn: FloatArray, *, n: int) -> Score:

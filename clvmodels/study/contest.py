@@ -44,10 +44,12 @@ def run_contest(file: StudyFile[ContestStudy], *, output: str | Path, data: str 
     with steps.step("read", "read the logs and tell the simulated ones"):
         arenas = [*_read(file, study, left_out), *_told(file, study)]
     digests = {arena.key: arena.log.digest for arena in arenas}
-    sections, costs = [], {}
+    sections: list[ContestData] = []
+    costs: dict[str, list[MethodCost]] = {}
     for arena in arenas:
-        section, costs[arena.key] = hold_contest(study, arena, steps)
+        section, measured = hold_contest(study, arena, steps)
         sections.append(section)
+        costs |= {arena.key: measured} if measured else {}
     if study.donors is not None:
         with steps.step("donors", "donors: who gives in a year that no method sees"):
             section, digests[DONORS] = _donors(study)
@@ -70,7 +72,7 @@ def run_contest(file: StudyFile[ContestStudy], *, output: str | Path, data: str 
 def _number_of_steps(study: ContestStudy, left_out: Mapping[str, str]) -> int:
     tables = {key: table.origins for key, table in study.data.items() if key not in left_out}
     tables |= {key: table.origins for key, table in study.simulated.items()}
-    of_data = sum(steps_of(study, len(origins.horizons)) for origins in tables.values())
+    of_data = sum(steps_of(study, key, len(origins.horizons)) for key, origins in tables.items())
     return 2 + of_data + (study.donors is not None)
 
 

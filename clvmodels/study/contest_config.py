@@ -28,7 +28,7 @@ class ContestMethodsTable(Table, frozen=True):
     best : whether `best_forecast` takes part, under the name "best"
     totals : of `models`, the one whose totals, drift and intervals are checked; by default the first
     replicates, level : as `rolling_contest` takes them
-    costs : whether seconds and megabytes of each method are measured, which takes another run or two of each
+    costs : keys of data sets on which seconds and megabytes of each method are measured, which runs each twice more
     """
 
     method: str
@@ -38,7 +38,7 @@ class ContestMethodsTable(Table, frozen=True):
     totals: str | None = None
     replicates: Annotated[int, msgspec.Meta(ge=100)] = 400
     level: Fraction = 0.10
-    costs: bool = True
+    costs: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -200,6 +200,10 @@ def _refuse_data(path: Path, study: ContestStudy) -> None:
     twice = [key for place, key in enumerate(keys) if key in keys[:place]]
     if twice:
         raise StudyError(f'{path}: two data sets have the key "{twice[0]}".')
+    for key in study.contest.costs:
+        if key not in keys or key == DONORS:
+            known = ", ".join(f'"{key}"' for key in (*study.data, *study.simulated))
+            raise StudyError(f'{path}, [contest] costs has "{key}": expected some of {known}.')
     for place, title in study.titles.items():
         for language in study.languages:
             if language not in title:

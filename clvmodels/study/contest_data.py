@@ -81,13 +81,13 @@ class Panel:
     occasion: Occasion
 
 
-def steps_of(study: ContestStudy, horizons: int) -> int:
+def steps_of(study: ContestStudy, key: str, horizons: int) -> int:
     """Steps of a data set with so many horizons: a contest for each, panel, totals, and costs where they are asked."""
-    return 2 + horizons + study.contest.costs
+    return 2 + horizons + (key in study.contest.costs)
 
 
 def hold_contest(study: ContestStudy, arena: Arena, steps: Steps) -> tuple[ContestData, list[MethodCost]]:
-    """The contest on a data set, and what each method's forecasts cost at its panel origin."""
+    """The contest on a data set, and what each method's forecasts cost at its panel origin, if asked."""
     contestants = _contestants(study, FitsMade())
     with steps.step("panel", f"{arena.key}: {len(contestants.methods)} methods at {arena.panel.calibration_end}"):
         panel = _panel(study, arena, contestants)
@@ -101,7 +101,7 @@ def hold_contest(study: ContestStudy, arena: Arena, steps: Steps) -> tuple[Conte
     with steps.step("totals", f"{arena.key}: totals, drift and intervals"):
         data = _with_totals(study, arena, panel, contestants, _data(arena, sections, contestants, panel))
     costs = []
-    if study.contest.costs:
+    if arena.key in study.contest.costs:
         with steps.step("costs", f"{arena.key}: seconds and megabytes of each method"):
             costs = _costs(study, arena, panel)
     return replace(data, calibration=calibration), costs
