@@ -295,6 +295,11 @@ def test_simulated_and_shuffled_data_are_not_counted_and_told_apart(language: st
     ] not in dealt  # levels may differ there, orders not
 
 
+def test_verdicts_that_hold_for_their_times_alone_are_counted() -> None:
+    assert built(contest_answer)["few_origins"].startswith("In 2 of 4 contests")  # donors have too few origins
+    assert built(contest_answer, with_data(REAL))["few_origins"] == ""
+
+
 def test_the_mean_absolute_error_decides_nothing() -> None:
     made = built(contest_answer)
     assert "favours a forecast that says none" in made["absolute"]

@@ -313,7 +313,7 @@ def _cohorts(rows: Sequence[CalibrationRow], names: Sequence[str], numbers: Numb
 def totals(panels_of_checks: Sequence[TotalsPanel], words: Mapping[str, str], form: Callable[[float], str]) -> Plot:
     """Forecasts of the total with both kinds of interval, and what came, window by window."""
 
-    def plot(panels: Panels, _size: Size) -> None:
+    def plot(panels: Panels, size: Size) -> None:
         for axes, panel in _used(panels, panels_of_checks):
             x = np.arange(len(panel.checks))
             for kind, shift, colour, width in (("drifting", 0.13, MODEL, 5.0), ("stationary", -0.13, MUTED, 2.0)):
@@ -332,7 +332,7 @@ def totals(panels_of_checks: Sequence[TotalsPanel], words: Mapping[str, str], fo
             axes.set_xlim(-0.6, len(x) - 0.4)
             dates_axis(axes, panel.dates, most=3)
             grid(axes, "y")
-        legend_above(panels, columns=3)
+        legend_above(panels, columns=3 if size.name == "wide" else 2)
 
     return plot
 

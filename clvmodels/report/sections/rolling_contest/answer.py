@@ -61,6 +61,7 @@ def contest_answer(source: ContestSource, voice: Voice) -> dict[str, Any]:
         "left_out": voice.say("contest_answer.left_out", data=voice.numbers.listed(list(results.left_out)))
         if results.left_out
         else "",
+        "few_origins": _few_origins(results, voice),
         "note": voice.say("contest_answer.note", set_level=voice.numbers.setting(results.study.level)),
     }
 
@@ -101,6 +102,15 @@ def _absolute(results: ContestResults, voice: Voice) -> Markup | str:
         count=voice.count(len(first)),
         cells=voice.count(len(found)),
         methods=voice.numbers.listed([method_name(method, voice) for method in methods]),
+    )
+
+
+def _few_origins(results: ContestResults, voice: Voice) -> Markup | str:
+    """Contests whose verdicts hold for their times alone."""
+    sections = [section for data in results.data if is_real(data) for section in data.contests]
+    few = sum(not section.time for section in sections)
+    return (
+        voice.say("contest_answer.few_origins", few=voice.count(few), cells=voice.count(len(sections))) if few else ""
     )
 
 
