@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clvmodels.foundation.errors import StudyError
 from clvmodels.study import read_study
-from clvmodels.study.config import loss_of
+from clvmodels.study.labels import matrix_options, require_graded_columns
 from tests.test_study import write_study
 from tests.test_study_odd import purchases, run
 
@@ -68,4 +69,13 @@ def test_losses_of_a_study_fill_a_table_of_right_and_wrong(tmp_path):
     text = "current = { quantile = 0.8 }"
     stated = f"{text}\nloss = {{ high_high = {{ low_low = 5, high_low = 2 }}, low_low = {{ high_high = 0.5 }} }}"
     study = read_study(write_study(tmp_path / "loss.toml", **{text: stated})).study
-    assert loss_of(study.matrix.loss) == [[0, 1, 2, 5], [1, 0, 1, 1], [1, 1, 0, 1], [0.5, 1, 1, 0]]
+    assert matrix_options(study)["loss"] == [[0, 1, 2, 5], [1, 0, 1, 1], [1, 1, 0, 1], [0.5, 1, 1, 0]]
+
+
+@pytest.mark.parametrize("column", [["x", "y"], [1.0, np.nan]])
+def test_grades_by_a_column_that_is_no_number_are_refused_before_any_fit(tmp_path, column):
+    stated = '[customers]\nsource = "age.csv"\ncovariates = ["age"]\n\n[grades]\nweights = { age = 1 }\n\n[matrix]'
+    file = read_study(write_study(tmp_path / "graded.toml", **{"[matrix]": stated}))
+    with pytest.raises(StudyError, match=r'\[grades\]: the column "age" of \[customers\] is not a number'):
+        require_graded_columns(file, pd.DataFrame({"age": column}, index=["00001", "00002"]))
+    require_graded_columns(file, pd.DataFrame({"age": [30.0, 40.0]}, index=["00001", "00002"]))
