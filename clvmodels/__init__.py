@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clvmodels.baselines import BASELINES as BASELINES
     from clvmodels.data import DATASETS as DATASETS
+    from clvmodels.data import base_periods as base_periods
     from clvmodels.data import calendar as calendar
     from clvmodels.data import cohort_triangle as cohort_triangle
     from clvmodels.data import compress_spend_log as compress_spend_log
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from clvmodels.data import past_value as past_value
     from clvmodels.data import purchase_history as purchase_history
     from clvmodels.data import read_transactions as read_transactions
+    from clvmodels.data import repeats_by_half as repeats_by_half
     from clvmodels.data import retention_data as retention_data
     from clvmodels.data import retention_table as retention_table
     from clvmodels.data import rolling_windows as rolling_windows
@@ -109,7 +111,15 @@ if TYPE_CHECKING:
     from clvmodels.inference import waic as waic
     from clvmodels.models import MODELS as MODELS
     from clvmodels.report import render_report as render_report
+    from clvmodels.strategy import CustomerClasses as CustomerClasses
+    from clvmodels.strategy import DatedMatrix as DatedMatrix
     from clvmodels.strategy import discounted_cash_flow as discounted_cash_flow
+    from clvmodels.strategy import ended_relations as ended_relations
+    from clvmodels.strategy import grades as grades
+    from clvmodels.strategy import lifecycle as lifecycle
+    from clvmodels.strategy import matrix_calibration as matrix_calibration
+    from clvmodels.strategy import movements as movements
+    from clvmodels.strategy import pyramid as pyramid
     from clvmodels.strategy import read_strategies as read_strategies
     from clvmodels.strategy import value_matrix as value_matrix
     from clvmodels.study import run_study as run_study
@@ -117,6 +127,7 @@ if TYPE_CHECKING:
 HOMES = {
     "BASELINES": "clvmodels.baselines",
     "DATASETS": "clvmodels.data",
+    "base_periods": "clvmodels.data",
     "calendar": "clvmodels.data",
     "cohort_triangle": "clvmodels.data",
     "contract_triangle": "clvmodels.data",
@@ -134,6 +145,7 @@ HOMES = {
     "past_value": "clvmodels.data",
     "purchase_history": "clvmodels.data",
     "read_transactions": "clvmodels.data",
+    "repeats_by_half": "clvmodels.data",
     "retention_data": "clvmodels.data",
     "retention_table": "clvmodels.data",
     "summary_batches": "clvmodels.data",
@@ -219,6 +231,14 @@ HOMES = {
     "render_report": "clvmodels.report",
     "discounted_cash_flow": "clvmodels.strategy",
     "read_strategies": "clvmodels.strategy",
+    "CustomerClasses": "clvmodels.strategy",
+    "DatedMatrix": "clvmodels.strategy",
+    "ended_relations": "clvmodels.strategy",
+    "grades": "clvmodels.strategy",
+    "lifecycle": "clvmodels.strategy",
+    "matrix_calibration": "clvmodels.strategy",
+    "movements": "clvmodels.strategy",
+    "pyramid": "clvmodels.strategy",
     "value_matrix": "clvmodels.strategy",
     "run_study": "clvmodels.study",
 }

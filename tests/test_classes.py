@@ -1,15 +1,18 @@
 """Tiers and grades: what a plain loop over draws counts, of the stated sizes, whoever stands first in the file."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import clvmodels as clv
-from clvmodels.strategy import grades, pyramid
+from clvmodels.foundation.records import DrawBlock
+from clvmodels.strategy import DatedMatrix, grades, movements, pyramid
 from tests.class_cases import drawn
 
 TIERS = ("platinum", "gold", "iron", "lead")
@@ -105,6 +108,45 @@ def test_a_table_of_losses_of_another_size_is_refused(later):
 def test_a_frame_of_tiers_has_a_column_for_each_and_the_label(later):
     frame = pyramid(drawn(later)).to_pandas()
     assert list(frame.columns) == ["customer_id", *(f"p_{key}" for key in TIERS), "tier", "tier_undecided"]
+
+
+def test_the_same_customers_in_another_order_have_the_same_cells_and_tiers(bg_nbd_fit, gamma_gamma_fit, cdnow):
+    fits, order = (bg_nbd_fit, gamma_gamma_fit), np.random.default_rng(6).permutation(len(cdnow))[:500]
+    cuts = {"current": ("quantile", 0.8), "future": ("share_of_value", 0.8)}
+    found = []
+    for rows in (np.sort(order), order):
+        customers = cdnow.take(rows)
+        clv_of = clv.sample_clv(*fits, customers, horizon=52, annual_discount_rate=0.1, seed=4, draws=200)
+        matrix = clv.value_matrix(customers.current_value, clv_of, cuts=cuts).to_pandas()
+        found.append(matrix.merge(pyramid(clv_of).to_pandas()).sort_values("customer_id", ignore_index=True))
+    pd.testing.assert_frame_equal(*found, check_exact=False, atol=1e-12)
+
+
+def many(n_customers, n_draws, *, seed, quantity):
+    """Values of many customers made when they are asked for, 4 draws at a time."""
+
+    def replay(_):
+        for first in range(0, n_draws, 4):
+            values = np.random.default_rng([seed, first]).random((n_customers, 4))
+            yield DrawBlock(slice(0, n_customers), slice(first, first + 4), values)
+
+    return dataclasses.replace(drawn(np.zeros((n_customers, n_draws)), quantity=quantity), replay=replay)
+
+
+def test_no_table_of_customers_by_draws_is_held():
+    n_customers, n_draws = 20_000, 200
+    clv_of, alive = (many(n_customers, n_draws, seed=i, quantity=name) for i, name in enumerate(("clv", "p_alive")))
+    cuts = {"current": ("quantile", 0.8), "future": ("quantile", 0.8)}
+    own = np.random.default_rng(7).random(n_customers)
+    tracemalloc.start()
+    dated = DatedMatrix(clv.value_matrix(own, clv_of, cuts=cuts), alive, own)
+    moved, _ = movements(dated, dated, rng=np.random.default_rng(8))
+    tiers = pyramid(clv_of)
+    graded = grades({"clv": clv_of}, weights={"clv": 1}, customer_id=clv_of.customer_id)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(tiers) == len(graded) == sum(row.customers for row in moved) == n_customers
+    assert peak < 0.75 * 8 * n_customers * n_draws
 
 
 # Grades

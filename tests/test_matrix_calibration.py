@@ -28,10 +28,10 @@ def simulated(size, cuts, *, seed, draws):
     return matrix_calibration(matrix, current, future["amount"].to_numpy())
 
 
-def assert_calibrated(rows, *, fewest, within, cells):
+def assert_calibrated(rows, *, fewest, within):
     """Bins with `fewest` customers land `within` of what was stated, and most of them inside their bounds."""
     large = [row for row in rows if row.customers >= fewest]
-    assert {row.cell for row in large} >= cells
+    assert {"all", "low_high", "low_low"} <= {row.cell for row in large}
     for row in large:
         assert row.low <= row.stated <= row.high
         assert abs(row.share - row.stated) < within, row
@@ -43,16 +43,16 @@ def assert_calibrated(rows, *, fewest, within, cells):
 def test_probabilities_of_cells_hold_for_customers_of_the_models_story(cuts):
     rows = simulated(3000, cuts, seed=5, draws=400)
     # 100 customers: three standard errors of a share are .15 at the most
-    assert_calibrated(rows, fewest=100, within=0.15, cells={"all"})
+    assert_calibrated(rows, fewest=100, within=0.15)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cuts", [QUANTILE, SHARE, AMOUNT])
 def test_probabilities_of_cells_hold_within_a_twentieth_for_20_000_customers(cuts):
-    rows = simulated(20_000, cuts, seed=7, draws=1000)
+    rows = simulated(20_000, cuts, seed=7, draws=500)
     assert len({(row.cell, row.low) for row in rows if row.cell == "all" and row.customers >= 900}) == 10
     # 900 customers: three standard errors are .05 at the most
-    assert_calibrated(rows, fewest=900, within=0.05, cells={"all", *CELLS})
+    assert_calibrated(rows, fewest=900, within=0.05)
 
 
 def test_probabilities_that_are_too_sure_are_seen_to_be():
