@@ -12,6 +12,7 @@ import pytest
 from clvmodels.foundation.decision_results import ActionsSection, Movement, Strategies
 from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.results import StudyResults
+from clvmodels.report import figures
 from clvmodels.report.render import render_page
 from clvmodels.report.sections import SECTIONS
 from clvmodels.report.sections.first_screen import first_screen
@@ -33,7 +34,10 @@ def source(results: StudyResults) -> Source:
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
-    return {language: render_page(source(fixture_results()), language) for language in LANGUAGES}
+    """Both pages without their drawings, which take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "draw", lambda *_: ("", ""))
+        return {language: render_page(source(fixture_results()), language) for language in LANGUAGES}
 
 
 def test_the_page_has_the_order_in_which_a_manager_asks() -> None:
@@ -89,7 +93,7 @@ def prose(page: str) -> dict[str, str]:
     return {key: " ".join(parts) for key, parts in parser.said.items()}
 
 
-NUMERAL = re.compile(r"\d[\d,]*(?:\.\d+)?")
+NUMERAL = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 ALWAYS = {"90"}  # the level of all intervals
 
 
@@ -211,7 +215,7 @@ def strange(page: str, results: StudyResults) -> dict[str, list[str]]:
     found = {}
     for key, records in sources.items():
         allowed = known(records)
-        found[key] = [numeral for numeral in NUMERAL.findall(said[key]) if numeral.strip(",") not in allowed]
+        found[key] = [numeral for numeral in NUMERAL.findall(said[key]) if numeral not in allowed]
     return {key: numerals for key, numerals in found.items() if numerals}
 
 
@@ -346,6 +350,21 @@ def test_names_of_segments_actions_and_columns_show_as_text(pages: dict[str, str
     assert "<i>" not in page
     assert "&lt;i&gt;city&lt;/i&gt;" in page
     assert page.count("&amp;lt;") == page.count("&amp;amp;") == 0
+
+
+def test_names_show_as_text_in_drawings_and_their_descriptions() -> None:
+    results = fixture_results()
+    section = actions(source(results), voice_for(results, "en"))
+    parts = worth(source(results), voice_for(results, "en"))
+    assert section is not None
+    assert parts is not None
+    for figure in (section["figure"], parts["segments"][-1]["figure"]):
+        for svg in (figure.wide, figure.narrow):
+            assert "<b>" not in svg
+            assert "<script" not in svg
+            assert "<i>" not in svg
+    assert "A call by &lt;b&gt;staff&lt;/b&gt;" in section["figure"].wide
+    assert 'by &lt;i&gt;city&lt;/i&gt;."' in parts["segments"][-1]["figure"].narrow
 
 
 # The flow picture
