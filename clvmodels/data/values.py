@@ -18,6 +18,7 @@ from clvmodels.foundation.errors import DataError
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 LARGEST_AMOUNT = 1e15  # exact sums of ten decimals end near 1e28
 SMALLEST_AMOUNT = 0.5 * 10**-DECIMALS  # what is smaller would be kept as 0
+BINARY_NOISE = 1e-9  # what is left of sums of prices that come to 0, as in 0.1 + 0.2 - 0.3; no amount of money
 
 OF_ONE = ("amount", "part_cost", "part_list_price")  # roles that a quantity multiplies
 
@@ -141,8 +142,8 @@ def out_of_range(amount: Any) -> Any:
 
 
 def too_small(amount: Any) -> Any:
-    """Whether an amount is not 0, but would be kept as 0."""
-    return (amount != 0) & (amount.abs() < SMALLEST_AMOUNT)
+    """Whether an amount is more than the noise of binary sums, but would be kept as 0."""
+    return (amount.abs() > BINARY_NOISE) & (amount.abs() < SMALLEST_AMOUNT)
 
 
 def check_word(option: str, word: str, words: Iterable[str]) -> None:
