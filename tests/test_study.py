@@ -5,12 +5,15 @@ import shutil
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
 import clvmodels as clv
 from clvmodels.cli import main
+from clvmodels.foundation.decision_results import ActionsSection
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.inference.diagnostics import ADVICE
 from clvmodels.study import read_study
 from clvmodels.study.config import CheckName
@@ -191,6 +194,38 @@ def test_the_base_by_quarter_is_in_the_results(results):
     assert [period["start"] for period in results["base"]][::5] == ["1997-01-01", "1998-04-01"]
     assert sum(period["new"] for period in results["base"]) == 2357
     assert sum(period["value"] for period in results["base"]) == pytest.approx(results["data"]["revenue"])
+
+
+def test_actions_stand_on_the_equity_and_the_cells_of_the_study(results, customers):
+    actions = msgspec.convert(results["actions"], ActionsSection)
+    equity = msgspec.convert(results["value"]["equity"], Estimate)
+    assert not actions.left_out
+    assert actions.defections[0].equity == equity
+    assert [row.customers for row in actions.silence[1:]] == [cell["customers"] for cell in results["matrix"]["cells"]]
+    by_cell = [row for row in actions.defections if row.cell != "all"]
+    gain = sum(row.gain.mean for row in by_cell)
+    np.testing.assert_allclose(gain, actions.defections[0].gain.mean, rtol=1e-9)
+    assert 0 < gain < 0.05 * equity.mean
+    for row in actions.actions:
+        assert row.advised == (row.p_loss <= 1 - actions.least_chance and row.customers >= actions.least_customers)
+        assert (row.reason == "") == row.advised
+    split = actions.split
+    assert split.spent <= split.budget
+    assert split.customers == sum(row.customers for row in split.rows)
+    assert split.gain.mean > 2 * split.random_gain
+    assert (customers["best_action"] != "none").sum() >= split.customers
+
+
+def test_the_table_tells_how_long_a_silence_lasts_and_what_leads_on(results, customers):
+    gone = customers["p_alive"] <= 0.5
+    assert (customers.loc[gone, "days_until_half"] == 0).all()
+    assert customers.loc[~gone, "days_until_half"].dropna().gt(0).all()
+    assert results["actions"]["silence"][0]["gone"] == gone.sum()
+    high = customers["cell"].isin(["high_high", "high_low"])
+    assert customers.loc[high, "amount_to_next"].isna().all()
+    assert customers.loc[~high, "amount_to_next"].gt(0).all()
+    assert customers.loc[customers["cell"].isin(["low_high", "high_high"]), "purchases_to_next"].isna().all()
+    assert customers["purchases_to_next"].dropna().isin(range(1, 6)).all()
 
 
 def test_segments_have_the_value_of_their_customers(folder, customers):

@@ -344,6 +344,7 @@ def draw_changed_values(
     """
     stream, state = streams[0], new_state()
     spend_stream, spend_state = streams[1], np.zeros(STATE)
+    amounts = np.empty(64)
     for k in range(len(keys)):
         horizon, discount = horizons[k], discounts[k]
         for s in range(theta.shape[1]):
@@ -352,21 +353,26 @@ def draw_changed_values(
             open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
             state[RATE_FACTOR], state[DROPOUT_FACTOR] = factors[0, :, s].max(), factors[1, :, s].min()
             start(stream, own, history[k], state)
-            some = next_purchase(stream, own, state, horizon) <= horizon
+            values[:, k, s] = 0.0
+            if next_purchase(stream, own, state, horizon) > horizon:
+                continue
+            open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
+            spend_state[:] = state
+            start_spend(spend_stream, basket, spend_history[k], spend_state)
+            known = 0  # the i-th purchase is worth the same in every future
             for v in range(len(values)):
-                values[v, k, s] = 0.0
-                if not some:
-                    continue
                 open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
                 state[RATE_FACTOR], state[DROPOUT_FACTOR] = factors[0, v, s], factors[1, v, s]
                 start(stream, own, history[k], state)
+                count, discounted = 0, 0.0
                 time = next_purchase(stream, own, state, horizon)
-                if time <= horizon:
-                    open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
-                    spend_state[:] = state
-                    start_spend(spend_stream, basket, spend_history[k], spend_state)
-                discounted = 0.0
                 while time <= horizon:
-                    discounted += next_amount(spend_stream, basket, spend_state) * math.exp(-discount * time)
+                    if count == known:
+                        if known == len(amounts):
+                            amounts = np.append(amounts, np.empty(known))
+                        amounts[known] = next_amount(spend_stream, basket, spend_state)
+                        known += 1
+                    discounted += amounts[count] * math.exp(-discount * time)
+                    count += 1
                     time = next_purchase(stream, own, state, horizon)
                 values[v, k, s] = factors[2, v, s] * discounted

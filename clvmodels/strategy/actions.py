@@ -21,6 +21,7 @@ from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary
 
 ALIKE = 250  # customers whose relative gain is taken together
+MOST_FUTURES, LEAST_DRAWS = 12_000_000, 500  # customers x draws of a pass over all of them
 CURVE_POINTS = 60
 NOBODY = -1
 
@@ -45,7 +46,14 @@ class Outcomes:
         return np.asarray(self.totals[1 + change, group] - self.totals[0, group] - cost)
 
 
-def outcomes_of(values: ChangedValues, group: IntArray, *, groups: int, costs: Sequence[float]) -> Outcomes:
+def draws_of(customers: int, available: int) -> int:
+    """How many draws are enough: all for few customers; of many the totals need fewer, 500 at the least."""
+    return min(available, max(LEAST_DRAWS, MOST_FUTURES // max(customers, 1)))
+
+
+def outcomes_of(
+    values: ChangedValues, group: IntArray, *, groups: int, costs: Sequence[float], n_draws: int
+) -> Outcomes:
     """Values of changed futures by customer and group, in one pass and bounded memory.
 
     Parameters
@@ -53,9 +61,10 @@ def outcomes_of(values: ChangedValues, group: IntArray, *, groups: int, costs: S
     values : of the future without a change, and of each change
     group : ndarray, shape (N,), of each customer, 0 to groups - 1
     costs : a customer, of each change
+    n_draws : the first so many draws are taken
     """
     place = group[values.walkers.order]
-    every, cost = slice(0, values.n_draws), np.array(costs)[:, None, None]
+    every, cost = slice(0, n_draws), np.array(costs)[:, None, None]
 
     def work(rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         drawn = values.make(rows, every)

@@ -28,8 +28,18 @@ from clvmodels.foundation.records import TransactionLog
 from clvmodels.foundation.units import DAYS_PER_YEAR, days_per_unit
 from clvmodels.strategy import (
     CELLS,
+    cell_totals,
 )
-from clvmodels.strategy.actions import NOBODY, Outcomes, Split, best_actions, best_split, expected_gains, outcomes_of
+from clvmodels.strategy.actions import (
+    NOBODY,
+    Outcomes,
+    Split,
+    best_actions,
+    best_split,
+    draws_of,
+    expected_gains,
+    outcomes_of,
+)
 from clvmodels.study.config import ActionTable, EffectTable, Study
 from clvmodels.study.decision import Outlook
 from clvmodels.study.progress import seed_for
@@ -89,7 +99,7 @@ def weigh_actions(study: Study, log: TransactionLog, outlook: Outlook) -> Action
         settings=[_setting(table) for table in study.actions],
         actions=[row for place in range(len(tables)) for row in _action_rows(study, weighed, place)],
         split=_split(study, outlook, weighed),
-        defections=_defections(weighed, reduction) if "defections" not in left_out else [],
+        defections=_defections(outlook, weighed, reduction) if "defections" not in left_out else [],
         silence=[],
         left_out=left_out,
     )
@@ -118,7 +128,17 @@ def _effect(table: EffectTable | None) -> Effect | float:
 def _weighed(study: Study, outlook: Outlook, tables: tuple[ActionTable, ...], changes: list[Change]) -> Weighed:
     cell = np.array([CELLS.index(key) for key in outlook.matrix.cell])
     costs = [*(table.cost for table in tables), *[0.0] * (len(changes) - len(tables))]
-    outcomes = _outcomes(study, outlook, np.arange(len(cell)), cell, changes, costs, "decision forecast")
+    n_draws = draws_of(len(cell), len(outlook.future.clv.total_draws))
+    outcomes = _outcomes(
+        study,
+        outlook,
+        np.arange(len(cell)),
+        cell,
+        changes,
+        costs,
+        random_numbers="decision forecast",
+        n_draws=n_draws,
+    )
     gains = expected_gains(outcomes.gain[: len(tables)], outlook.future.clv.mean, outlook.customers)
     allowed = np.array([[key in table.cells for key in CELLS] for table in tables], dtype=bool).reshape(-1, len(CELLS))
     return Weighed(tables, outcomes, cell, gains, allowed[:, cell])
@@ -131,7 +151,9 @@ def _outcomes(
     cell: IntArray,
     changes: list[Change],
     costs: list[float],
+    *,
     random_numbers: str,
+    n_draws: int,
 ) -> Outcomes:
     """Futures of some customers under changes; those without a change are the forecast's, at its random numbers."""
     customers, value = outlook.customers.take(rows), study.value
@@ -145,7 +167,7 @@ def _outcomes(
         margin=value.margin,
         draws=None,
     )
-    return outcomes_of(values, cell[rows], groups=len(CELLS), costs=costs)
+    return outcomes_of(values, cell[rows], groups=len(CELLS), costs=costs, n_draws=n_draws)
 
 
 def _setting(table: ActionTable) -> ActionSetting:
@@ -200,12 +222,23 @@ def _split(study: Study, outlook: Outlook, weighed: Weighed) -> BudgetSplit | No
     if budget is None or not weighed.tables:
         return None
     split = best_split(weighed.gains, weighed.costs, weighed.allowed, budget=budget)
-    rows, net = [], np.zeros(weighed.outcomes.totals.shape[2])
+    customers = int((split.action != NOBODY).sum())
+    n_draws = draws_of(customers, len(outlook.future.clv.total_draws))
+    rows, net = [], np.zeros(n_draws)
     for place, table in enumerate(weighed.tables):
         chosen = np.flatnonzero(split.action == place)
         if not len(chosen):
             continue
-        fresh = _outcomes(study, outlook, chosen, weighed.cell, [_change(table)], [table.cost], "budget")
+        fresh = _outcomes(
+            study,
+            outlook,
+            chosen,
+            weighed.cell,
+            [_change(table)],
+            [table.cost],
+            random_numbers="budget",
+            n_draws=n_draws,
+        )
         counts = np.bincount(weighed.cell[chosen], minlength=len(CELLS))
         for key in np.flatnonzero(counts):
             gain = fresh.net(0, int(key), table.cost * counts[key])
@@ -213,7 +246,7 @@ def _split(study: Study, outlook: Outlook, weighed: Weighed) -> BudgetSplit | No
                 BudgetRow(table.key, CELLS[key], int(counts[key]), float(table.cost * counts[key]), estimate(gain))
             )
             net = net + gain
-    customers, p_loss = int((split.action != NOBODY).sum()), float((net < 0).mean())
+    p_loss = float((net < 0).mean())
     reason = _reason_against(study, customers, p_loss)
     return BudgetSplit(
         budget=budget,
@@ -239,14 +272,15 @@ def _random_gain(weighed: Weighed, split: Split) -> float:
     return gain
 
 
-def _defections(weighed: Weighed, reduction: float) -> list[FewerDefections]:
+def _defections(outlook: Outlook, weighed: Weighed, reduction: float) -> list[FewerDefections]:
     """Of all, and by cell. They are the last of the changes."""
     before, after = weighed.outcomes.totals[0], weighed.outcomes.totals[-1]
-    parts = {ALL: (before.sum(axis=0), after.sum(axis=0))}
-    parts |= {key: (before[place], after[place]) for place, key in enumerate(CELLS)}
+    equity = cell_totals(outlook.matrix, outlook.future.clv)
+    parts = {ALL: (outlook.future.clv.total_draws, before.sum(axis=0), after.sum(axis=0))}
+    parts |= {key: (equity[key], before[place], after[place]) for place, key in enumerate(CELLS)}
     return [
-        FewerDefections(key, reduction, estimate(equity), estimate(changed - equity), _share(changed - equity, equity))
-        for key, (equity, changed) in parts.items()
+        FewerDefections(key, reduction, estimate(whole), estimate(changed - some), _share(changed - some, some))
+        for key, (whole, some, changed) in parts.items()
     ]
 
 
