@@ -161,10 +161,10 @@ def _struct_at(root: type[Table], keys: list[str]) -> Any:
         if get_origin(struct) is dict:
             struct = get_args(struct)[1]
             continue
-        key, number = re.sub(r"\[\d+\]", "", key), re.search(r"\[\d+\]", key)
+        name = re.sub(r"\[\d+\]", "", key)
         known = {field.name: field.type for field in msgspec.structs.fields(struct)} if _is_table(struct) else {}
-        struct = known.get(key)
-        struct = _table_in(struct) or struct if number else struct
+        struct = known.get(name)
+        struct = (_table_in(struct) if name != key else None) or struct
         if get_origin(struct) is not dict:  # a table that may be absent
             struct = next((table for table in get_args(struct) if _is_table(table)), struct)
     return struct
