@@ -9,7 +9,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clvmodels.foundation.decision_results import (
+    ActionRow,
+    ActionSetting,
+    ActionsSection,
+    BasePeriod,
+    BudgetRow,
+    BudgetSplit,
+    ClassCalibrationRow,
+    ClassesSection,
+    ClassRow,
+    EquityRow,
+    FewerDefections,
+    LorenzPoint,
+    MoneySection,
+    Movement,
+    MovementKind,
+    NewCustomers,
+    PartRow,
+    SilenceRow,
+    YearRow,
+)
 from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.ranking_results import CandidateRow, InnerOrigin, RankingChoice
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import (
     ActOn,
@@ -19,11 +41,14 @@ from clvmodels.foundation.results import (
     Check,
     Choice,
     ComparisonSection,
+    ConformalRow,
     CountRow,
     CoverageRow,
     CriterionRow,
     Cut,
     DataSection,
+    DriftCheck,
+    DriftPeriod,
     Duel,
     EvidenceSection,
     FitRow,
@@ -42,9 +67,11 @@ from clvmodels.foundation.results import (
     SensitivityRow,
     StudyInfo,
     StudyResults,
+    TotalCheck,
     TrackingPoint,
     ValueSection,
 )
+from clvmodels.strategy import read_strategies
 
 CELLS = ("high_high", "low_high", "high_low", "low_low")
 HOSTILE_ID = '<script>alert("id")</script>'
@@ -87,6 +114,12 @@ def fixture_results() -> StudyResults:
         models=_models(),
         predictive=_predictive(),
         rivals=[_rivals(rng)],
+        ranking=_ranking("1998-06-30", 52.0, 0.5),
+        base=_base(),
+        classes=_classes(),
+        money=_money(),
+        actions=_actions(),
+        strategies=read_strategies(),
     )
 
 
@@ -124,10 +157,14 @@ def without_figures(results: StudyResults) -> StudyResults:
         history=[],
         matrix=replace(results.matrix, points=[]),
         value=replace(results.value, lorenz=[]),
-        evidence=replace(results.evidence, **lists),
+        evidence=replace(results.evidence, drift=None, **lists),
         comparison=replace(results.comparison, scores=[]),
         predictive=[],
         rivals=[],
+        base=[],
+        classes=None,
+        money=None,
+        actions=None,
     )
 
 
@@ -276,6 +313,9 @@ def _value() -> ValueSection:
         lost_below=0.05,
         lost_customers=4812,
         lorenz=[(float(a), float(b)) for a, b in zip(customers, value, strict=True)],
+        drifting_equity=Estimate(846310.0, 405210.0, 361540.0, 765130.0, 1614820.0),
+        drifting_purchases=Estimate(23120.0, 11030.0, 9870.0, 20940.0, 44360.0),
+        drifting_spend=Estimate(887230.0, 424800.0, 379100.0, 802200.0, 1692900.0),
     )
 
 
@@ -403,7 +443,46 @@ def _evidence(rng: np.random.Generator) -> EvidenceSection:
         ],
         pit_purchases=[float(0.05 + 0.003 * np.sin(i)) for i in range(20)],
         pit_spend=[float(0.05 + 0.004 * np.cos(i)) for i in range(20)],
+        drift=_drift(),
+        totals=_totals(),
+        conformal=[
+            ConformalRow("purchases", 0.9, 23570, 0.944, 0.942, 0.946, 0.924, 0.921, 0.927, 2.64, 2.17),
+            ConformalRow("spend", 0.9, 23570, 0.924, 0.921, 0.926, 0.889, 0.886, 0.893, 106.3, 86.9),
+        ],
     )
+
+
+def _drift() -> DriftCheck:
+    """Weeks of the calibration, two of which stand out."""
+    periods = []
+    for week in range(39):
+        expected = float(900 * np.exp(-(((week - 13) / 16) ** 2)) + 100)
+        actual = float(round(expected * (1.35 if week in (20, 31) else 1 + 0.03 * np.sin(week))))
+        periods.append(DriftPeriod(7 * (38 - week), actual, expected, 0.93 * expected, 1.07 * expected))
+    return DriftCheck("bg_nbd", "week", periods, 0.051, 0.002, 0.004, 0.02, True, 499)
+
+
+def _totals() -> list[TotalCheck]:
+    dates = ("1997-09-30", "1998-06-30", 39.0, "week")
+    wide = (
+        Estimate(19310.0, 7400.0, 11240.0, 18220.0, 31430.0),
+        Estimate(725000.0, 277000.0, 424900.0, 680500.0, 1177000.0),
+    )
+    return [
+        TotalCheck("purchases", *dates, 18952.0, estimate(17810.0, 300.0), wide[0]),
+        TotalCheck("spend", *dates, 709763.9, estimate(688000.0, 16200.0), wide[1]),
+    ]
+
+
+def _ranking(calibration_end: str, horizon: float, share: float) -> RankingChoice:
+    names = [(model, baskets) for model in ("pareto_nbd", "nbd", "mbg_nbd", "bg_nbd") for baskets in ("all", "repeat")]
+    rows = [
+        CandidateRow(
+            model, "gamma_gamma", baskets, 0.644 - 0.004 * i, 0.652 - 0.004 * i, 0.648 - 0.004 * i, 0.004 * i, 0.003, w
+        )
+        for i, ((model, baskets), w) in enumerate(zip(names, (0.5, 0.5, 0, 0, 0, 0, 0, 0), strict=True))
+    ]
+    return RankingChoice(calibration_end, horizon, [InnerOrigin("1997-05-17", calibration_end)], rows, share)
 
 
 def _comparison() -> ComparisonSection:
@@ -443,7 +522,7 @@ def _comparison() -> ComparisonSection:
             )
             verdict = "open" if abs(gap) < half else "model" if better else "method"
             duels.append(Duel(method, score, row[0], v, gap, gap - half, gap + half, verdict))
-    return ComparisonSection("bg_nbd", methods, scores, duels)
+    return ComparisonSection("bg_nbd", methods, scores, duels, best=_ranking("1997-09-30", 39.0, 0.0))
 
 
 def _fit(model: str, method: str, window: str, values: dict[str, float], checks: list[Check]) -> FitRow:
@@ -599,6 +678,261 @@ def _leaning(point: TrackingPoint, lean: float) -> TrackingPoint:
     if not point.holdout:
         return point
     return replace(point, expected=point.expected * lean, cumulative_expected=point.cumulative_expected * lean)
+
+
+def _base() -> list[BasePeriod]:
+    """Six quarters of a base that was won in the first; counts add up from quarter to quarter."""
+    active, seen, periods = 0, 0, []
+    for place, (new, kept, won_back) in enumerate(
+        [(23570, 0, 0), (0, 7210, 0), (0, 3106, 1480), (0, 2301, 1914), (0, 2012, 1622), (0, 1840, 1439)]
+    ):
+        left, away = active - kept, seen - active
+        start = dt.date(1997 + place // 4, 3 * (place % 4) + 1, 1)
+        end = dt.date(1997 + (place + 1) // 4, 3 * ((place + 1) % 4) + 1, 1) - dt.timedelta(days=1)
+        periods.append(
+            BasePeriod(
+                start.isoformat(),
+                end.isoformat(),
+                active=new + kept + won_back,
+                new=new,
+                kept=kept,
+                won_back=won_back,
+                left=left,
+                before=active,
+                away=away,
+                repeat_buyers=kept + won_back + (5210 if new else 0),
+                value=41.5 * new + 88.25 * kept + 52.5 * won_back,
+                new_value=41.5 * new,
+                kept_value=88.25 * kept,
+                won_back_value=52.5 * won_back,
+                left_value=39.75 * left,
+            )
+        )
+        active, seen = new + kept + won_back, seen + new
+    return periods
+
+
+def _class(key: str, customers: int, undecided: int, share: float) -> ClassRow:
+    equity = 778412.0 * share
+    return ClassRow(
+        key,
+        customers,
+        customers * 0.98 + 30,
+        undecided,
+        equity * 1.15,
+        estimate(equity, equity * 0.02),
+        estimate(share, share * 0.015),
+    )
+
+
+def _classes() -> ClassesSection:
+    steps = [(0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.0)]
+    calibration = [
+        ClassCalibrationRow(
+            cell,
+            low,
+            high,
+            900 + 40 * place,
+            (low + high) / 2,
+            (low + high) / 2 + (0.06 if place == 4 else 0.01),
+            (low + high) / 2 - 0.025,
+            (low + high) / 2 + 0.025,
+        )
+        for cell in ("all", *CELLS)
+        for place, (low, high) in enumerate(steps)
+    ]
+    return ClassesSection(
+        tiers=[
+            _class("platinum", 236, 61, 0.18),
+            _class("gold", 943, 304, 0.23),
+            _class("iron", 3536, 1120, 0.33),
+            _class("lead", 18855, 940, 0.26),
+        ],
+        stages=[
+            _class("exploration", 9120, 2210, 0.21),
+            _class("build_up", 3710, 1504, 0.24),
+            _class("stability", 2604, 618, 0.51),
+            _class("decline", 8136, 1411, 0.04),
+        ],
+        ended=[
+            _class("early_abort", 6104, 1204, 0.01),
+            _class("build_up_death", 1210, 290, 0.01),
+            _class("early_exit", 640, 120, 0.01),
+            _class("long_kept", 182, 44, 0.01),
+        ],
+        grades=[],
+        graded_by={},
+        calibration=calibration,
+        calibration_end="1997-09-30",
+        moved_from="1997-12-31",
+        moved_to="1998-06-30",
+        movements=_movements(),
+        kinds=[
+            MovementKind(key, customers, estimate(customers * 0.99, 24.0), before, after)
+            for key, customers, before, after in (
+                ("new", 612, 0.0, 20410.0),
+                ("upgraded", 1064, 31220.5, 118300.0),
+                ("downgraded", 2410, 201340.0, 60210.0),
+                ("lost", 3122, 88110.0, 4120.0),
+                ("won_back", 402, 0.0, 21890.0),
+                ("same", 15960, 611200.0, 590140.0),
+            )
+        ],
+    )
+
+
+def _movements() -> list[Movement]:
+    counts = {
+        "high_high": {"high_high": 2104, "low_high": 402, "high_low": 610, "low_low": 388, "lost": 96},
+        "low_high": {"high_high": 404, "low_high": 810, "high_low": 122, "low_low": 704, "lost": 203},
+        "high_low": {"high_high": 210, "low_high": 80, "high_low": 640, "low_low": 708, "lost": 511},
+        "low_low": {"high_high": 150, "low_high": 300, "high_low": 210, "low_low": 12406, "lost": 2312},
+        "none": {"high_high": 42, "low_high": 90, "high_low": 60, "low_low": 420},
+    }
+    return [
+        Movement(before, after, n, estimate(n * 1.01, 9.0), 0.0 if before == "none" else 41.5 * n, 38.25 * n)
+        for before, row in counts.items()
+        for after, n in row.items()
+    ]
+
+
+def _money() -> MoneySection:
+    years = [
+        YearRow(
+            52.0 * year,
+            52.0 * (year + 1),
+            0.71 * 0.86**year,
+            *(
+                estimate(whole * 0.8**year, whole * 0.8**year * 0.02)
+                for whole in (21643.0, 816020.0, 816020.0, 778412.0)
+            ),
+        )
+        for year in range(5)
+    ]
+    segments = {
+        "cell": dict(zip(CELLS, (0.64, 0.11, 0.07, 0.18), strict=True)),
+        "acquisition_month": {"1997-01": 0.3, "1997-02": 0.37, "1997-03": 0.33},
+        "<i>city</i>": {HOSTILE_ID: 0.4, "Lyon": 0.6},
+    }
+    shares = np.array([0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0])
+    held = np.array([0.0, 0.18, 0.41, 0.565, 0.745, 0.84, 0.935, 0.984, 1.0])
+    return MoneySection(
+        past=2500315.63,
+        lifetime=estimate(3278727.63, 14210.0),
+        years=years,
+        parts=[
+            PartRow("first_purchase", 806210.25, 0.3224),
+            PartRow("repeat_purchases", 1694105.38, 0.6776),
+            PartRow("cross_selling", None, None, "category"),
+            PartRow("lower_cost", None, None, "cost"),
+            PartRow("referral", None, None, "referrer"),
+            PartRow("price_premium", None, None, "list_price"),
+        ],
+        equity=[
+            EquityRow(
+                segmentation,
+                segment,
+                round(23570 * share),
+                2500315.63 * share,
+                1012345.0 * share,
+                estimate(778412.0 * share, 14210.0 * share),
+                estimate(share, 0.006),
+            )
+            for segmentation, row in segments.items()
+            for segment, share in row.items()
+        ],
+        newcomers=NewCustomers(
+            estimate(812.0, 96.0), estimate(61.25, 2.5), estimate(24118.0, 3350.0), [410, 388, 402], 28
+        ),
+        gini=estimate(0.742, 0.006),
+        lorenz=[
+            LorenzPoint(float(a), estimate(float(b), 0.012 * float(b * (1 - b)) + 1e-9))
+            for a, b in zip(shares, held, strict=True)
+        ],
+        costs_known=False,
+    )
+
+
+def _actions() -> ActionsSection:
+    gains = {
+        "call": {"high_high": (6120.0, 2100.0), "low_high": (410.0, 900.0), "high_low": (-310.0, 800.0)},
+        "mailing": {"high_high": (1830.0, 700.0), "low_low": (-9104.0, 1200.0)},
+    }
+    rows = [
+        ActionRow(
+            action,
+            cell,
+            1704 if cell != "high_high" else 3010,
+            4.0 * (1704 if cell != "high_high" else 3010),
+            estimate(mean, sd),
+            0.5 if mean < 1000 else 0.014,
+            advised=mean > 1000,
+            reason="" if mean > 1000 else "chance",
+        )
+        for action, row in gains.items()
+        for cell, (mean, sd) in row.items()
+    ]
+    rows.append(ActionRow("mailing", "high_low", 12, 18.0, estimate(40.0, 12.0), 0.01, advised=False, reason="small"))
+    return ActionsSection(
+        least_chance=0.8,
+        least_customers=30,
+        next_weeks=13,
+        settings=[
+            ActionSetting(
+                "call",
+                {"en": "A call by <b>staff</b>", "zh": "<b>人工</b>致电"},
+                4.0,
+                estimate(1.12, 0.03),
+                None,
+                None,
+                ["high_high", "low_high", "high_low"],
+            ),
+            ActionSetting(
+                "mailing",
+                {"en": "A mailing", "zh": "寄送邮件"},
+                1.5,
+                estimate(1.03, 0.01),
+                estimate(0.95, 0.01),
+                None,
+                list(CELLS),
+            ),
+        ],
+        actions=rows,
+        split=BudgetSplit(
+            20000.0,
+            17804.0,
+            7529,
+            estimate(8204.0, 1900.0),
+            0.011,
+            3120.5,
+            True,
+            "",
+            [
+                BudgetRow("call", "high_high", 2604, 10416.0, estimate(5920.0, 1600.0)),
+                BudgetRow("mailing", "high_high", 4925, 7388.0, estimate(2284.0, 640.0)),
+            ],
+            [(0.0, 0.0), (4000.0, 3804.0), (8000.0, 5902.0), (12000.0, 7321.0), (17804.0, 8204.0)],
+        ),
+        defections=[
+            FewerDefections(
+                cell, 0.05, estimate(778412.0 * part, 9000.0), estimate(gain, gain * 0.1), estimate(share, 0.002)
+            )
+            for cell, part, gain, share in (
+                ("all", 1.0, 12410.0, 0.0159),
+                ("high_high", 0.64, 9102.0, 0.0183),
+                ("low_high", 0.11, 1510.0, 0.0176),
+                ("high_low", 0.07, 812.0, 0.0149),
+                ("low_low", 0.18, 986.0, 0.007),
+            )
+        ],
+        silence=[
+            SilenceRow("all", 23570, 6018, 12054, 61.0, 118.0, 240.0),
+            SilenceRow("high_high", 3010, 0, 0, 121.0, 184.0, 297.0),
+            SilenceRow("low_high", 1704, 14, 0, 88.0, 143.0, 251.0),
+            SilenceRow("high_low", 1704, 904, 0, 18.0, 41.0, 77.0),
+            SilenceRow("low_low", 17152, 5100, 12054, None, None, None),
+        ],
+    )
 
 
 def write_fixture_customers(folder: Path, rows: int = 600) -> None:

@@ -22,8 +22,8 @@ from clvmodels.report import figures, read_results, render_report
 from clvmodels.report.render import render_page, write_atomically
 from clvmodels.report.sections import SECTIONS
 from clvmodels.report.sections.contest import contest
+from clvmodels.report.sections.customers.winning import winning
 from clvmodels.report.sections.headline import headline
-from clvmodels.report.sections.lifecycle import lifecycle
 from clvmodels.report.sections.models import models
 from clvmodels.report.sections.predictive import predictive
 from clvmodels.report.voice import Source, voice_for
@@ -110,7 +110,7 @@ def test_ids_are_unique_and_inner_links_lead_somewhere(pages: dict[str, str], la
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_figure_is_described_captioned_and_tabulated_at_two_widths(pages: dict[str, str], language: str) -> None:
     found = re.findall(r"<figure.*?</figure>", pages[language], re.DOTALL)
-    assert len(found) == 13
+    assert len(found) == 28
     for figure in found:
         assert len(re.findall(r'<svg viewBox="[^"]+" role="img" aria-label="[^"]{20,}">', figure)) == 2
         assert re.search(r"<figcaption>.{30,}</figcaption>", figure, re.DOTALL)
@@ -172,11 +172,16 @@ def test_the_same_results_give_the_same_bytes_elsewhere(folder: Path, pages: dic
 def test_costs_stand_in_a_block_of_their_own(folder: Path, pages: dict[str, str], tmp_path: Path) -> None:
     block = re.compile(r"<!-- costs -->.*?<!-- /costs -->", re.DOTALL)
     assert "3.2" in block.findall(pages["en"])[0]
-    for name in ("results.json", "customers.parquet", "comparison.csv"):
-        (tmp_path / name).write_bytes((folder / name).read_bytes())
-    without = render_report(tmp_path, language="en").read_text(encoding="utf-8")
-    assert without != pages["en"]
-    assert font_free(block.sub("", without)) == font_free(block.sub("", pages["en"]))
+    said = []
+    for name in ("with", "without"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_bytes(msgspec.json.encode(plain_results()))
+        files = ("customers.parquet", "comparison.csv", *(["manifest.json"] if name == "with" else []))
+        for file in files:
+            (tmp_path / name / file).write_bytes((folder / file).read_bytes())
+        said.append(render_report(tmp_path / name, language="en").read_text(encoding="utf-8"))
+    assert said[0] != said[1]
+    assert font_free(block.sub("", said[0])) == font_free(block.sub("", said[1]))
 
 
 def font_free(page: str) -> str:
@@ -501,7 +506,7 @@ NO_MEAN = Estimate(None, None, 10.0, 41.5, None)
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_estimates_without_a_mean_are_said_in_words_or_dashes(language: str) -> None:
-    results = fixture_results()
+    results = plain_results()
     value = dict.fromkeys(("equity", "spend", "new_customer_clv"), NO_MEAN)
     value |= dict.fromkeys(("purchases", "alive", "buyers", "top_10_share", "top_20_share"), NO_ESTIMATE)
     cut = Cut("future", "amount", 40.0, NO_ESTIMATE)
@@ -519,8 +524,8 @@ def test_estimates_without_a_mean_are_said_in_words_or_dashes(language: str) -> 
     voice = voice_for(bare, language)
     correlation = models(source(bare), voice)["correlation"]
     assert correlation == [voice.say("models.correlation_none")]
-    winning = lifecycle(source(bare), voice)["parts"][0][1][-1]
-    assert voice.numbers.money(41.5) in winning
+    ceiling = winning(source(bare), voice)["text"][-1]
+    assert voice.numbers.money(41.5) in ceiling
     assert voice.numbers.compact(41.5) == headline(source(bare), voice)["equity"]
 
 

@@ -17,8 +17,10 @@ from typing import Protocol
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -28,7 +30,6 @@ from clvmodels.foundation.results import (
     CountRow,
     Cut,
     MatrixPoint,
-    Period,
     ReplicatedRow,
     Score,
     TrackingPoint,
@@ -39,6 +40,7 @@ from clvmodels.report.numbers import Numbers
 # Stand-ins that no figure mixes; each becomes a variable of the style sheet.
 INK, MUTED, RULE, MODEL, ACTUAL = "#010203", "#020304", "#030405", "#040506", "#050607"
 PAPER = "#0a0b0c"  # behind words that stand on lines
+WARN = "#0b0c0d"
 CELL_COLOURS = {"high_high": "#060708", "low_high": "#070809", "high_low": "#08090a", "low_low": "#090a0b"}
 VARIABLES = {
     INK: "--ink",
@@ -47,6 +49,7 @@ VARIABLES = {
     MODEL: "--model",
     ACTUAL: "--actual",
     PAPER: "--paper",
+    WARN: "--warn",
     **{colour: f"--{key.replace('_', '-')}" for key, colour in CELL_COLOURS.items()},
 }
 
@@ -120,11 +123,16 @@ def draw(key: str, description: str, plot: Plot, both: tuple[Size, Size]) -> tup
 def _svg(key: str, description: str, plot: Plot, size: Size) -> str:
     with _style():
         layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.06, hspace=0.08)
-        figure = Figure(figsize=(size.width / 72, size.height / 72), layout=layout)
+        figure = Figure(figsize=(size.width / 72, size.height / 72), dpi=72, layout=layout)
         panels = figure.subplots(size.rows, size.columns, squeeze=False).ravel().tolist()
         plot(panels, size)
+        for patch in (figure.patch, *(axes.patch for axes in panels)):
+            patch.set_visible(False)  # the page's paper shows through
         target = io.StringIO()
-        figure.savefig(target, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        # not savefig, which draws all of it once more beforehand
+        FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
+            target, metadata={"Date": None, "Creator": None}
+        )
     return _for_the_page(target.getvalue(), f"{key}-{size.name}", description)
 
 
@@ -148,7 +156,7 @@ def _for_the_page(svg: str, prefix: str, description: str) -> str:
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = svg.replace("url(#", f"url(#{prefix}-").replace('href="#', f'href="#{prefix}-')
     svg = re.sub(r"(\.\d\d)\d+", r"\1", svg)  # a hundredth of a pixel is enough
-    svg = re.sub(r" \nL ", "L", svg)
+    svg = _lean(re.sub(r" \nL ", "L", svg))
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
     viewbox = re.search(r'viewBox="[^"]*"', svg)
@@ -157,7 +165,39 @@ def _for_the_page(svg: str, prefix: str, description: str) -> str:
     return re.sub(r"<svg[^>]*>", lambda _: start, svg, count=1).strip()
 
 
+def _lean(svg: str) -> str:
+    """The same drawing in fewer bytes: no blanks, ids or styles that say nothing. A page has dozens of drawings."""
+    svg = re.sub(r"\s*\n\s*", " ", svg)
+    svg = re.sub(r"> <", "><", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", svg)
+    svg = svg.replace(f"font-family: '{SANS}'; ", "")  # the style sheet says it once
+    named = dict.fromkeys(re.findall(r'(?:url\(|href=")#([\w.-]+)', svg))
+    svg = re.sub(r' id="([^"]+)"', lambda found: found.group() if found[1] in named else "", svg)
+    for number, name in enumerate(named):
+        svg = svg.replace(f'"{name}"', f'"{_short(name, number)}"').replace(f"#{name}", f"#{_short(name, number)}")
+    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r"<g[^>]*>(?:<use [^>]*/>)+</g>", _marks_with_one_style, svg)
+    svg = re.sub(r"<defs></defs>|<g/>", "", svg)
+    return re.sub(r"<g>((?:<(?:use|path|text) [^>]*?/?>(?:[^<>]*</text>)?)*)</g>", r"\1", svg)
+
+
+def _short(name: str, number: int) -> str:
+    """The name of a part of a drawing, with its number in place of a digest."""
+    return f"{name.rpartition('-')[0]}-{number}"
+
+
+def _marks_with_one_style(found: re.Match[str]) -> str:
+    """Marks of a line look alike: their style stands with their group."""
+    styles = set(re.findall(r' style="[^"]*"', found.group()))
+    if len(styles) != 1:
+        return found.group()
+    (style,) = styles
+    return found.group().replace(style, "").replace("<g", f"<g{style}", 1)
+
+
 def _attribute(text: str) -> str:
+    """Text for an attribute; a sentence of the catalogue comes with its values escaped, and is escaped once."""
+    text = text.unescape() if isinstance(text, Markup) else text
     for character, entity in (("&", "&amp;"), ('"', "&quot;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(character, entity)
     return text
@@ -338,20 +378,6 @@ def _corner_names(axes: Axes, names: Mapping[str, str]) -> None:
         )
 
 
-def history(periods: Sequence[Period], labels: Sequence[str], words: Mapping[str, str], numbers: Numbers) -> Plot:
-    """New customers a period, and beside them repeat purchases."""
-
-    def plot(panels: Panels, _size: Size) -> None:
-        place = np.arange(len(periods))
-        for axes, field, colour in zip(panels, ("new_customers", "repeat_purchases"), (ACTUAL, MODEL), strict=True):
-            axes.bar(place, [getattr(period, field) for period in periods], width=0.72, color=colour, linewidth=0)
-            axes.set_title(words[field])
-            count_axis(axes, numbers, ticks=4)
-            dates_axis(axes, labels, most=4)
-
-    return plot
-
-
 def concentration(curve: Sequence[tuple[float, float]], words: Mapping[str, str], numbers: Numbers) -> Plot:
     """The share of the base's value that the most valuable customers hold (a Lorenz curve, best first)."""
 
@@ -507,7 +533,9 @@ def contest(
     """Each method on a few scores, with its interval; the study's model in its colour."""
 
     def plot(panels: Panels, _size: Size) -> None:
-        for axes, (score, rows) in zip(panels, scores.items(), strict=True):
+        for axes in panels[len(scores) :]:
+            axes.set_axis_off()
+        for axes, (score, rows) in zip(panels, scores.items(), strict=False):
             place = np.arange(len(rows))[::-1]
             for y, row in zip(place, rows, strict=True):
                 colour = MODEL if row.method == model else ACTUAL

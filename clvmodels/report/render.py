@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from markupsafe import Markup
 from clvmodels.foundation.any_results import Results
 from clvmodels.foundation.errors import StudyError
 from clvmodels.report.fonts import SANS, SERIF, font_face
-from clvmodels.report.reading import holds, read_costs, read_customers, read_results
-from clvmodels.report.sections import PURCHASES, Layout, pages_of
+from clvmodels.report.reading import holds, read_costs, read_customers, read_method_costs, read_results
+from clvmodels.report.sections import PURCHASES, Layout, Section, pages_of
 from clvmodels.report.sections.downloads import names_beside
 from clvmodels.report.voice import SourceOf, Voice, voice_for
 from clvmodels.report.words import languages, read_words
@@ -83,7 +84,8 @@ def _source(results: Results, folders: tuple[Path, ...]) -> SourceOf[Any]:
     if folder is None:
         return SourceOf(results, None, [], ())
     there = names_beside(folder, pages_of(results)[0].files)
-    return SourceOf(results, read_customers(folder), read_costs(folder), there)
+    costs = read_method_costs(folder)
+    return SourceOf(results, read_customers(folder), read_costs(folder), there, method_costs=costs)
 
 
 def render_page(source: SourceOf[Any], language: str, *, layout: Layout[Any] | None = None) -> str:
@@ -92,7 +94,7 @@ def render_page(source: SourceOf[Any], language: str, *, layout: Layout[Any] | N
     voice = voice_for(source.results, language)
     environment = _environment()
     parts = [
-        (section.key, environment.get_template(f"{section.key}.html.j2").render(_context(built, voice)))
+        (section, environment.get_template(f"{section.key}.html.j2").render(_context(built, voice)))
         for section in layout.sections
         if (built := section.build(source, voice)) is not None
     ]
@@ -111,7 +113,7 @@ def _context(section: dict[str, Any], voice: Voice) -> dict[str, Any]:
 
 
 def _page_context(
-    source: SourceOf[Any], voice: Voice, layout: Layout[Any], parts: list[tuple[str, str]]
+    source: SourceOf[Any], voice: Voice, layout: Layout[Any], parts: list[tuple[Section[Any], str]]
 ) -> dict[str, Any]:
     study, head = source.results.study, layout.head(source.results, voice)
     language = voice.words.language
@@ -127,13 +129,22 @@ def _page_context(
         "head": head,
         "report": None if layout.stem == PURCHASES.stem else source.pages.get(PURCHASES.stem),
         "facts": layout.facts(source.results, voice),
-        "parts": [(key, voice.text(f"sections.{key}"), Markup(html)) for key, html in parts],  # escaped when rendered
+        "chapters": _chapters([section for section, _ in parts], voice),
+        "parts": [(section.key, Markup(html)) for section, html in parts],  # escaped when rendered
         "made_by": layout.made_by(source.results, voice),
         "style": Markup(_asset("page.css")),
         "script": Markup(script),
         "script_digest": digest,
         "say": voice.say,
     }
+
+
+def _chapters(sections: list[Section[Any]], voice: Voice) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The contents: headings of chapters, empty for none, each with keys and names of its sections."""
+    return [
+        (voice.text(f"chapters.{key}") if key else "", [(s.key, voice.text(f"sections.{s.key}")) for s in group])
+        for key, group in groupby(sections, key=lambda section: section.chapter)
+    ]
 
 
 @cache

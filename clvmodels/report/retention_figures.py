@@ -116,11 +116,11 @@ def _titled(panels: Panels, titles: Sequence[str], size: Size) -> Panels:
     for axes in panels[len(titles) :]:
         axes.set_axis_off()
     for axes, title in zip(panels, titles, strict=False):
-        axes.set_title(_wrapped(title, size))
+        axes.set_title(wrapped(title, size))
     return panels[: len(titles)]
 
 
-def _wrapped(title: str, size: Size) -> str:
+def wrapped(title: str, size: Size) -> str:
     """A title on at most two lines that fit its panel."""
     widths = [2 * LETTER if ord(letter) >= 0x3000 else LETTER for letter in title]
     letters = size.width / size.columns / (13 * max(sum(widths), LETTER)) * len(title)

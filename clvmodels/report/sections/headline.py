@@ -8,11 +8,12 @@ from markupsafe import Markup
 
 from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.results import Check, ComparisonSection, Duel, FitRow, StudyResults
+from clvmodels.report.sections.parts import phrase
 from clvmodels.report.voice import Source, Voice, cell_names
 
 CELL_ORDER = ("high_high", "low_high", "high_low", "low_low")
 TENTH = 0.1
-PEERS = frozenset({"lifetimes"})  # the same models fitted by another package: no simpler method
+PEERS = frozenset({"lifetimes", "best"})  # the same models fitted by another package, other models: no simpler method
 FEW = ("few_customers", "few_repeat_buyers")  # notes of the data that leave much to the priors
 
 
@@ -31,6 +32,7 @@ def headline(source: Source, voice: Voice) -> dict[str, Any]:
             low=numbers.compact(value.equity.q05),
             high=numbers.compact(value.equity.q95),
         ),
+        "drift": _drifting_sum(results, voice),
         "figures": _figures(results, voice),
         "types": _types(results, voice),
         "total": _total(results, voice),
@@ -60,6 +62,24 @@ def _meaning(results: StudyResults, voice: Voice) -> Markup:
         horizon=voice.length(value.horizon),
         margin=margin,
         rate=numbers.setting(study.annual_discount_rate),
+    )
+
+
+def _drifting_sum(results: StudyResults, voice: Voice) -> Markup | None:
+    """The interval of the sum where demand drifts; None where nothing speaks for a drift."""
+    check, value = results.evidence.drift, results.value
+    if check is None or not check.drifts:
+        return None
+    section = voice.text("sections.evidence")
+    if value.drifting_equity is None or value.drifting_purchases is None:
+        return voice.say("drift.sum_alone", section=section)
+    return voice.say(
+        "drift.sum",
+        section=section,
+        level=voice.level,
+        low=voice.numbers.compact(value.drifting_equity.q05),
+        high=voice.numbers.compact(value.drifting_equity.q95),
+        purchases=voice.counts_between(value.drifting_purchases),
     )
 
 
@@ -97,7 +117,7 @@ def _types(results: StudyResults, voice: Voice) -> list[dict[str, Any]]:
         {
             "key": cell.key,
             "name": names[cell.key],
-            "do": voice.text(f"strategy.cells.{cell.key}.phrase"),
+            "do": phrase(results, cell.key, voice),
             "customers": voice.count(cell.customers),
             "value": voice.numbers.share(cell.clv_share),
             "share": max(cell.clv_share, 0.0),

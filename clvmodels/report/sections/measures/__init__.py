@@ -1,0 +1,1 @@
+"""What to do, what it may cost, and what it brings."""

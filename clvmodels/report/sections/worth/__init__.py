@@ -1,0 +1,1 @@
+"""What the base is worth, to whom it belongs, and who moved."""
