@@ -43,6 +43,7 @@ from clvmodels.study.value_sums import (
     segmentations_of,
     segments_table,
     top_share,
+    with_labels,
 )
 
 LIST_LENGTH = 12
@@ -332,6 +333,7 @@ def _customer_table(study: Study, log: TransactionLog, outlook: Outlook) -> pd.D
     frame["stage"] = stages(customers.frequency, outlook.alive.mean, outlook.p_buy)
     frame["abc_class"] = abc_classes(customers)
     frame["rfm_group"] = rfm_scores(customers).group
+    frame = with_labels(frame, customers)
     window, horizon = Window(outlook.as_of, unit=study.window.unit), study.value.horizon
     training = training_for(study.contest.baselines, log, window, horizon=horizon)
     for name in study.contest.baselines:
