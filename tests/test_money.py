@@ -21,7 +21,15 @@ from clvmodels.study.newcomers import (
     value_of_new,
     won_by_period,
 )
-from clvmodels.study.value_sums import add_up, cohorts_of, segmentations_of, segments_table, steps_of, top_share
+from clvmodels.study.value_sums import (
+    add_up,
+    cohorts_of,
+    segmentations_of,
+    segments_table,
+    steps_of,
+    top_share,
+    with_labels,
+)
 
 BG_NBD = {"r": 0.24, "alpha": 4.4, "a": 0.8, "b": 2.4}
 GAMMA_GAMMA = {"p": 6.25, "q": 3.74, "v": 15.44}
@@ -59,7 +67,7 @@ def by_period(fits, customers):
 @pytest.fixture(scope="module")
 def sums(by_period, customers):
     table = pd.DataFrame({name: np.arange(len(customers)) % size for name, size in SIZES.items()})
-    return add_up(by_period.future.clv, segmentations_of(table, customers))
+    return add_up(by_period.future.clv, segmentations_of(with_labels(table, customers), customers))
 
 
 SIZES = {"cell": 4, "tier": 4, "stage": 3, "abc_class": 3, "rfm_group": 7}
@@ -96,6 +104,14 @@ def test_every_segmentation_adds_up_to_the_whole_in_each_draw(sums, by_period):
 def drawn(clv):
     """All draws of all customers, shape (N, S)."""
     return np.concatenate([block.values for block in clv.replay("draws")], axis=1)
+
+
+def test_a_group_that_is_named_as_a_column_takes_another_name(customers):
+    named = replace(customers, groups={"tier": customers.groups["channel"]})
+    table = pd.DataFrame({name: np.arange(len(customers)) % size for name, size in SIZES.items()})
+    found = segmentations_of(with_labels(table, named), named)
+    assert found["group_tier"].names == ["phone", "shop", "web"]
+    assert found["tier"].names == ["0", "1", "2", "3"]
 
 
 def test_a_segment_holds_what_its_customers_hold(sums, by_period, customers):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fontTools.ttLib import TTFont
 
-from clvmodels import read_strategies
+from clvmodels import read_strategies, run_study
 from clvmodels.foundation.errors import StudyError
 from clvmodels.report.fonts import SANS, font_file
 from clvmodels.report.words import languages
@@ -106,6 +106,11 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_place(tmp_path: Path, te
         read_strategies(write(tmp_path, text))
 
 
-def test_a_missing_file_is_refused_before_the_log_is_read(tmp_path: Path) -> None:
+STUDY = Path(__file__).parents[1] / "studies" / "cdnow_sample.toml"
+
+
+def test_a_study_s_missing_file_is_refused_before_the_log_is_read(tmp_path: Path) -> None:
+    text = STUDY.read_text(encoding="utf-8").replace('"dataset:cdnow_sample"', '"no/log.csv"')
+    (tmp_path / "study.toml").write_text('strategies = "nowhere.toml"\n' + text, encoding="utf-8")
     with pytest.raises(StudyError, match=r"nowhere\.toml: cannot read the strategies"):
-        read_strategies(tmp_path / "nowhere.toml")
+        run_study(tmp_path / "study.toml", output=tmp_path)

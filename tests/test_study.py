@@ -26,6 +26,12 @@ QUICK = {
     '"same_rate", "lifetimes"': '"same_rate", "ziln", "lifetimes"',
 }
 
+OWN_STRATEGY = """
+[matrix.low_low]
+en = { name = "Our shop window", offer = ["The catalogue, at list price."] }
+zh = { name = "本店橱窗", offer = ["按标价供应目录商品。"] }
+"""
+
 
 def write_study(path, **changes):
     """The sample's study file with some of its text replaced."""
@@ -37,10 +43,16 @@ def write_study(path, **changes):
     return path
 
 
+def write_own_study(home):
+    """The quick study with a company's own words beside it."""
+    (home / "ours.toml").write_text(OWN_STRATEGY, encoding="utf-8")
+    return write_study(home / "quick.toml", **{"seed = ": 'strategies = "ours.toml"\nseed = '})
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     home = tmp_path_factory.mktemp("study")
-    file = write_study(home / "quick.toml")
+    file = write_own_study(home)
     assert main(["study", str(file), "--output", str(home / "reports")]) == 0
     return home / "reports" / "cdnow_sample"
 
@@ -71,6 +83,15 @@ def test_the_data_section_has_the_published_counts(results):
     assert data["calibration_repeat_purchases"] == 2457
     assert data["holdout_purchases"] == 1882
     assert data["holdout_amount"] == pytest.approx(70976.39, abs=0.005)
+
+
+def test_a_company_s_own_words_on_a_type_are_in_its_results_and_on_its_page(folder, results):
+    strategies = results["strategies"]
+    assert strategies["source"] == "ours.toml"
+    assert strategies["texts"]["matrix"]["low_low"]["en"]["offer"] == ["The catalogue, at list price."]
+    assert strategies["texts"]["matrix"]["low_high"]["en"]["name"] == "Invest to grow"
+    for page, name in (("index.html", "Our shop window"), ("index.zh.html", "本店橱窗")):
+        assert name in (folder / page).read_text(encoding="utf-8")
 
 
 def test_predictive_intervals_cover_what_they_say(results):
@@ -254,7 +275,7 @@ def test_the_forecast_of_the_holdout_stands_beside_what_happened(folder, cdnow_h
 
 def test_the_same_study_gives_the_same_bytes(folder, tmp_path):
     """All but the manifest and the pages, which hold costs."""
-    clv.run_study(write_study(tmp_path / "quick.toml"), output=tmp_path)
+    clv.run_study(write_own_study(tmp_path), output=tmp_path)
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != "manifest.json" and path.suffix != ".html":
             assert (tmp_path / "cdnow_sample" / path.relative_to(folder)).read_bytes() == path.read_bytes(), path.name

@@ -35,6 +35,7 @@ MARKED_SHARES = (0.1, 0.2)
 FLOW_COLOURS = {**CELL_COLOURS, "lost": WARN, "none": MUTED}
 NODE_GAP = 42.0  # pixels between two nodes of the flow picture: room for a name and a number
 NODE_WIDTH = 0.025
+LABELS = NODE_WIDTH + 0.02  # from the side of the bands
 
 
 @dataclass(frozen=True)
@@ -286,7 +287,7 @@ def movement(flows: Sequence[Flow], sides: tuple[FlowColumn, FlowColumn]) -> Plo
         axes.set_xlim(-left, 1 + right)
         axes.set_ylim(-(size.height - 66), 8)
         axes.set_axis_off()
-        for x, side, alignment in ((-0.02, sides[0], "right"), (1.02, sides[1], "left")):
+        for x, side, alignment in ((-LABELS, sides[0], "right"), (1 + LABELS, sides[1], "left")):
             axes.text(x, 14, side.title, ha=alignment, va="bottom", color=MUTED, fontsize=11.5)
 
     return plot
@@ -308,7 +309,7 @@ def _nodes(axes: Axes, side: FlowColumn, flows: Sequence[Flow], scale: float, en
         start = -NODE_WIDTH if left else 1.0
         axes.add_patch(Rectangle((start, top - max(height, 1.0)), NODE_WIDTH, max(height, 1.0), color=colour, lw=0))
         name, count = side.labels[key]
-        x, alignment = (-NODE_WIDTH - 0.02, "right") if left else (1 + NODE_WIDTH + 0.02, "left")
+        x, alignment = (-LABELS, "right") if left else (1 + LABELS, "left")
         middle = top - height / 2
         axes.text(x, middle + 1, name, ha=alignment, va="bottom", color=colour, fontsize=12)
         axes.text(x, middle - 1, count, ha=alignment, va="top", color=MUTED, fontsize=11)

@@ -96,7 +96,7 @@ class ModelsTable(Table, frozen=True):
 
 
 class CustomersTable(Table, frozen=True):
-    """[customers]: a file (.csv or .parquet) with a row a customer, and its columns that parameters or [grades] may use.
+    """[customers]: a file (.csv or .parquet) with a row a customer, and its columns for parameters or [grades].
 
     `id` is the column with the ids of the log. `covariates` are numbers or categories, `groups` are text.
     """

@@ -44,6 +44,7 @@ from clvmodels.study.value_sums import (
     segmentations_of,
     segments_table,
     top_share,
+    with_labels,
 )
 
 LIST_LENGTH = 12
@@ -355,6 +356,7 @@ def _customer_table(
     frame["rfm_group"] = rfm_scores(customers).group
     if ranked is not None and ranked.rank is not None:
         frame = frame.assign(rank=ranked.rank, rank_score=ranked.score)
+    frame = with_labels(frame, customers)
     window, horizon = Window(outlook.as_of, unit=study.window.unit), study.value.horizon
     training = training_for(study.contest.baselines, log, window, horizon=horizon)
     for name in study.contest.baselines:

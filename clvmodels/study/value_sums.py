@@ -20,6 +20,7 @@ from clvmodels.foundation.records import CustomerSummary, Forecast
 from clvmodels.foundation.units import days_per_unit
 
 SEGMENTATIONS = ("cell", "tier", "stage", "abc_class", "rfm_group")  # columns of the customers' table
+RENAMED = "group_"
 LORENZ_POINTS = 101
 MOST_MONTHS, MOST_QUARTERS = 12, 16  # cohorts that a reader can take in: beyond it longer ones
 
@@ -70,10 +71,15 @@ class ValueSums:
 
 
 def segmentations_of(table: pd.DataFrame, customers: CustomerSummary) -> dict[str, Segments]:
-    """The segmentations of a study: of its table, its customers' file, and the time in which they were won."""
-    labels = {name: table[name].to_numpy() for name in SEGMENTATIONS}
-    labels |= {name: values for name, values in customers.groups.items() if name not in labels}
-    return {name: _segments(values) for name, values in (labels | cohorts_of(customers)).items()}
+    """The segmentations of a study, each a column of its table: those of `SEGMENTATIONS`, groups and cohorts."""
+    groups = [RENAMED + name if RENAMED + name in table else name for name in customers.groups]
+    return {name: _segments(table[name].to_numpy()) for name in (*SEGMENTATIONS, *groups, *cohorts_of(customers))}
+
+
+def with_labels(table: pd.DataFrame, customers: CustomerSummary) -> pd.DataFrame:
+    """The table with columns of groups and cohorts; a group whose name is taken there is called group_<name>."""
+    named = {RENAMED + name if name in table else name: values for name, values in customers.groups.items()}
+    return table.assign(**named, **cohorts_of(customers))
 
 
 def cohorts_of(customers: CustomerSummary) -> dict[str, np.ndarray]:
