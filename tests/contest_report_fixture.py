@@ -17,6 +17,7 @@ from clvmodels.foundation.contest_results import (
     ContestResults,
     MethodCalibration,
 )
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.results import (
     ActivityRow,
     CalibrationRow,
@@ -27,7 +28,6 @@ from clvmodels.foundation.results import (
     DriftCheck,
     DriftPeriod,
     Duel,
-    Estimate,
     LeagueRow,
     MethodCost,
     Origin,

@@ -67,6 +67,22 @@ def test_the_first_customers_of_a_large_base_are_those_of_the_whole_table(
     assert "sbg_notes" not in found.rows.column_names
 
 
+def test_of_a_large_base_with_a_rank_half_are_the_first_by_rank_and_the_others_by_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranks = np.random.default_rng(6).permutation(500) + 1
+    rows = table(500, rank=ranks)
+    monkeypatch.setattr(shown, "WHOLE", 100)
+    monkeypatch.setattr(shown, "FIRST", 20)
+    monkeypatch.setattr(shown, "ROWS_AT_ONCE", 33)
+    pq.write_table(rows, tmp_path / "customers.parquet")
+    rank_of = dict(zip(rows["customer_id"].to_pylist(), ranks.tolist(), strict=True))
+    order = by_value(rows)
+    wanted = {name for name in order if rank_of[name] <= 10}
+    wanted.update([name for name in order if name not in wanted][:10])
+    assert ids(tmp_path) == [name for name in order if name in wanted]
+
+
 def test_a_base_up_to_the_limit_is_shown_whole_and_one_more_customer_is_a_large_base(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,56 @@ def test_revenue_is_net_of_refunds_and_the_sum_of_the_history(shop):
     assert results["data"]["revenue"] == pytest.approx(table["paid"].sum() - set_aside, rel=1e-9)
 
 
+def test_the_money_of_a_base_adds_up(shop):
+    results = results_of(shop)
+    money, value = results["money"], results["value"]
+    assert sum(row["discounted"]["mean"] for row in money["years"]) == pytest.approx(value["equity"]["mean"])
+    assert [row["end"] for row in money["years"]] == [13.0, 26.0]
+    assert 1 > money["years"][0]["alive"] > money["years"][1]["alive"] > 0
+    assert money["past"] == pytest.approx(0.3 * results["data"]["revenue"])
+    assert money["lifetime"]["mean"] == pytest.approx(money["past"] + value["equity"]["mean"])
+    equity = pd.DataFrame(money["equity"])
+    equity["mean"] = [row["mean"] for row in equity["equity"]]
+    together = equity.groupby("segmentation")[["customers", "past", "current_value", "mean"]].sum()
+    assert set(together.index) == {"cell", "tier", "stage", "abc_class", "rfm_group", "acquisition_month"}
+    whole = [value["customers"], money["past"], value["current_value_total"], value["equity"]["mean"]]
+    for row in together.to_numpy():
+        assert row == pytest.approx(whole)
+    listed = pd.read_csv(shop / "segments.csv")
+    assert listed["equity"].to_numpy() == pytest.approx(equity["mean"].to_numpy())
+
+
+def test_the_best_customers_hold_what_the_curve_says(shop):
+    results = results_of(shop)
+    money, value = results["money"], results["value"]
+    assert money["lorenz"][10]["value"] == value["top_10_share"]
+    assert money["lorenz"][20]["value"] == value["top_20_share"]
+    assert money["lorenz"][100] == {
+        "customers": 1.0,
+        "value": {"mean": 1.0, "sd": 0.0, "q05": 1.0, "q50": 1.0, "q95": 1.0},
+    }
+    middle = [
+        abs(point["value"]["mean"] - held) for point, (_, held) in zip(money["lorenz"], value["lorenz"], strict=True)
+    ]
+    assert max(middle) < 0.01
+    assert money["gini"]["q05"] < money["gini"]["mean"] < money["gini"]["q95"]
+
+
+def test_a_shop_that_wins_nobody_any_more_has_no_newcomers_and_says_why(shop):
+    """Its customers all came in the first half year of the log."""
+    money = results_of(shop)["money"]
+    assert money["newcomers"] is None
+    assert money["no_newcomers"] == "ended"
+
+
+def test_a_column_of_parts_that_is_not_there_is_refused_before_any_fit(tmp_path, capsys):
+    code, _ = run(tmp_path, purchases(60), value='[value.parts]\ncost = "costs"')
+    said = capsys.readouterr().err
+    assert code != 0
+    assert 'no column "costs" (cost=)' in said
+    assert "fit" not in said
+
+
 def test_a_study_in_one_language_has_one_page_and_no_link_to_another(shop):
     assert {page.name for page in shop.glob("*.html")} == {"index.html", "data.html"}
     assert "index.zh.html" not in (shop / "index.html").read_text(encoding="utf-8")
@@ -168,17 +218,17 @@ def test_spend_with_an_infinite_mean_that_is_allowed_ends_in_a_page_that_says_so
 
 
 def test_a_failed_check_of_a_method_beside_is_shown_and_stops_nothing(tmp_path, monkeypatch):
-    import clvmodels.study.evidence as evidence
+    import clvmodels.study.fits as fits
     from clvmodels.foundation.results import Check
 
-    real = evidence.fit
+    real = fits.fit
 
     def fit(model, customers, *, method, draws, seed):
         found = real(model, customers, method=method, draws=draws, seed=seed)
         failed = Check("newton_decrement", 0.25, 1e-6, passed=False)
         return replace(found, checks=(*found.checks, failed)) if method == "mle" else found
 
-    monkeypatch.setattr(evidence, "fit", fit)
+    monkeypatch.setattr(fits, "fit", fit)
     code, folder = run(tmp_path, purchases(300))
     assert code == 0
     page = (folder / "index.html").read_text(encoding="utf-8")
@@ -186,17 +236,17 @@ def test_a_failed_check_of_a_method_beside_is_shown_and_stops_nothing(tmp_path, 
 
 
 def test_a_method_beside_that_finds_no_fit_is_left_out_by_name(tmp_path, monkeypatch):
-    import clvmodels.study.evidence as evidence
+    import clvmodels.study.fits as fits
     from clvmodels.foundation.errors import FitError
 
-    real = evidence.fit
+    real = fits.fit
 
     def fit(model, customers, *, method, draws, seed):
         if method == "mle":
             raise FitError("the search ran away")
         return real(model, customers, method=method, draws=draws, seed=seed)
 
-    monkeypatch.setattr(evidence, "fit", fit)
+    monkeypatch.setattr(fits, "fit", fit)
     code, folder = run(tmp_path, purchases(150, seed=6))
     assert code == 0
     assert results_of(folder)["models"]["left_out"] == {"mle": "the search ran away"}

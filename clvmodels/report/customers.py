@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:  # slow to import, and only needed where the table is there
 WHOLE = 100_000  # a base up to this size is shown whole
 FIRST = 10_000  # of a larger one the page shows so many, and says that the rest is in the files
 RANKED_BY = "clv_mean"
+RANK = "rank"  # by models chosen on past days, where a study has such
 SHOWN = (
     "customer_id",
     "cell",
@@ -27,6 +29,7 @@ SHOWN = (
     "frequency",
     "current_value",
     "purchases_mean",
+    RANK,
 )
 NEEDED = ("customer_id", "cell", RANKED_BY)
 ROWS_AT_ONCE = 65_536
@@ -101,7 +104,7 @@ def _names(there: list[str]) -> list[str]:
 
 
 def _first(tables: "Iterator[pa.Table]") -> CustomersShown:
-    """The first customers of all tables by expected future value, ties by id."""
+    """The first customers of all tables, and how many there are."""
     import pyarrow as pa
 
     rows, count = next(tables), 0
@@ -109,9 +112,21 @@ def _first(tables: "Iterator[pa.Table]") -> CustomersShown:
         count += table.num_rows
         rows = pa.concat_tables([rows, table])
         if count > WHOLE:
-            rows = _ordered(rows).slice(0, FIRST)
-    return CustomersShown(_ordered(rows), count)
+            rows = leading(rows, FIRST)
+    return CustomersShown(leading(rows, rows.num_rows), count)
 
 
-def _ordered(rows: "pa.Table") -> "pa.Table":
-    return rows.sort_by([(RANKED_BY, "descending"), ("customer_id", "ascending")])
+def leading(rows: "pa.Table", count: int) -> "pa.Table":
+    """The first customers by expected future value and, where there is one, by rank: half of each; by value.
+
+    Ties stand in the order of ids, customers without a value come last.
+    """
+    import pyarrow.compute as pc
+
+    rows = rows.sort_by([(RANKED_BY, "descending"), ("customer_id", "ascending")])
+    if RANK not in rows.column_names or rows.num_rows <= count:
+        return rows.slice(0, count)
+    by_rank = pc.sort_indices(rows, [(RANK, "ascending")]).to_pylist()
+    taken = set(by_rank[: count // 2])
+    taken.update(islice((place for place in range(rows.num_rows) if place not in taken), count - len(taken)))
+    return rows.take(sorted(taken))

@@ -24,7 +24,7 @@
           ? formats.nothing
           : fill(formats.range, { low: written(field.values[0][row], field.kind), high: written(field.values[1][row], field.kind) }),
       keys: Float64Array.from(field.values.at(-1), (value) => value ?? NaN),
-      first: "descending",
+      first: field.first,
     })),
   ];
 

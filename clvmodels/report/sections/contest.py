@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from clvmodels.foundation.results import ComparisonSection, Duel, Score
 from clvmodels.report import figures
+from clvmodels.report.sections.best import best
 from clvmodels.report.sections.headline import PEERS, duels_of, method_names, orders
 from clvmodels.report.tables import Figure, Table, columns, csv_link
 from clvmodels.report.voice import LEVEL, Source, Voice
@@ -41,6 +42,7 @@ def contest(source: Source, voice: Voice) -> dict[str, Any]:
         "figure": _figure(section, voice),
         "league": _league(section, voice),
         "duels": _duels(section, voice),
+        "best": best(results, voice),
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from clvmodels.report.customers import FIRST
+from clvmodels.report.customers import FIRST, RANK, CustomersShown, leading
 from clvmodels.report.sections.headline import CELL_ORDER
 from clvmodels.report.tables import json_block
 from clvmodels.report.voice import Source, Voice, cell_names
@@ -32,6 +32,7 @@ class Field:
     kind : the word by which the script knows how to write what is packed
     form : how the page writes a value
     pack : the value as the script gets it: as exact as `form` writes it, and no longer
+    first : how it is sorted at first
     """
 
     names: tuple[str, ...]
@@ -39,6 +40,7 @@ class Field:
     kind: str
     form: Callable[[Any], str]
     pack: Callable[[Any], float | None]
+    first: str = "descending"
 
 
 def explorer(source: Source, voice: Voice) -> dict[str, Any]:
@@ -51,7 +53,10 @@ def explorer(source: Source, voice: Voice) -> dict[str, Any]:
     rows, block = _fitting(shown.rows, words, fields)
     return {
         "missing": None,
-        "intro": _intro(rows.num_rows, shown.count, source, voice),
+        "intro": _intro(rows.num_rows, shown, source, voice),
+        "rank": voice.say("best.explorer", section=voice.text("sections.contest"))
+        if RANK in shown.rows.column_names
+        else None,
         "heads": [(voice.text(f"explorer.{name}"), False) for name in words]
         + [(str(voice.say(f"act_on.head_{field.head}", level=voice.level)), True) for field in fields],
         "filters": [(name, voice.text(f"explorer.{name}"), list(names.items())) for name, names in words.items()],
@@ -61,11 +66,12 @@ def explorer(source: Source, voice: Voice) -> dict[str, Any]:
     }
 
 
-def _intro(shown: int, count: int, source: Source, voice: Voice) -> Markup:
-    if shown == count:
-        return voice.say("explorer.all_shown", customers=voice.count(count))
+def _intro(rows: int, shown: CustomersShown, source: Source, voice: Voice) -> Markup:
+    if rows == shown.count:
+        return voice.say("explorer.all_shown", customers=voice.count(rows))
+    key = "first_ranked_shown" if RANK in shown.rows.column_names else "first_shown"
     file = "customers.parquet" if "customers.parquet" in source.downloads else "customers.csv"
-    return voice.say("explorer.first_shown", count=voice.count(shown), customers=voice.count(count), file=file)
+    return voice.say(f"explorer.{key}", count=voice.count(rows), customers=voice.count(shown.count), file=file)
 
 
 def _words(rows: "pa.Table", source: Source, voice: Voice) -> dict[str, Mapping[str, str]]:
@@ -102,6 +108,7 @@ def _fields(voice: Voice) -> tuple[Field, ...]:
             lambda value: numbers.decimal(value, 1),
             lambda value: _rounded(value, 1),
         ),
+        Field((RANK,), "rank", "count", numbers.decimal, lambda value: _rounded(value, 0), "ascending"),
     )
 
 
@@ -131,7 +138,7 @@ def _fitting(
     """The rows that a page has room for, with their block."""
     block = _block(rows, words, fields)
     if len(block.encode()) > LARGEST_BLOCK and rows.num_rows > FIRST:
-        rows = rows.slice(0, FIRST)
+        rows = leading(rows, FIRST)
         block = _block(rows, words, fields)
     return rows, block
 
@@ -149,6 +156,7 @@ def _block(rows: "pa.Table", words: Mapping[str, Mapping[str, str]], fields: Seq
             {
                 "names": field.names,
                 "kind": field.kind,
+                "first": field.first,
                 "values": [[field.pack(value) for value in rows[name].to_pylist()] for name in field.names],
             }
             for field in fields
