@@ -193,7 +193,7 @@ def test_the_last_customer_is_reached_by_the_keyboard_and_rows_carry_their_place
     page = opened(browser, folder, "en")
     page.locator("#explorer-box").focus()
     page.keyboard.press("End")
-    page.wait_for_function(f"[...document.querySelectorAll('{ROWS}')].at(-1).ariaRowIndex === '601'")
+    page.locator(f'{ROWS}[aria-rowindex="601"]').wait_for()
     assert page.locator(ROWS).count() < 80
     page.close()
 
