@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clvmodels.baselines import BASELINES as BASELINES
     from clvmodels.data import DATASETS as DATASETS
+    from clvmodels.data import base_periods as base_periods
     from clvmodels.data import calendar as calendar
     from clvmodels.data import cohort_triangle as cohort_triangle
     from clvmodels.data import compress_spend_log as compress_spend_log
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from clvmodels.data import map_customers as map_customers
     from clvmodels.data import opportunity_holdout as opportunity_holdout
     from clvmodels.data import opportunity_summary as opportunity_summary
+    from clvmodels.data import past_value as past_value
     from clvmodels.data import purchase_history as purchase_history
     from clvmodels.data import read_transactions as read_transactions
+    from clvmodels.data import repeats_by_half as repeats_by_half
     from clvmodels.data import retention_data as retention_data
     from clvmodels.data import retention_table as retention_table
     from clvmodels.data import rolling_windows as rolling_windows
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
     from clvmodels.evaluation import Candidate as Candidate
     from clvmodels.evaluation import Occasion as Occasion
     from clvmodels.evaluation import best_forecast as best_forecast
+    from clvmodels.evaluation import best_method as best_method
+    from clvmodels.evaluation import check_totals as check_totals
+    from clvmodels.evaluation import conformal_check as conformal_check
     from clvmodels.evaluation import conformal_intervals as conformal_intervals
     from clvmodels.evaluation import difficulty_rows as difficulty_rows
     from clvmodels.evaluation import drift_check as drift_check
@@ -45,6 +51,7 @@ if TYPE_CHECKING:
     from clvmodels.evaluation import rolling_contest as rolling_contest
     from clvmodels.evaluation import run_sbc as run_sbc
     from clvmodels.evaluation import spend_independence as spend_independence
+    from clvmodels.evaluation import total_coverage as total_coverage
     from clvmodels.evaluation import winners as winners
     from clvmodels.forecast import average_forecasts as average_forecasts
     from clvmodels.forecast import cash_flows as cash_flows
@@ -61,14 +68,18 @@ if TYPE_CHECKING:
     from clvmodels.forecast import revenue_retention as revenue_retention
     from clvmodels.forecast import sample_clv as sample_clv
     from clvmodels.forecast import sample_future as sample_future
+    from clvmodels.forecast import sample_new_customers as sample_new_customers
     from clvmodels.forecast import sample_retained as sample_retained
     from clvmodels.forecast import sample_retention_value as sample_retention_value
     from clvmodels.forecast import sample_spend as sample_spend
     from clvmodels.forecast import sample_totals as sample_totals
     from clvmodels.forecast import simulate as simulate
+    from clvmodels.forecast import simulate_log as simulate_log
+    from clvmodels.forecast import what_if as what_if
     from clvmodels.forecast import with_purchase_rate as with_purchase_rate
     from clvmodels.forecast import write_forecasts as write_forecasts
     from clvmodels.foundation.calendar import Calendar as Calendar
+    from clvmodels.foundation.changes import Effect as Effect
     from clvmodels.foundation.cohorts import CohortTriangle as CohortTriangle
     from clvmodels.foundation.errors import DataError as DataError
     from clvmodels.foundation.errors import FitError as FitError
@@ -100,6 +111,15 @@ if TYPE_CHECKING:
     from clvmodels.inference import waic as waic
     from clvmodels.models import MODELS as MODELS
     from clvmodels.report import render_report as render_report
+    from clvmodels.strategy import CustomerClasses as CustomerClasses
+    from clvmodels.strategy import DatedMatrix as DatedMatrix
+    from clvmodels.strategy import discounted_cash_flow as discounted_cash_flow
+    from clvmodels.strategy import ended_relations as ended_relations
+    from clvmodels.strategy import grades as grades
+    from clvmodels.strategy import lifecycle as lifecycle
+    from clvmodels.strategy import matrix_calibration as matrix_calibration
+    from clvmodels.strategy import movements as movements
+    from clvmodels.strategy import pyramid as pyramid
     from clvmodels.strategy import read_strategies as read_strategies
     from clvmodels.strategy import value_matrix as value_matrix
     from clvmodels.study import run_study as run_study
@@ -107,6 +127,7 @@ if TYPE_CHECKING:
 HOMES = {
     "BASELINES": "clvmodels.baselines",
     "DATASETS": "clvmodels.data",
+    "base_periods": "clvmodels.data",
     "calendar": "clvmodels.data",
     "cohort_triangle": "clvmodels.data",
     "contract_triangle": "clvmodels.data",
@@ -121,8 +142,10 @@ HOMES = {
     "kept_summary": "clvmodels.data",
     "opportunity_holdout": "clvmodels.data",
     "opportunity_summary": "clvmodels.data",
+    "past_value": "clvmodels.data",
     "purchase_history": "clvmodels.data",
     "read_transactions": "clvmodels.data",
+    "repeats_by_half": "clvmodels.data",
     "retention_data": "clvmodels.data",
     "retention_table": "clvmodels.data",
     "summary_batches": "clvmodels.data",
@@ -137,12 +160,16 @@ HOMES = {
     "model_method": "clvmodels.evaluation",
     "Candidate": "clvmodels.evaluation",
     "best_forecast": "clvmodels.evaluation",
+    "best_method": "clvmodels.evaluation",
+    "check_totals": "clvmodels.evaluation",
+    "conformal_check": "clvmodels.evaluation",
     "conformal_intervals": "clvmodels.evaluation",
     "drift_check": "clvmodels.evaluation",
     "posterior_predictive_check": "clvmodels.evaluation",
     "rolling_contest": "clvmodels.evaluation",
     "run_sbc": "clvmodels.evaluation",
     "spend_independence": "clvmodels.evaluation",
+    "total_coverage": "clvmodels.evaluation",
     "winners": "clvmodels.evaluation",
     "average_forecasts": "clvmodels.forecast",
     "cash_flows": "clvmodels.forecast",
@@ -159,15 +186,19 @@ HOMES = {
     "revenue_retention": "clvmodels.forecast",
     "sample_clv": "clvmodels.forecast",
     "sample_future": "clvmodels.forecast",
+    "sample_new_customers": "clvmodels.forecast",
     "sample_retained": "clvmodels.forecast",
     "sample_retention_value": "clvmodels.forecast",
     "sample_spend": "clvmodels.forecast",
     "sample_totals": "clvmodels.forecast",
     "simulate": "clvmodels.forecast",
+    "simulate_log": "clvmodels.forecast",
+    "what_if": "clvmodels.forecast",
     "with_purchase_rate": "clvmodels.forecast",
     "write_forecasts": "clvmodels.forecast",
     "Calendar": "clvmodels.foundation.calendar",
     "CohortTriangle": "clvmodels.foundation.cohorts",
+    "Effect": "clvmodels.foundation.changes",
     "DataError": "clvmodels.foundation.errors",
     "FitError": "clvmodels.foundation.errors",
     "StudyError": "clvmodels.foundation.errors",
@@ -198,7 +229,16 @@ HOMES = {
     "waic": "clvmodels.inference",
     "MODELS": "clvmodels.models",
     "render_report": "clvmodels.report",
+    "discounted_cash_flow": "clvmodels.strategy",
     "read_strategies": "clvmodels.strategy",
+    "CustomerClasses": "clvmodels.strategy",
+    "DatedMatrix": "clvmodels.strategy",
+    "ended_relations": "clvmodels.strategy",
+    "grades": "clvmodels.strategy",
+    "lifecycle": "clvmodels.strategy",
+    "matrix_calibration": "clvmodels.strategy",
+    "movements": "clvmodels.strategy",
+    "pyramid": "clvmodels.strategy",
     "value_matrix": "clvmodels.strategy",
     "run_study": "clvmodels.study",
 }

@@ -100,7 +100,7 @@ def _add_study(commands: Any) -> None:
     study = commands.add_parser("study", help="run studies: data to report")
     study.add_argument("files", nargs="+", metavar="FILE", help="study files, such as studies/cdnow.toml")
     study.add_argument("--output", default="reports", help="folder that gets a folder for each study (reports)")
-    study.add_argument("--data", help="read this log in place of the study's own source")
+    study.add_argument("--data", help="read this log in place of the study's own source; KEY=PATH for one of a contest")
     study.set_defaults(run=_study)
 
 

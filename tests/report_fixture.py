@@ -31,6 +31,7 @@ from clvmodels.foundation.decision_results import (
     YearRow,
 )
 from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.ranking_results import CandidateRow, InnerOrigin, RankingChoice
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import (
     ActOn,
@@ -40,11 +41,14 @@ from clvmodels.foundation.results import (
     Check,
     Choice,
     ComparisonSection,
+    ConformalRow,
     CountRow,
     CoverageRow,
     CriterionRow,
     Cut,
     DataSection,
+    DriftCheck,
+    DriftPeriod,
     Duel,
     EvidenceSection,
     FitRow,
@@ -63,6 +67,7 @@ from clvmodels.foundation.results import (
     SensitivityRow,
     StudyInfo,
     StudyResults,
+    TotalCheck,
     TrackingPoint,
     ValueSection,
 )
@@ -109,6 +114,7 @@ def fixture_results() -> StudyResults:
         models=_models(),
         predictive=_predictive(),
         rivals=[_rivals(rng)],
+        ranking=_ranking("1998-06-30", 52.0, 0.5),
         base=_base(),
         classes=_classes(),
         money=_money(),
@@ -151,7 +157,7 @@ def without_figures(results: StudyResults) -> StudyResults:
         history=[],
         matrix=replace(results.matrix, points=[]),
         value=replace(results.value, lorenz=[]),
-        evidence=replace(results.evidence, **lists),
+        evidence=replace(results.evidence, drift=None, **lists),
         comparison=replace(results.comparison, scores=[]),
         predictive=[],
         rivals=[],
@@ -307,6 +313,9 @@ def _value() -> ValueSection:
         lost_below=0.05,
         lost_customers=4812,
         lorenz=[(float(a), float(b)) for a, b in zip(customers, value, strict=True)],
+        drifting_equity=Estimate(846310.0, 405210.0, 361540.0, 765130.0, 1614820.0),
+        drifting_purchases=Estimate(23120.0, 11030.0, 9870.0, 20940.0, 44360.0),
+        drifting_spend=Estimate(887230.0, 424800.0, 379100.0, 802200.0, 1692900.0),
     )
 
 
@@ -434,7 +443,46 @@ def _evidence(rng: np.random.Generator) -> EvidenceSection:
         ],
         pit_purchases=[float(0.05 + 0.003 * np.sin(i)) for i in range(20)],
         pit_spend=[float(0.05 + 0.004 * np.cos(i)) for i in range(20)],
+        drift=_drift(),
+        totals=_totals(),
+        conformal=[
+            ConformalRow("purchases", 0.9, 23570, 0.944, 0.942, 0.946, 0.924, 0.921, 0.927, 2.64, 2.17),
+            ConformalRow("spend", 0.9, 23570, 0.924, 0.921, 0.926, 0.889, 0.886, 0.893, 106.3, 86.9),
+        ],
     )
+
+
+def _drift() -> DriftCheck:
+    """Weeks of the calibration, two of which stand out."""
+    periods = []
+    for week in range(39):
+        expected = float(900 * np.exp(-(((week - 13) / 16) ** 2)) + 100)
+        actual = float(round(expected * (1.35 if week in (20, 31) else 1 + 0.03 * np.sin(week))))
+        periods.append(DriftPeriod(7 * (38 - week), actual, expected, 0.93 * expected, 1.07 * expected))
+    return DriftCheck("bg_nbd", "week", periods, 0.051, 0.002, 0.004, 0.02, True, 499)
+
+
+def _totals() -> list[TotalCheck]:
+    dates = ("1997-09-30", "1998-06-30", 39.0, "week")
+    wide = (
+        Estimate(19310.0, 7400.0, 11240.0, 18220.0, 31430.0),
+        Estimate(725000.0, 277000.0, 424900.0, 680500.0, 1177000.0),
+    )
+    return [
+        TotalCheck("purchases", *dates, 18952.0, estimate(17810.0, 300.0), wide[0]),
+        TotalCheck("spend", *dates, 709763.9, estimate(688000.0, 16200.0), wide[1]),
+    ]
+
+
+def _ranking(calibration_end: str, horizon: float, share: float) -> RankingChoice:
+    names = [(model, baskets) for model in ("pareto_nbd", "nbd", "mbg_nbd", "bg_nbd") for baskets in ("all", "repeat")]
+    rows = [
+        CandidateRow(
+            model, "gamma_gamma", baskets, 0.644 - 0.004 * i, 0.652 - 0.004 * i, 0.648 - 0.004 * i, 0.004 * i, 0.003, w
+        )
+        for i, ((model, baskets), w) in enumerate(zip(names, (0.5, 0.5, 0, 0, 0, 0, 0, 0), strict=True))
+    ]
+    return RankingChoice(calibration_end, horizon, [InnerOrigin("1997-05-17", calibration_end)], rows, share)
 
 
 def _comparison() -> ComparisonSection:
@@ -474,7 +522,7 @@ def _comparison() -> ComparisonSection:
             )
             verdict = "open" if abs(gap) < half else "model" if better else "method"
             duels.append(Duel(method, score, row[0], v, gap, gap - half, gap + half, verdict))
-    return ComparisonSection("bg_nbd", methods, scores, duels)
+    return ComparisonSection("bg_nbd", methods, scores, duels, best=_ranking("1997-09-30", 39.0, 0.0))
 
 
 def _fit(model: str, method: str, window: str, values: dict[str, float], checks: list[Check]) -> FitRow:

@@ -350,6 +350,14 @@ def test_a_word_that_is_no_option_is_refused_before_the_source_is_opened(option,
         read_transactions("nowhere.csv", **option)
 
 
+def test_what_binary_sums_leave_of_nothing_counts_as_nothing():
+    # a year of groceries has 1.8e-15 where discounts take a price away; amounts too small for six decimals are refused
+    log = read_transactions(frame(amount=[0.1 + 0.2 - 0.3, 2.0, 3.5]))
+    assert log.gross == 5.5
+    with pytest.raises(DataError, match="six decimals"):
+        read_transactions(frame(amount=[1e-7, 2.0, 3.5]))
+
+
 def test_kinds_that_are_no_amounts_are_refused():
     with pytest.raises(DataError, match='"amount" holds boolean'):
         read_transactions(frame(amount=[True, False, True]))

@@ -119,14 +119,17 @@ def test_noise_of_single_periods_is_not_carried_on(unseen):
     assert effect.paths.mean(axis=1).std() < 0.2
 
 
-def test_far_ahead_the_interval_stops_growing(unseen):
+def test_far_ahead_the_interval_stops_growing():
+    seen = 13  # periods; twenty times as many lie ahead
     rng = np.random.default_rng(3)
-    expected = np.full(PERIODS, 2000.0)
-    level = np.cumsum(rng.normal(0, 0.05, PERIODS))
-    far = replace(unseen, ahead=np.full((20 * PERIODS, PERIODS), 1 / PERIODS))
-    sd = period_effect(expected * np.exp(level - level.mean()), expected, far, draws=4000, rng=rng).paths.std(axis=0)
-    assert sd[2 * PERIODS] > sd[PERIODS // 2] > sd[0]
-    assert sd[-1] < 1.6 * sd[10 * PERIODS - 1] < 1.6 * np.sqrt(10) * sd[PERIODS - 1]
+    expected = np.full(seen, 6000.0)
+    level = np.cumsum(rng.normal(0, 0.05 * np.sqrt(PERIODS / seen), seen))
+    fitted, ahead = np.full((seen, seen), 1 / seen), np.full((20 * seen, seen), 1 / seen)
+    far = DriftResponse(fitted=fitted, ahead=ahead, other=np.zeros((seen, seen)))
+    purchases = expected * np.exp(level - level.mean())
+    sd = period_effect(purchases, expected, far, draws=2000, rng=rng).paths.std(axis=0)
+    assert sd[2 * seen] > sd[seen // 2] > sd[0]
+    assert sd[-1] < 1.6 * sd[10 * seen - 1] < 1.6 * np.sqrt(10) * sd[seen - 1]
 
 
 def test_totals_hold_whole_counts_and_the_fits_own_are_beside_them(steady):
@@ -147,6 +150,22 @@ def test_totals_hold_whole_counts_and_the_fits_own_are_beside_them(steady):
     assert len(frame) == 4 * 40
     again = clv.sample_totals(fit, spending, history=history, horizon=39.0, seed=1, spend=spend, draws=200)
     np.testing.assert_array_equal(totals.purchases, again.purchases)
+
+
+def test_a_first_period_in_which_nobody_can_buy_again_changes_nothing(steady):
+    """Counted from a day on which the first customers come, a period expects 0: it once made every share of it NaN."""
+    customers, history, _, fit = steady
+    oldest = round(customers.T.max() * 7)
+    cut = replace(
+        history,
+        before_end=np.append(oldest, history.before_end),
+        purchases=np.append(0.0, history.purchases),
+    )
+    assert expected_by_period(fit, customers, before_end=cut.before_end)[0] == 0
+    totals = clv.sample_totals(fit, customers, history=cut, horizon=39.0, seed=1, draws=200)
+    plain = clv.sample_totals(fit, customers, history=history, horizon=39.0, seed=1, draws=200)
+    assert totals.effect.drift == pytest.approx(plain.effect.drift)
+    assert totals.purchases.mean() == pytest.approx(plain.purchases.mean(), rel=0.05)
 
 
 def test_what_does_not_belong_together_is_refused(steady):
@@ -194,3 +213,15 @@ def test_intervals_of_totals_cover_where_demand_drifts(sd):
         low, high = np.quantile(totals, [0.05, 0.95])
         inside.append(low <= ahead.sum() <= high)
     assert sum(inside) >= 30  # of 40 at 90 %, fewer come in 1 of 200 runs
+
+
+def test_a_first_period_of_one_day_in_which_nobody_comes_again_says_nothing_of_demand():
+    # 365 days are 52 weeks and a day: nothing is expected on that day, and 0 / 0 was NaN in the response of the fit.
+    log, window = clv.read_transactions("dataset:cdnow_sample"), clv.Window("1997-12-31", "1998-03-31")
+    customers, history = clv.customer_summary(log, window), clv.purchase_history(log, window)
+    assert history.before_end[0] == 364
+    later = replace(history, before_end=history.before_end[1:], purchases=history.purchases[1:])
+    fit = clv.fit("bg_nbd", customers, draws=100, seed=1)
+    whole, without = (clv.sample_totals(fit, customers, history=h, horizon=13, seed=1) for h in (history, later))
+    assert np.isfinite(whole.purchases).all()
+    np.testing.assert_array_equal(whole.purchases, without.purchases)

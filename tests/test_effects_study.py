@@ -187,7 +187,7 @@ def test_a_method_beside_that_cannot_pool_is_refused_when_the_file_is_read(tmp_p
     ],
 )
 def test_a_customers_file_that_cannot_be_used_is_refused_before_any_fit(tmp_path, monkeypatch, change, error, message):
-    monkeypatch.setattr("clvmodels.study.evidence.fit", None)
+    monkeypatch.setattr("clvmodels.study.fits.fit", None)
     with pytest.raises(error, match=message):
         clv.run_study(write(tmp_path, change(shop_customers())), output=tmp_path / "reports")
     assert not (tmp_path / "reports" / "odd").exists()
@@ -201,7 +201,7 @@ def test_a_customers_file_that_cannot_be_used_is_refused_before_any_fit(tmp_path
     ],
 )
 def test_a_parameter_that_takes_no_covariates_is_refused_before_any_fit(tmp_path, monkeypatch, old, new, message):
-    monkeypatch.setattr("clvmodels.study.evidence.fit", None)
+    monkeypatch.setattr("clvmodels.study.fits.fit", None)
     head, mark, tail = CUSTOMERS.partition("[fit.purchases]")
     assert old in tail
     with pytest.raises(clv.StudyError, match=message):

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from clvmodels.report import render_report
+from tests.contest_report_fixture import fixture_contest, fixture_costs
 from tests.report_fixture import HOSTILE_ID, fixture_results, write_fixture_customers
 from tests.retention_report_fixture import fixture_retention
 
@@ -39,7 +40,18 @@ def retention(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=["folder", "retention"])
+@pytest.fixture(scope="module")
+def contest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a contest."""
+    folder = tmp_path_factory.mktemp("contest")
+    (folder / "results.json").write_bytes(msgspec.json.encode(fixture_contest()))
+    (folder / "costs.json").write_bytes(msgspec.json.encode({"methods": fixture_costs()}))
+    for language in PAGES:
+        render_report(folder, language=language)
+    return folder
+
+
+@pytest.fixture(params=["folder", "retention", "contest"])
 def study(request: pytest.FixtureRequest) -> Path:
     """The folder of each kind of study."""
     return Path(request.getfixturevalue(request.param))
@@ -65,6 +77,7 @@ def opened(browser: Any, folder: Path, language: str, width: int = 1280, scheme:
     page.on("console", lambda message: page.said.append(message.text))
     page.on("pageerror", lambda error: page.said.append(str(error)))
     page.goto((folder / PAGES[language]).as_uri())
+    page.evaluate("document.querySelectorAll('details.data-set').forEach((part) => { part.open = true; })")
     return page
 
 
@@ -144,4 +157,28 @@ def test_the_page_is_usable_by_keyboard(browser: Any, folder: Path) -> None:
     boxes = page.locator(".scroll").evaluate_all("boxes => boxes.map((box) => [box.tabIndex, box.ariaLabel])")
     assert boxes
     assert all(place == 0 and label for place, label in boxes)
+    page.close()
+
+
+@pytest.mark.parametrize("language", PAGES)
+def test_scores_are_filtered_by_group(browser: Any, contest: Path, language: str) -> None:
+    page = opened(browser, contest, language)
+    rows = page.locator(".winners tr[data-group]:visible")
+    every = rows.count()
+    page.select_option("#winners-group", "back")
+    shown = rows.evaluate_all("rows => rows.map((row) => row.dataset.group)")
+    assert 0 < len(shown) < every
+    assert set(shown) == {"back"}
+    page.select_option("#winners-group", "")
+    assert rows.count() == every
+    page.close()
+
+
+def test_folded_data_sets_are_printed(browser: Any, contest: Path) -> None:
+    page = browser.new_page()
+    page.goto((contest / PAGES["en"]).as_uri())
+    folded = "document.querySelectorAll('details.data-set:not([open])').length"
+    assert page.evaluate(folded) > 0
+    page.pdf()
+    assert page.evaluate(folded) == 0
     page.close()

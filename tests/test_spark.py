@@ -154,6 +154,8 @@ def summaries(log, window):
         "opportunities": [clv.opportunity_summary(log, clv.Window(end, unit=unit)) for unit in ("week", "month")],
         "by_period": purchases_by_period(log, window, ends=period_ends(log, window)),
         "first_days": first_purchase_days(log, window),
+        "base": [clv.base_periods(log, windows=windows) for windows in ("quarter", "month")],
+        "halves": clv.repeats_by_half(log, window),
         "choices": choices(log),
         "alternatives": alternatives(log),
     }

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import clvmodels as clv
 from clvmodels.cli import main
 from clvmodels.models import bg_nbd
 from clvmodels.study import read_study
@@ -66,15 +67,27 @@ def purchases(size, *, seed=1, spread=0.5):
     return pd.DataFrame({"client": ids, "day": np.datetime64("2023-01-01") + day, "paid": amount})
 
 
-def run(tmp_path, log, *, unit="week", margin=0.3, data="", window="", value="", allow="", encoding="utf-8"):
-    """Exit code of the study of a log, and its folder."""
+SETTINGS = {"unit": "week", "margin": 0.3, "data": "", "window": "", "value": "", "allow": ""}
+
+
+def study_file(tmp_path, log, *, encoding="utf-8", **settings):
+    """The study of a log, both in one folder."""
     source, file = tmp_path / "log.csv", tmp_path / "odd.toml"
     log.to_csv(source, index=False, encoding=encoding)
-    text = STUDY.format(
-        source=source.as_posix(), unit=unit, margin=margin, data=data, window=window, value=value, allow=allow
-    )
-    file.write_text(text, encoding="utf-8")
+    file.write_text(STUDY.format(source=source.as_posix(), **{**SETTINGS, **settings}), encoding="utf-8")
+    return file
+
+
+def run(tmp_path, log, **settings):
+    """Exit code of the study of a log, and its folder with the pages."""
+    file = study_file(tmp_path, log, **settings)
     return main(["study", str(file), "--output", str(tmp_path / "reports")]), tmp_path / "reports" / "odd"
+
+
+def numbers(tmp_path, log, **settings):
+    """The folder of the study of a log, without pages: what the claim is about are its numbers."""
+    clv.run_study(study_file(tmp_path, log, **settings), output=tmp_path / "reports")
+    return tmp_path / "reports" / "odd"
 
 
 def results_of(folder):
@@ -112,6 +125,56 @@ def test_revenue_is_net_of_refunds_and_the_sum_of_the_history(shop):
     set_aside = sum(line["amount"] for line in results["data"]["ledger"] if line["reason"] == "refund_day")
     assert results["data"]["revenue"] == pytest.approx(history, rel=1e-9)
     assert results["data"]["revenue"] == pytest.approx(table["paid"].sum() - set_aside, rel=1e-9)
+
+
+def test_the_money_of_a_base_adds_up(shop):
+    results = results_of(shop)
+    money, value = results["money"], results["value"]
+    assert sum(row["discounted"]["mean"] for row in money["years"]) == pytest.approx(value["equity"]["mean"])
+    assert [row["end"] for row in money["years"]] == [13.0, 26.0]
+    assert 1 > money["years"][0]["alive"] > money["years"][1]["alive"] > 0
+    assert money["past"] == pytest.approx(0.3 * results["data"]["revenue"])
+    assert money["lifetime"]["mean"] == pytest.approx(money["past"] + value["equity"]["mean"])
+    equity = pd.DataFrame(money["equity"])
+    equity["mean"] = [row["mean"] for row in equity["equity"]]
+    together = equity.groupby("segmentation")[["customers", "past", "current_value", "mean"]].sum()
+    assert set(together.index) == {"cell", "tier", "stage", "abc_class", "rfm_group", "acquisition_month"}
+    whole = [value["customers"], money["past"], value["current_value_total"], value["equity"]["mean"]]
+    for row in together.to_numpy():
+        assert row == pytest.approx(whole)
+    listed = pd.read_csv(shop / "segments.csv")
+    assert listed["equity"].to_numpy() == pytest.approx(equity["mean"].to_numpy())
+
+
+def test_the_best_customers_hold_what_the_curve_says(shop):
+    results = results_of(shop)
+    money, value = results["money"], results["value"]
+    assert money["lorenz"][10]["value"] == value["top_10_share"]
+    assert money["lorenz"][20]["value"] == value["top_20_share"]
+    assert money["lorenz"][100] == {
+        "customers": 1.0,
+        "value": {"mean": 1.0, "sd": 0.0, "q05": 1.0, "q50": 1.0, "q95": 1.0},
+    }
+    middle = [
+        abs(point["value"]["mean"] - held) for point, (_, held) in zip(money["lorenz"], value["lorenz"], strict=True)
+    ]
+    assert max(middle) < 0.01
+    assert money["gini"]["q05"] < money["gini"]["mean"] < money["gini"]["q95"]
+
+
+def test_a_shop_that_wins_nobody_any_more_has_no_newcomers_and_says_why(shop):
+    """Its customers all came in the first half year of the log."""
+    money = results_of(shop)["money"]
+    assert money["newcomers"] is None
+    assert money["no_newcomers"] == "ended"
+
+
+def test_a_column_of_parts_that_is_not_there_is_refused_before_any_fit(tmp_path, capsys):
+    code, _ = run(tmp_path, purchases(60), value='[value.parts]\ncost = "costs"')
+    said = capsys.readouterr().err
+    assert code != 0
+    assert 'no column "costs" (cost=)' in said
+    assert "fit" not in said
 
 
 def test_a_study_in_one_language_has_one_page_and_no_link_to_another(shop):
@@ -155,17 +218,17 @@ def test_spend_with_an_infinite_mean_that_is_allowed_ends_in_a_page_that_says_so
 
 
 def test_a_failed_check_of_a_method_beside_is_shown_and_stops_nothing(tmp_path, monkeypatch):
-    import clvmodels.study.evidence as evidence
+    import clvmodels.study.fits as fits
     from clvmodels.foundation.results import Check
 
-    real = evidence.fit
+    real = fits.fit
 
     def fit(model, customers, *, method, draws, seed):
         found = real(model, customers, method=method, draws=draws, seed=seed)
         failed = Check("newton_decrement", 0.25, 1e-6, passed=False)
         return replace(found, checks=(*found.checks, failed)) if method == "mle" else found
 
-    monkeypatch.setattr(evidence, "fit", fit)
+    monkeypatch.setattr(fits, "fit", fit)
     code, folder = run(tmp_path, purchases(300))
     assert code == 0
     page = (folder / "index.html").read_text(encoding="utf-8")
@@ -173,17 +236,17 @@ def test_a_failed_check_of_a_method_beside_is_shown_and_stops_nothing(tmp_path, 
 
 
 def test_a_method_beside_that_finds_no_fit_is_left_out_by_name(tmp_path, monkeypatch):
-    import clvmodels.study.evidence as evidence
+    import clvmodels.study.fits as fits
     from clvmodels.foundation.errors import FitError
 
-    real = evidence.fit
+    real = fits.fit
 
     def fit(model, customers, *, method, draws, seed):
         if method == "mle":
             raise FitError("the search ran away")
         return real(model, customers, method=method, draws=draws, seed=seed)
 
-    monkeypatch.setattr(evidence, "fit", fit)
+    monkeypatch.setattr(fits, "fit", fit)
     code, folder = run(tmp_path, purchases(150, seed=6))
     assert code == 0
     assert results_of(folder)["models"]["left_out"] == {"mle": "the search ran away"}
@@ -194,11 +257,10 @@ def test_a_method_beside_that_finds_no_fit_is_left_out_by_name(tmp_path, monkeyp
 def test_other_units_of_time_end_in_the_same_equity(tmp_path, shop, unit):
     horizon = {"day": "182", "month": "5.979466"}[unit]  # 26 weeks
     log = pd.read_csv(shop.parents[1] / "log.csv", dtype={"client": str})
-    source, file = tmp_path / "log.csv", tmp_path / "odd.toml"
-    log.to_csv(source, index=False)
-    text = STUDY.format(source=source.as_posix(), unit=unit, margin=0.3, data="", value="", allow="", window="")
-    file.write_text(text.replace("horizon = 26", f"horizon = {horizon}"), encoding="utf-8")
-    assert main(["study", str(file), "--output", str(tmp_path)]) == 0
+    file = study_file(tmp_path, log, unit=unit)
+    text = file.read_text(encoding="utf-8").replace("horizon = 26", f"horizon = {horizon}")
+    file.write_text(text, encoding="utf-8")
+    clv.run_study(file, output=tmp_path)
     ours, weeks = (results_of(folder)["value"]["equity"] for folder in (tmp_path / "odd", shop))
     assert ours["mean"] == pytest.approx(weeks["mean"], abs=5 * weeks["sd"] / np.sqrt(400))
 
@@ -207,8 +269,7 @@ def test_dirty_files_are_read_as_the_study_says(tmp_path):
     log = purchases(120, seed=7)
     log["client"] = "Zoë " + log["client"]
     log.loc[3, "client"] = None
-    code, folder = run(tmp_path, log, encoding="latin-1", data='encoding = "latin-1"\nmissing_ids = "drop"')
-    assert code == 0
+    folder = numbers(tmp_path, log, encoding="latin-1", data='encoding = "latin-1"\nmissing_ids = "drop"')
     assert {line["reason"]: line["rows"] for line in results_of(folder)["data"]["ledger"]}["missing_id"] == 1
     assert pd.read_csv(folder / "customers.csv")["customer_id"].str.startswith("Zoë").all()
 
@@ -272,8 +333,7 @@ def test_settings_that_cannot_be_are_refused_when_the_file_is_read(tmp_path, old
 
 def test_models_learn_from_customers_won_between_two_days_and_value_everyone(tmp_path):
     log = purchases(400)
-    code, folder = run(tmp_path, log, window="acquired_from = 2023-02-01\nacquired_until = 2023-05-31")
-    assert code == 0
+    folder = numbers(tmp_path, log, window="acquired_from = 2023-02-01\nacquired_until = 2023-05-31")
     first = log.groupby("client").day.min()
     learnt = int(first.between("2023-02-01", "2023-05-31").sum())
     results = results_of(folder)

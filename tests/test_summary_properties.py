@@ -185,9 +185,24 @@ def money(cents):
 # --- the claims ---
 
 
-@settings(max_examples=30, deadline=None)
-@given(lines=LOGS, rules=CHOICES, share=st.floats(0, 1), unit=st.sampled_from(list(DAYS_PER_UNIT)))
+WINDOWED = {"lines": LOGS, "rules": CHOICES, "share": st.floats(0, 1), "unit": st.sampled_from(list(DAYS_PER_UNIT))}
+
+
+@settings(max_examples=15, deadline=None)
+@given(**WINDOWED)
 def test_a_log_and_its_summaries_are_those_of_the_plain_account(lines, rules, share, unit):
+    check_account(lines, rules, share, unit)
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
+@given(**WINDOWED)
+def test_many_logs_and_their_summaries_are_those_of_the_plain_account(lines, rules, share, unit):
+    check_account(lines, rules, share, unit)
+
+
+def check_account(lines, rules, share, unit):
+    """The log of some lines, and its summaries, against the account."""
     fates = fates_of(lines, rules)
     days = days_of(lines, fates)
     if not days:
@@ -232,9 +247,21 @@ def check_summaries(log, days, share, unit):
     assert left_out.get("no_positive_spend", 0) == sum(n > 0 and cents <= 0 for n, cents in zip(x, repeat, strict=True))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(lines=LOGS, rules=CHOICES, data=st.data())
 def test_the_order_of_rows_the_kind_of_source_and_other_columns_change_nothing(lines, rules, data):
+    check_source(lines, rules, data)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(lines=LOGS, rules=CHOICES, data=st.data())
+def test_orders_and_kinds_of_many_sources_change_nothing(lines, rules, data):
+    check_source(lines, rules, data)
+
+
+def check_source(lines, rules, data):
+    """The log of some lines, and the same lines given in another way."""
     numbers = {"7": "7", "007": "12", "a": "3000000000", None: None}
     lines = [line._replace(customer=numbers[line.customer]) for line in lines]
     if not days_of(lines, fates_of(lines, rules)):

@@ -4,13 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import clvmodels as clv
-from clvmodels.foundation.records import DrawBlock, Forecast
 from clvmodels.strategy import (
     CELLS,
     acquisition_ceiling,
@@ -20,30 +18,12 @@ from clvmodels.strategy import (
     estimate,
     retention_ceilings,
 )
+from tests.class_cases import drawn
 
 SHARE = {"current": ("share_of_value", 0.8), "future": ("share_of_value", 0.8)}
 QUANTILE = {"current": ("quantile", 0.8), "future": ("quantile", 0.8)}
 AMOUNT = {"current": ("amount", 100.0), "future": ("amount", 50.0)}
 PROBABILITIES = [f"p_{cell}" for cell in CELLS]
-
-
-def drawn(values, *, step=3):
-    """A forecast whose replay hands out these draws, shape (N, S)."""
-    n, s = values.shape
-
-    def replay(order):
-        assert order == "draws"
-        for first in range(0, s, step):
-            draws = slice(first, min(first + step, s))
-            yield DrawBlock(slice(0, n), draws, values[:, draws].copy())
-
-    nothing = np.full(n, np.nan)
-    return Forecast(
-        quantity="clv", method="test", customer_id=np.array([f"c{i}" for i in range(n)], dtype=object),
-        mean=values.mean(axis=1), sd=nothing, q05=nothing, q50=nothing, q95=nothing,
-        totals=xr.DataArray(values.sum(axis=0)[None], dims=("chain", "draw")), horizon=52.0, unit="week",
-        currency="USD", replay=replay,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

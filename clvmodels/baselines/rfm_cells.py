@@ -8,16 +8,9 @@ References
 
 import numpy as np
 
-from clvmodels.baselines.method import (
-    Baseline,
-    Training,
-    check_has_money,
-    outcomes,
-    point_forecasts,
-    quantities_to_learn,
-    training_length,
-)
-from clvmodels.baselines.rfm import GRADES, rfm_scores
+from clvmodels.baselines.graded import graded_forecasts
+from clvmodels.baselines.method import Baseline, Training
+from clvmodels.baselines.rfm import GRADES
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
 
@@ -105,15 +98,11 @@ def forecasts(customers: CustomerSummary, horizon: float, training: Training) ->
     DataError
         If spend is not known.
     """
-    check_has_money(customers)
-    learnt = np.concatenate([rfm_scores(known).grades for known, _ in training])
-    cell = tuple((rfm_scores(customers).grades - 1).T)
-    times = horizon / training_length(training)
-    means = {
-        quantity: times * cell_means(learnt, outcomes(training, quantity))[cell]
-        for quantity in quantities_to_learn(customers, training)
-    }
-    return point_forecasts(means, "rfm_cells", customers=customers, horizon=horizon)
+    return graded_forecasts("rfm_cells", _of_cell, customers=customers, horizon=horizon, training=training)
+
+
+def _of_cell(learnt: IntArray, outcome: FloatArray, grades: IntArray) -> FloatArray:
+    return np.asarray(cell_means(learnt, outcome)[tuple((grades - 1).T)])
 
 
 RFM_CELLS = Baseline(

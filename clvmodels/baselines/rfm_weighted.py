@@ -5,16 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from clvmodels.baselines.method import (
-    Baseline,
-    Training,
-    check_has_money,
-    outcomes,
-    point_forecasts,
-    quantities_to_learn,
-    training_length,
-)
-from clvmodels.baselines.rfm import rfm_scores
+from clvmodels.baselines.graded import graded_forecasts
+from clvmodels.baselines.method import Baseline, Training
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
 
@@ -84,14 +76,11 @@ def forecasts(customers: CustomerSummary, horizon: float, training: Training) ->
     DataError
         If spend is not known.
     """
-    check_has_money(customers)
-    learnt = np.concatenate([rfm_scores(known).grades for known, _ in training])
-    grades, times = rfm_scores(customers).grades, horizon / training_length(training)
-    means = {
-        quantity: times * fitted_weights(learnt, outcomes(training, quantity)).mean(grades)
-        for quantity in quantities_to_learn(customers, training)
-    }
-    return point_forecasts(means, "rfm_weighted", customers=customers, horizon=horizon)
+    return graded_forecasts("rfm_weighted", _by_weights, customers=customers, horizon=horizon, training=training)
+
+
+def _by_weights(learnt: IntArray, outcome: FloatArray, grades: IntArray) -> FloatArray:
+    return fitted_weights(learnt, outcome).mean(grades)
 
 
 RFM_WEIGHTED = Baseline(

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clvmodels.data.base import base_periods
     from clvmodels.data.cohorts import cohort_triangle, contract_triangle
     from clvmodels.data.compression import (
         compress,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         period_ends,
         purchase_history,
         purchases_by_period,
+        repeats_by_half,
     )
     from clvmodels.data.kept import keep_summary, kept_summary, update_summary
     from clvmodels.data.opportunities import opportunity_holdout, opportunity_summary
@@ -40,12 +42,15 @@ if TYPE_CHECKING:
     )
     from clvmodels.data.training import training_windows
     from clvmodels.data.transactions import read_transactions
+    from clvmodels.data.value_parts import PastValue, past_value
     from clvmodels.data.windows import rolling_windows
 
 __all__ = [
     "DATASETS",
     "Parts",
+    "PastValue",
     "alternatives",
+    "base_periods",
     "calendar",
     "calendar_history",
     "choices",
@@ -69,10 +74,12 @@ __all__ = [
     "map_customers",
     "opportunity_holdout",
     "opportunity_summary",
+    "past_value",
     "period_ends",
     "purchase_history",
     "purchases_by_period",
     "read_transactions",
+    "repeats_by_half",
     "retention_data",
     "retention_table",
     "rolling_windows",
@@ -84,7 +91,9 @@ __all__ = [
 _HOME = {
     "DATASETS": "datasets",
     "Parts": "slices",
+    "PastValue": "value_parts",
     "alternatives": "rereading",
+    "base_periods": "base",
     "calendar": "seasons",
     "calendar_history": "history",
     "choices": "rereading",
@@ -107,10 +116,12 @@ _HOME = {
     "kept_summary": "kept",
     "opportunity_holdout": "opportunities",
     "opportunity_summary": "opportunities",
+    "past_value": "value_parts",
     "period_ends": "history",
     "purchase_history": "history",
     "purchases_by_period": "history",
     "read_transactions": "transactions",
+    "repeats_by_half": "history",
     "learnt_spend": "compression",
     "retention_data": "published",
     "retention_table": "retention",

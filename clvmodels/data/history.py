@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import ibis
 import numpy as np
 
 from clvmodels.data.anniversaries import first_of_unit, units_of_calendar
@@ -113,6 +114,29 @@ def purchase_history(log: TransactionLog, window: Window, *, periods: str | None
         purchases=purchases_by_period(log, seen, ends=ends),
         unit=seen.unit,
     )
+
+
+def repeats_by_half(log: TransactionLog, window: Window) -> tuple[FloatArray, FloatArray]:
+    """Repeat purchases in the first and in the second half of each customer's time, shape (N,) each.
+
+    A customer's time is from the first purchase to the end of the calibration; a purchase in its middle is of the
+    first half. Customers are those of `customer_summary`, in the same order.
+
+    Raises
+    ------
+    DataError
+        If the calibration is outside the log.
+    """
+    check_calibration(log, window)
+    end = window.calibration_end
+    table = _with_first(log)
+    seen = won_in(table, window).filter(table.date <= day(end))
+    since, until = seen.date.delta(seen["first"], unit="day"), ibis.literal(end).delta(seen.date, unit="day")
+    by_customer = seen.group_by("customer_id").aggregate(
+        early=((since > 0) & (since <= until)).sum(), late=((since > 0) & (since > until)).sum()
+    )
+    rows = by_customer.order_by("customer_id").to_pyarrow()
+    return rows["early"].to_numpy().astype(np.float64), rows["late"].to_numpy().astype(np.float64)
 
 
 def first_purchase_days(log: TransactionLog, window: Window) -> tuple[IntArray, IntArray]:

@@ -11,6 +11,7 @@ from clvmodels.data.engines import day
 from clvmodels.foundation.counting import CountingRules
 
 USED = "used"
+PART = "part_"  # begins the role of a column that tells a part of value
 
 
 def with_row_fates(lines: Any, rules: CountingRules, currency: str) -> Any:
@@ -43,7 +44,10 @@ def other_currency(lines: Any, currency: str) -> Any:
 
 
 def with_duplicates(lines: Any) -> Any:
-    """The lines with the fate "duplicate" for each that repeats another in every column that is read."""
-    read = [name for name in lines.columns if name != "fate"]
+    """The lines with the fate "duplicate" for each that repeats another in every column that tells what a row is.
+
+    Columns of the parts of value tell more of a row, not what it is: a log is the same with them and without.
+    """
+    read = [name for name in lines.columns if name != "fate" and not name.startswith(PART)]
     place = ibis.row_number().over(ibis.window(group_by=read, order_by="customer_id"))
     return lines.mutate(fate=(place == 0).ifelse(lines.fate, "duplicate"))

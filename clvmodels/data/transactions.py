@@ -14,10 +14,19 @@ from clvmodels.data.datasets import PREFIX, named_dataset
 from clvmodels.data.engines import engine_of, first_row, materialise, money
 from clvmodels.data.findings import findings
 from clvmodels.data.ids import join_ids
-from clvmodels.data.layout import Layout, list_of_texts, minutes_of_day, names_of_columns, purchase_columns
+from clvmodels.data.layout import (
+    Column,
+    Layout,
+    list_of_texts,
+    minutes_of_day,
+    names_of_columns,
+    purchase_columns,
+    told_apart,
+)
 from clvmodels.data.occasions import Occasions, occasions, sums_of
 from clvmodels.data.row_fates import other_currency, with_row_fates
 from clvmodels.data.sources import Source, digest_of_files, open_source, reading
+from clvmodels.data.tables import is_stream
 from clvmodels.data.values import MISSING_ID, Fault, check_values, out_of_range, parsed, too_small
 from clvmodels.foundation.counting import CountingRules
 from clvmodels.foundation.errors import DataError
@@ -162,16 +171,17 @@ def read_transactions(
         currency=currency,
         day_starts=minutes_of_day(day_starts, "day_starts"),
     )
-    opened, layout = _open(source, layout)
+    opened, place, layout = _open(source, layout)
     with reading(opened):
-        return _log(_Reading(opened, layout, rules, currency))
+        return _log(_Reading(opened, place, layout, rules, currency))
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """What is read, and how."""
+    """What is read, and how; `place` is what `open_source` opens."""
 
     source: Source
+    place: Any
     layout: Layout
     rules: CountingRules
     currency: str
@@ -192,23 +202,18 @@ def _excluded(exclude: Any) -> dict[str, tuple[str, ...]]:
     return {name: list_of_texts(f"exclude[{name!r}]", values) for name, values in exclude.items()}
 
 
-def _open(source: Any, layout: Layout) -> tuple[Source, Layout]:
+def _open(source: Any, layout: Layout) -> tuple[Source, Any, Layout]:
+    """The source, what it was opened from, and its layout."""
     if not (isinstance(source, str) and source.startswith(PREFIX)):
-        return open_source(source, layout), layout
+        return open_source(source, layout), source, layout
     dataset = named_dataset(source, "purchase log")
     layout = dataset.layout_beside(layout)
-    return replace(open_source(dataset.path, layout), name=source), layout
+    return replace(open_source(dataset.path, layout), name=source), dataset.path, layout
 
 
 def _log(reading: _Reading) -> TransactionLog:
-    source, layout, rules = reading.source, reading.layout, reading.rules
-    read = _read(source, layout)
-    judged = with_row_fates(read, rules, reading.currency)
-    sums = sums_of(judged) | {"rewritten": _rewritten(judged)}
-    seen = check_values(judged, source, layout, faults=_faults(reading), sums=sums)
-    if "raw_id" in read.columns and not seen["rewritten"]:
-        read = read.mutate(customer_id=read.raw_id)  # so that no later pass reads them again
-    lines, source = join_ids(read.select(*_roles(layout), "written"), source)
+    rules = reading.rules
+    lines, source, seen = _lines(reading, _faults(reading))
     found = occasions(with_row_fates(lines, rules, reading.currency), rules, seen=seen)
     facts = first_row(
         found.table.aggregate(
@@ -235,7 +240,35 @@ def _log(reading: _Reading) -> TransactionLog:
         look=functools.partial(_look, found, rules, lines, source.mixed_ids),
         fingerprint=fingerprint,
         unchanged=source.unchanged if source.in_place else nullcontext,
+        counted_with=functools.partial(_counted_with, reading),
     )
+
+
+def _lines(reading: _Reading, faults: Sequence[Fault]) -> tuple[Any, Source, dict[str, Any]]:
+    """The rows with their values read and checked, the source with rows of joined ids counted, and what was seen."""
+    source, layout = reading.source, reading.layout
+    read = _read(source, layout)
+    judged = with_row_fates(read, reading.rules, reading.currency)
+    sums = sums_of(judged) | {"rewritten": _rewritten(judged)}
+    seen = check_values(judged, source, layout, faults=faults, sums=sums)
+    if "raw_id" in read.columns and not seen["rewritten"]:
+        read = read.mutate(customer_id=read.raw_id)  # so that no later pass reads them again
+    lines, source = join_ids(read.select(*_roles(layout), "written"), source)
+    return lines, source, seen
+
+
+def _counted_with(first: _Reading, columns: tuple[Column, ...], faults: tuple[Fault, ...]) -> Any:
+    """The rows that the purchases are made of, read once more with further columns; see `TransactionLog`."""
+    if is_stream(first.place):
+        raise DataError(f"{first.source.name}: a stream is read once, so no further columns can be read from it.")
+    layout = replace(first.layout, wanted=told_apart((*first.layout.wanted, *columns)))
+    with first.source.unchanged():
+        opened = replace(open_source(first.place, layout), name=first.source.name)
+        again = replace(first, source=opened, layout=layout)
+        with reading(opened):
+            lines, _, seen = _lines(again, [*_faults(again), *faults])
+            judged = with_row_fates(lines, first.rules, first.currency)
+            return materialise(occasions(judged, first.rules, seen=seen).counted)
 
 
 def _read(source: Source, layout: Layout) -> Any:

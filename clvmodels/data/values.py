@@ -18,6 +18,9 @@ from clvmodels.foundation.errors import DataError
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 LARGEST_AMOUNT = 1e15  # exact sums of ten decimals end near 1e28
 SMALLEST_AMOUNT = 0.5 * 10**-DECIMALS  # what is smaller would be kept as 0
+BINARY_NOISE = 1e-9  # what is left of sums of prices that come to 0, as in 0.1 + 0.2 - 0.3; no amount of money
+
+OF_ONE = ("amount", "part_cost", "part_list_price")  # roles that a quantity multiplies
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ ALIKE = {
 def parsed(rows: Any, layout: Layout) -> Any:
     """Ids and labels as text, days, and floats; null where a value is missing or does not parse.
 
-    Amounts are multiplied by their quantity, where one is read. Further columns tell of a role what `value_checks`
-    needs: role_unread, role_rounded, role_sign, role_offset, role_timed.
+    Amounts, costs and list prices are multiplied by their quantity, where one is read. Further columns tell of a role
+    what `value_checks` needs: role_unread, role_rounded, role_sign, role_offset, role_timed.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def parsed(rows: Any, layout: Layout) -> Any:
     for column in layout.wanted:
         read |= _read(rows, column, layout)
     if layout.has("quantity"):
-        read["amount"] = read["amount"] * read["quantity"]
+        read |= {role: read[role] * read["quantity"] for role in OF_ONE if role in read}
     optional = [column.role for column in layout.wanted if column.optional]
     unread = {f"{role}_unread": _written(rows[role]) & read[role].isnull() for role in optional}
     return rows.mutate(**read, **unread)
@@ -139,8 +142,8 @@ def out_of_range(amount: Any) -> Any:
 
 
 def too_small(amount: Any) -> Any:
-    """Whether an amount is not 0, but would be kept as 0."""
-    return (amount != 0) & (amount.abs() < SMALLEST_AMOUNT)
+    """Whether an amount is more than the noise of binary sums, but would be kept as 0."""
+    return (amount.abs() > BINARY_NOISE) & (amount.abs() < SMALLEST_AMOUNT)
 
 
 def check_word(option: str, word: str, words: Iterable[str]) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from clvmodels.data import customer_summary, training_windows
 from clvmodels.evaluation.contest import bootstrap_weights
+from clvmodels.evaluation.pairs import Candidate, FitsMade, Fitting, fit_once
 from clvmodels.evaluation.scores import Case, Ranking, Resample, ResampledOutcome, capture_20, normalised_gini
 from clvmodels.forecast import average_forecasts, expected_clv, sample_spend
 from clvmodels.foundation.errors import DataError, FitError
@@ -26,7 +27,7 @@ from clvmodels.foundation.model import Baskets
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog, Window
 from clvmodels.foundation.whole import require_count, require_seed
-from clvmodels.inference import Fit, fit, fit_joint
+from clvmodels.inference import Fit, fit_joint
 from clvmodels.models import JOINT
 
 if TYPE_CHECKING:  # slow to import and only named here
@@ -38,26 +39,6 @@ SCORES_READ = (normalised_gini, capture_20)
 SHARES = (0.0, 0.5, 1.0)  # of past spend in the ranking: none, half and half in logarithms, nothing else
 
 Origin = tuple[CustomerSummary, HoldoutSummary]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model of purchases with a way to learn what they are worth.
-
-    Attributes
-    ----------
-    purchases, spend : registry names; "joint_purchases" and "joint_spend" for the two as one model
-    baskets : purchases that spend is learnt from, "repeat" or "all"
-    """
-
-    purchases: str
-    spend: str = "gamma_gamma"
-    baskets: Baskets = "all"
-
-    @property
-    def name(self) -> str:
-        """Name in tables, such as "nbd+gamma_gamma[all]"."""
-        return f"{self.purchases}+{self.spend}{'[all]' if self.baskets == 'all' else ''}"
 
 
 CANDIDATES = tuple(
@@ -150,6 +131,7 @@ def best_forecast(
     within: float = 1.645,
     draws: int = 500,
     replicates: int = 200,
+    fits: FitsMade | None = None,
 ) -> BestForecast:
     """Spend of each customer by the models that ranked customers best inside the calibration.
 
@@ -171,6 +153,7 @@ def best_forecast(
         the first alone, infinity all
     draws : predictive draws of each customer
     replicates : bootstrap replicates that standard errors are of
+    fits : fits shared with other forecasts, in a contest; by default none
 
     Returns
     -------
@@ -189,10 +172,11 @@ def best_forecast(
     inner = training_windows(log, window, horizon=ahead, origins=origins, logarithms=None)
     _require_spend(inner)
     left_out: dict[str, str] = {}
-    values = [_expected_at(origin, candidates, left_out, seed) for origin in inner]
+    made = fits or FitsMade()
+    values = [_expected_at(origin, candidates, left_out, seed, made) for origin in inner]
     customers = customer_summary(log, window)
-    fits = _fits(customers, candidates, left_out, seed)
-    expected = {name: _expected(pair, customers, ahead, name, left_out) for name, pair in fits.items()}
+    pairs = _fits(customers, candidates, left_out, seed, made)
+    expected = {name: _expected(pair, customers, ahead, name, left_out) for name, pair in pairs.items()}
     names = [candidate.name for candidate in candidates if candidate.name not in left_out]
     if not names:
         raise FitError(f"no candidate is left: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}.")
@@ -200,7 +184,7 @@ def best_forecast(
     weights = {row.candidate: row.weight for row in scores if row.weight > 0}
     by_share = _by_share(inner, values, weights)
     share = max(SHARES, key=lambda one: by_share[one])
-    forecast = _mixture(fits, expected, weights, customers=customers, horizon=ahead, draws=draws, seed=seed)
+    forecast = _mixture(pairs, expected, weights, customers=customers, horizon=ahead, draws=draws, seed=seed)
     return BestForecast(
         forecast=forecast,
         ranking=_ranking(forecast, _with_past_spend(forecast.mean, customers, share)),
@@ -238,20 +222,24 @@ def _require_spend(inner: Sequence[Origin]) -> None:
 
 
 def _expected_at(
-    origin: Origin, candidates: Sequence[Candidate], left_out: dict[str, str], seed: int
+    origin: Origin, candidates: Sequence[Candidate], left_out: dict[str, str], seed: int, made: FitsMade
 ) -> dict[str, FloatArray]:
     """Expected spend over an origin's days to come by each candidate that can be fitted at it, shape (N,) each."""
     customers, outcome = origin
-    fits = _fits(customers, candidates, left_out, seed)
+    fits = _fits(customers, candidates, left_out, seed, made)
     ahead = outcome.window.holdout_length
     return {name: _expected(pair, customers, ahead, name, left_out) for name, pair in fits.items()}
 
 
 def _fits(
-    customers: CustomerSummary, candidates: Iterable[Candidate], left_out: dict[str, str], seed: int
+    customers: CustomerSummary,
+    candidates: Iterable[Candidate],
+    left_out: dict[str, str],
+    seed: int,
+    made: FitsMade,
 ) -> dict[str, tuple[Fit, Fit]]:
     """The two fits of each candidate that is still in; a model of several candidates is fitted once."""
-    learn = functools.cache(lambda model, baskets: _learnt(model, baskets, customers, seed))
+    learn = functools.cache(lambda model, baskets: _learnt(model, baskets, customers, seed, made))
     fits = {}
     for one in candidates:
         if one.name in left_out:
@@ -272,13 +260,15 @@ def _parts(candidate: Candidate) -> list[tuple[str, Baskets]]:
     return [purchases] if candidate.purchases in JOINT else [purchases, (candidate.spend, candidate.baskets)]
 
 
-def _learnt(model: str, baskets: Baskets, customers: CustomerSummary, seed: int) -> tuple[Fit, ...] | str:
+def _learnt(
+    model: str, baskets: Baskets, customers: CustomerSummary, seed: int, made: FitsMade
+) -> tuple[Fit, ...] | str:
     """The fit (of the joint model its two halves), or why there is none."""
     try:
         if model in JOINT:
             fits: tuple[Fit, ...] = fit_joint(customers, seed=seed, draws=FIT_DRAWS)
         else:
-            fits = (fit(model, customers, seed=seed, draws=FIT_DRAWS, baskets=baskets),)
+            fits = (fit_once(model, customers, made, fitting=Fitting(seed, draws=FIT_DRAWS), baskets=baskets),)
     except (FitError, DataError) as problem:
         return str(problem)
     failed = [check.key for one in fits for check in one.checks if not check.passed]

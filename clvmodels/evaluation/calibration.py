@@ -83,16 +83,16 @@ def predictive_check(
     )
 
 
-def _checked_replay(forecast: Forecast, outcome: FloatArray, frequency: FloatArray) -> Replay:
+def _checked_replay(forecast: Forecast, outcome: FloatArray, group: np.ndarray) -> Replay:
     if forecast.replay is None:
         raise DataError(
             f"the forecast of {forecast.quantity} by {forecast.method} has no draws: a check of the "
             "distribution needs a forecast with one."
         )
-    if not len(forecast) == len(outcome) == len(frequency):
+    if not len(forecast) == len(outcome) == len(group):
         raise DataError(
             f"the forecast of {forecast.quantity} has {len(forecast)} customers, the outcome {len(outcome)}, "
-            f"frequency {len(frequency)}: give all three in the same order of customers."
+            f"frequency or group {len(group)}: give all three in the same order of customers."
         )
     return forecast.replay
 
@@ -165,18 +165,48 @@ def calibration_rows(check: PredictiveCheck) -> list[CalibrationRow]:
 
     A group without customers has no row.
     """
-    sizes = np.bincount(check.group, minlength=len(GROUPS))
-    actual = np.bincount(check.group, weights=check.outcome, minlength=len(GROUPS))
+    return _rows_of_groups(GROUPS, check.group, check.outcome, check.group_totals)
+
+
+def grouped_rows(forecast: Forecast, outcome: FloatArray, *, group: IdArray) -> list[CalibrationRow]:
+    """The same of customers in any groups, such as cohorts; in the order of their names.
+
+    Parameters
+    ----------
+    forecast : with a replay
+    outcome : ndarray, shape (N,), what happened, in the forecast's order of customers
+    group : ndarray of text, shape (N,)
+
+    Raises
+    ------
+    DataError
+        If the forecast has no draws, or not one row for each outcome.
+    """
+    replay = _checked_replay(forecast, outcome, group)
+    names, place = np.unique(group.astype(str), return_inverse=True)
+    totals = np.zeros((len(names), 1))
+    for block in replay("customers"):
+        member = (place[block.rows] == np.arange(len(names))[:, None]).astype(np.float64)
+        totals = totals + member @ block.values
+    return _rows_of_groups(names.tolist(), place, outcome, totals)
+
+
+def _rows_of_groups(
+    names: Sequence[str], group: IntArray, outcome: FloatArray, totals: FloatArray
+) -> list[CalibrationRow]:
+    """Rows of the groups that have customers; totals in each draw, shape (G, S)."""
+    sizes = np.bincount(group, minlength=len(names))
+    actual = np.bincount(group, weights=outcome, minlength=len(names))
     return [
         CalibrationRow(
-            group=GROUPS[g],
+            group=names[g],
             customers=int(sizes[g]),
             actual=float(actual[g] / sizes[g]),
-            expected=float(check.group_totals[g].mean() / sizes[g]),
-            low=float(np.quantile(check.group_totals[g], BAND[0]) / sizes[g]),
-            high=float(np.quantile(check.group_totals[g], BAND[1]) / sizes[g]),
+            expected=float(totals[g].mean() / sizes[g]),
+            low=float(np.quantile(totals[g], BAND[0]) / sizes[g]),
+            high=float(np.quantile(totals[g], BAND[1]) / sizes[g]),
         )
-        for g in np.flatnonzero(sizes)
+        for g in np.flatnonzero(sizes).tolist()
     ]
 
 

@@ -26,21 +26,26 @@ References
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clvmodels.baselines import Baseline
+from clvmodels.data import customer_summary, holdout_summary, training_windows
+from clvmodels.evaluation.calibration import wilson_bounds
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
-from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, IdArray
+from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, IdArray, TransactionLog, Window
+from clvmodels.foundation.results import ConformalRow
 
 if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
 
 LEAST = 100  # customers of a group, so that Q is known to about its place among them
 MOST_FREQUENT = 20  # repeat purchases from which customers are taken together
+QUANTITIES = ("purchases", "spend")
 
 Inner = tuple[CustomerSummary, Forecast, HoldoutSummary]
 
@@ -111,7 +116,7 @@ def conformal_intervals(
         If the quantity is another, forecasts, customers and outcomes are not of each other, or there are too few inner
         customers for the coverage.
     """
-    if forecast.quantity not in ("purchases", "spend"):
+    if forecast.quantity not in QUANTITIES:
         raise DataError(f'the forecast is of {forecast.quantity}: expected "purchases" or "spend".')
     if not 0 < coverage < 1:
         raise DataError(f"coverage = {coverage}: expected a chance between 0 and 1.")
@@ -141,6 +146,94 @@ def conformal_intervals(
     )
 
 
+def conformal_check(
+    log: TransactionLog, window: Window, *, method: Baseline, probability: float = 0.9
+) -> list[ConformalRow]:
+    """Customers' intervals before and after they were set right inside the calibration, against the holdout.
+
+    The method forecasts the last of `training_windows`, which looks as far ahead as the holdout where the calibration
+    is twice as long, and by `conformal_intervals` its outcomes set the intervals of the holdout right.
+
+    Parameters
+    ----------
+    log, window : purchase log, calibration and holdout
+    method : with intervals, as `model_method` gives it
+    probability : that the intervals are to hold the outcome
+
+    Raises
+    ------
+    FitError
+        If a fit of the method fails.
+    DataError
+        If the method has no intervals of purchases or of spend, the calibration is too short for a window inside it,
+        or has too few customers there.
+    """
+    customers, holdout = customer_summary(log, window), holdout_summary(log, window)
+    forecasts = method.forecasts(customers, window.holdout_length)
+    inner = [
+        (known, method.forecasts(known, outcome.window.holdout_length), outcome)
+        for known, outcome in training_windows(log, window, origins=1, logarithms=None)
+    ]
+    return conformal_rows(forecasts, customers, holdout=holdout, inner=inner, probability=probability)
+
+
+def conformal_rows(
+    forecasts: Mapping[str, Forecast],
+    customers: CustomerSummary,
+    *,
+    holdout: HoldoutSummary,
+    inner: Sequence[tuple[CustomerSummary, Mapping[str, Forecast], HoldoutSummary]],
+    probability: float = 0.9,
+) -> list[ConformalRow]:
+    """The same from forecasts that are at hand.
+
+    Parameters
+    ----------
+    forecasts : "purchases" or "spend" or both -> forecast of the holdout
+    customers, holdout : of the forecasts, in their order
+    inner : for each inner window the customers as they were, the same forecasts of them, and what they did
+
+    Raises
+    ------
+    DataError
+        As `conformal_intervals`, and if there is no forecast of either quantity.
+    """
+    quantities = [quantity for quantity in QUANTITIES if quantity in forecasts]
+    if not quantities:
+        raise DataError(f"forecasts of {', '.join(forecasts) or 'nothing'}: expected purchases or spend.")
+    rows = []
+    for quantity in quantities:
+        of_it = [(known, made[quantity], outcome) for known, made, outcome in inner]
+        intervals = conformal_intervals(forecasts[quantity], customers, inner=of_it, coverage=probability)
+        if not np.array_equal(intervals.customer_id, holdout.customer_id):
+            raise DataError("the holdout has other customers than the forecast, or in another order.")
+        rows.append(_row(intervals, _outcome(holdout, quantity)))
+    return rows
+
+
+def _row(intervals: ConformalIntervals, outcome: FloatArray) -> ConformalRow:
+    before, after = intervals.covered(outcome)
+    before_low, before_high = wilson_bounds(before, len(outcome))
+    after_low, after_high = wilson_bounds(after, len(outcome))
+    return ConformalRow(
+        quantity=intervals.quantity,
+        probability=intervals.coverage,
+        customers=len(outcome),
+        before=before,
+        before_low=before_low,
+        before_high=before_high,
+        after=after,
+        after_low=after_low,
+        after_high=after_high,
+        before_width=float(np.mean(intervals.high_before - intervals.low_before)),
+        after_width=float(np.mean(intervals.high - intervals.low)),
+    )
+
+
+def _outcome(holdout: HoldoutSummary, quantity: str) -> FloatArray:
+    return holdout.purchases if quantity == "purchases" else holdout.amount
+
+
 def _inner_scores(quantity: str, inner: Sequence[Inner]) -> tuple[FloatArray, FloatArray]:
     """How far each inner outcome lies outside its interval, and the customer's frequency, each shape (n,)."""
     scores, frequency = [np.empty(0)], [np.empty(0)]
@@ -150,7 +243,7 @@ def _inner_scores(quantity: str, inner: Sequence[Inner]) -> tuple[FloatArray, Fl
         _require_theirs(forecast, customers.customer_id, "inner customers")
         _require_theirs(forecast, holdout.customer_id, "inner outcomes")
         low, high = _ends(forecast)
-        outcome = holdout.purchases if quantity == "purchases" else holdout.amount
+        outcome = _outcome(holdout, quantity)
         scores.append(np.maximum(_open(low) - outcome, outcome - high))
         frequency.append(customers.frequency)
     return np.concatenate(scores), np.concatenate(frequency)

@@ -1,7 +1,9 @@
 """The contest: a model and the classical methods on the same held-out purchases and spend."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +22,7 @@ Key = tuple[str, str]  # method, score
 
 BAND = (0.05, 0.95)
 BLOCK_NUMBERS = 1_000_000  # customers x replicates at a time: 8 MB an array
+WORTH_THREADS = 100_000  # customers x replicates, from which on scores of several entries are worked out at once
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,10 @@ def contest(
     Intervals are paired bootstraps over customers: a replicate counts the same customers for all methods.
     Purchases are scored by the forecast of purchases, spend by that of spend, and who comes back by the
     probability of a purchase ("active", else the share of the draws of purchases above 0, else what ranks
-    purchases). A method that only ranks ("score") enters the rankings of all three. A score without meaning (the
-    outcome is zero for all; the rank correlation of a constant; a log score of what was said to be impossible) is
-    None and has no duel. Verdicts take one score at a time: of ten duels between equals, one is expected to look
-    decided.
+    purchases). A method that only ranks ("score") enters the rankings of all three; one that gives a score beside its
+    forecast of spend ranks spend by the score. A score without meaning (the outcome is zero for all; the rank
+    correlation of a constant; a log score of what was said to be impossible) is None and has no duel. Verdicts take one
+    score at a time: of ten duels between equals, one is expected to look decided.
 
     Parameters
     ----------
@@ -113,7 +116,7 @@ def entries_of(
         _entry(method, outcome, told, actual=actual, rows=by_id)
         for outcome, actual in outcomes.items()
         for method, quantities in forecasts.items()
-        if (told := _told(outcome, quantities, known[method])) is not None
+        for told in _told(outcome, quantities, known[method])
     ]
     if not entries:
         given = sorted({quantity for quantities in forecasts.values() for quantity in quantities})
@@ -169,22 +172,26 @@ def _drawn_scores(
     }
 
 
-def _told(outcome: str, quantities: Mapping[str, Forecast], known: Mapping[str, DrawScores]) -> Told | None:
-    """What a method tells of an outcome; None if nothing.
+def _told(outcome: str, quantities: Mapping[str, Forecast], known: Mapping[str, DrawScores]) -> list[Told]:
+    """What a method tells of an outcome, nothing or up to two things.
 
     Who comes back is told by a forecast of it, else by draws of purchases; a forecast of purchases without draws, or
-    a score, ranks only.
+    a score, ranks only. A method with a score beside its forecast of spend ranks spend by the score.
     """
     if outcome == "active":
         if "active" in quantities:
-            return _of_means(quantities["active"].mean, "ranking", "probability")
+            return [_of_means(quantities["active"].mean, "ranking", "probability")]
         if "purchases" in known and np.isfinite(known["purchases"].p_active).all():
-            return _of_means(known["purchases"].p_active, "ranking", "probability")
+            return [_of_means(known["purchases"].p_active, "ranking", "probability")]
         ranking = quantities.get("purchases", quantities.get("score"))
-        return None if ranking is None else _of_means(ranking.mean, "ranking")
-    if outcome in quantities:
-        return _of_distribution(quantities[outcome], known[outcome])
-    return _of_means(quantities["score"].mean, "ranking") if "score" in quantities else None
+        return [] if ranking is None else [_of_means(ranking.mean, "ranking")]
+    score = [_of_means(quantities["score"].mean, "ranking")] if "score" in quantities else []
+    if outcome not in quantities:
+        return score
+    told = _of_distribution(quantities[outcome], known[outcome])
+    if outcome == "spend" and score:
+        return [replace(told, gives=told.gives - {"ranking"}), *score]
+    return [told]
 
 
 def _of_means(forecast: FloatArray, *gives: Needs) -> Told:
@@ -281,12 +288,15 @@ def _values(entries: list[Entry], weights: FloatArray) -> dict[Key, FloatArray]:
         entry.outcome: ResampledOutcome(entry.case.outcome, Ranking.of(entry.case.outcome), weights)
         for entry in entries
     }
-    return {
-        (entry.method, rule.name): rule.function(resample)
-        for entry in entries
-        for resample in [Resample(entry.case, outcomes[entry.outcome])]
-        for rule in entry.rules
-    }
+
+    def values_of(entry: Entry) -> list[tuple[Key, FloatArray]]:
+        resample = Resample(entry.case, outcomes[entry.outcome])
+        return [((entry.method, rule.name), rule.function(resample)) for rule in entry.rules]
+
+    if weights.size < WORTH_THREADS:
+        return dict(pair for entry in entries for pair in values_of(entry))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return dict(pair for pairs in threads.map(values_of, entries) for pair in pairs)
 
 
 def _score(key: Key, value: float, drawn: FloatArray, *, n: int) -> Score:

@@ -1,11 +1,19 @@
 """Floor 4: forecasts of each customer, in bounded memory."""
 
+from clvmodels.forecast.acquisition import sample_new_customers
 from clvmodels.forecast.average import average_forecasts
 from clvmodels.forecast.by_period import expected_by_day
 from clvmodels.forecast.cash_flows import CashFlows, cash_flows
 from clvmodels.forecast.clv import expected_clv, sample_clv
 from clvmodels.forecast.drift import Totals, sample_totals
-from clvmodels.forecast.future import Future, purchases_by_period, sample_future, sample_spend
+from clvmodels.forecast.future import (
+    Future,
+    FutureByPeriod,
+    purchases_by_period,
+    sample_future,
+    sample_future_by_period,
+    sample_spend,
+)
 from clvmodels.forecast.leaving_reasons import leaving_reasons
 from clvmodels.forecast.new_customer import NewCustomer, new_customer
 from clvmodels.forecast.predict import predict
@@ -24,11 +32,14 @@ from clvmodels.forecast.retention_what_if import RetentionWhatIf, retention_what
 from clvmodels.forecast.revenue_retention import RevenueRetention, revenue_retention
 from clvmodels.forecast.sampled_retention_value import sample_retention_value
 from clvmodels.forecast.simulate import simulate
+from clvmodels.forecast.simulated_log import simulate_log
+from clvmodels.forecast.what_if import WhatIf, what_if
 from clvmodels.forecast.write_forecasts import WrittenForecasts, write_forecasts
 
 __all__ = [
     "CashFlows",
     "Future",
+    "FutureByPeriod",
     "NewCustomer",
     "NewRetentionValue",
     "PurchaseProbabilities",
@@ -38,6 +49,7 @@ __all__ = [
     "RetentionWhatIf",
     "RevenueRetention",
     "Totals",
+    "WhatIf",
     "WrittenForecasts",
     "average_forecasts",
     "cash_flows",
@@ -56,11 +68,15 @@ __all__ = [
     "revenue_retention",
     "sample_clv",
     "sample_future",
+    "sample_future_by_period",
+    "sample_new_customers",
     "sample_retained",
     "sample_retention_value",
     "sample_spend",
     "sample_totals",
     "simulate",
+    "simulate_log",
+    "what_if",
     "with_purchase_rate",
     "write_forecasts",
 ]

@@ -18,7 +18,7 @@ from clvmodels.forecast.expectations import (
     require_formulas,
     weighed_by_value,
 )
-from clvmodels.forecast.future import future_drawer, require_outcome_arguments, require_value_fits
+from clvmodels.forecast.future import FLOWS, future_drawer, require_outcome_arguments, require_value_fits
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
@@ -29,7 +29,6 @@ from clvmodels.inference.result import Fit
 if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
 
-FLOWS = ("purchases", "spend", "margin", "discounted_margin")
 MOST_PERIODS = 10_000
 BLOCK_CELLS = 2**22  # rows x draws x periods that a thread expects at a time: 64 MB for two flows
 Flows = Mapping[str, FloatArray]

@@ -27,6 +27,7 @@ REPLAY_CELLS = 2**22  # values in a block that a replay hands out: 32 MB
 KEPT_BYTES = 2**29  # held for replays at the most: 512 MB
 
 Make = Callable[[IntArray, slice], FloatArray]
+First = Callable[[IntArray], tuple[FloatArray, FloatArray | float]]
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,35 @@ def forecasts_of(
     start: float = 0.0,
 ) -> tuple[Forecast, ...]:
     """One forecast for each quantity of the table, from a single pass over it."""
+
+    def alone(rows: IntArray) -> tuple[FloatArray, float]:
+        return table.make(rows, slice(0, table.n_draws)), 0.0
+
+    return forecasts_and_sums(
+        table, alone, customers, quantities=quantities, method=method, horizon=horizon, start=start
+    )[0]
+
+
+def forecasts_and_sums(
+    table: DrawTable,
+    first: First,
+    customers: Customers,
+    *,
+    quantities: Sequence[str],
+    method: str,
+    horizon: float,
+    start: float = 0.0,
+) -> tuple[tuple[Forecast, ...], FloatArray]:
+    """The forecasts of a table, and sums over its rows that the same pass has made beside it.
+
+    Parameters
+    ----------
+    first : rows -> all draws of them, as `table.make` gives them, and what they add to the sums
+    """
     import xarray as xr
 
-    statistics, totals, kept = _summarise(table)
-    return tuple(
+    statistics, totals, kept, sums = _summarise(table, first)
+    forecasts = tuple(
         Forecast(
             quantity=quantity,
             method=method,
@@ -89,6 +115,7 @@ def forecasts_of(
         )
         for place, (quantity, of_rows, total) in enumerate(zip(quantities, statistics, totals, strict=True))
     )
+    return forecasts, sums
 
 
 def over_blocks[Result](n_rows: int, work: Callable[[IntArray], Result], *, size: int) -> Iterator[Result]:
@@ -156,31 +183,32 @@ class _Packed:
         return flat.reshape(self.shape)
 
 
-def _summarise(table: DrawTable) -> tuple[FloatArray, FloatArray, list[_Packed]]:
-    """Mean, sd and quantiles, shape (quantities, 5, R); totals, shape (quantities, S); and the blocks, packed.
+def _summarise(table: DrawTable, first: First) -> tuple[FloatArray, FloatArray, list[_Packed], FloatArray]:
+    """Mean, sd and quantiles, shape (quantities, 5, R); totals, shape (quantities, S); the blocks, packed; the sums.
 
     No blocks are handed out where together they exceed `KEPT_BYTES`.
     """
     room = True
 
-    def work(rows: IntArray) -> tuple[FloatArray, FloatArray, _Packed | None]:
-        values = table.make(rows, slice(0, table.n_draws))
+    def work(rows: IntArray) -> tuple[FloatArray, FloatArray, _Packed | None, FloatArray | float]:
+        values, beside = first(rows)
         packed = _Packed.of(values) if room else None  # before the statistics sort the draws
         totals = (values * table.n_customers[rows, None]).sum(axis=1)
-        return row_statistics(values), totals, packed
+        return row_statistics(values), totals, packed, beside
 
     statistics, kept, held = [], [], 0
     totals: FloatArray | float = 0.0
-    for of_rows, of_block, packed in over_blocks(table.n_rows, work, size=BLOCK):
+    sums: FloatArray | float = 0.0
+    for of_rows, of_block, packed, beside in over_blocks(table.n_rows, work, size=BLOCK):
         statistics.append(of_rows)
-        totals = totals + of_block
+        totals, sums = totals + of_block, sums + beside
         if room and packed is not None:
             kept.append(packed)
             held += packed.nbytes
             room = held <= KEPT_BYTES
         if not room:
             kept.clear()
-    return np.concatenate(statistics, axis=-1), np.asarray(totals), kept
+    return np.concatenate(statistics, axis=-1), np.asarray(totals), kept, np.asarray(sums)
 
 
 def row_statistics(values: FloatArray) -> FloatArray:

@@ -1,7 +1,7 @@
 """What the whole base will buy and spend by period, where demand may drift as it did in the calibration."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -122,12 +122,14 @@ def sample_totals(
     times = period_times(horizon, None if horizon is None else history.unit, ends, customers.unit, fit.model)
     _require_steps(times, history, customers.unit)
     expected = require_history(fit, customers, history)
-    purchases, money = _stationary(fit, spend, customers, times, seed, draws)
+    history, expected = _expected_at_all(history, expected)
+    purchases, money = stationary_totals(fit, customers, ends=times, seed=seed, spend=spend, draws=draws)
     rng = np.random.default_rng([require_seed(seed), len(times)])
+    begun = expected > 0  # a first period in which everybody has just come expects nothing, and tells nothing
     response = drift_response(
-        fit, customers, before_end=history.before_end, expected=expected, ends=times, rng=rng
-    )  # fmt: skip
-    effect = period_effect(history.purchases, expected, response, draws=len(purchases), rng=rng)
+        fit, customers, before_end=history.before_end[begun], expected=expected[begun], ends=times, rng=rng
+    )
+    effect = period_effect(history.purchases[begun], expected[begun], response, draws=len(purchases), rng=rng)
     moved = _moved(purchases, effect.paths, rng)
     return Totals(
         ends=times,
@@ -178,10 +180,15 @@ def _require_steps(ends: FloatArray, history: PurchaseHistory, unit: str) -> Non
         )
 
 
-def _stationary(
-    fit: Fit, spend: Fit | None, customers: CustomerSummary, ends: FloatArray, seed: int, draws: int | None
+def stationary_totals(
+    fit: Fit, customers: CustomerSummary, *, ends: FloatArray, seed: int, spend: Fit | None, draws: int | None = None
 ) -> tuple[FloatArray, FloatArray | None]:
-    """Purchases, and spend if there is a fit of it, of customers who buy as they did, each (S, H)."""
+    """Predictive purchases of customers who buy as they did, and spend if there is a fit of it, each (S, H).
+
+    Parameters
+    ----------
+    ends : ndarray, shape (H,), end of each period, counted from T
+    """
     if spend is None:
         return purchases_by_period(fit, customers, ends=ends, seed=seed, draws=draws), None
     return outcomes_by_period(fit, spend, customers, ends=ends, seed=seed, draws=draws)
@@ -192,3 +199,10 @@ def _moved(purchases: FloatArray, paths: FloatArray, rng: np.random.Generator) -
     demand = np.exp(paths)
     thinned = rng.binomial(purchases.astype(np.int64), np.minimum(demand, 1.0))
     return np.asarray(thinned + rng.poisson(purchases * np.maximum(demand - 1.0, 0.0)), dtype=np.float64)
+
+
+def _expected_at_all(history: PurchaseHistory, expected: FloatArray) -> tuple[PurchaseHistory, FloatArray]:
+    """Without periods in which nobody could come again, as a first one of a single day: they tell nothing of demand."""
+    read = expected > 0
+    seen = replace(history, before_end=history.before_end[read], purchases=history.purchases[read])
+    return seen, expected[read]

@@ -7,7 +7,7 @@ depend on (seed, customer_id, draw) alone, and a longer horizon only adds purcha
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clvmodels.forecast import checks
 from clvmodels.forecast.checks import ByCustomer
-from clvmodels.forecast.draws import BLOCK, DrawTable, Make, forecasts_of, over_blocks
+from clvmodels.forecast.draws import BLOCK, DrawTable, Make, forecasts_and_sums, forecasts_of, over_blocks
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.patterns import FloatArray, IntArray
@@ -28,6 +28,8 @@ from clvmodels.inference.result import Fit
 from clvmodels.models.kernels import kernel_of
 
 OUTCOMES = ("purchases", "spend", "clv")
+FLOWS = ("purchases", "spend", "margin", "discounted_margin")
+MakeByPeriod = Callable[[IntArray, slice, FloatArray], tuple[FloatArray, FloatArray]]
 SPENT = math.log(1e10)  # d t after which exp(-d t) is 1e-10: there a horizon without end ends
 
 
@@ -38,6 +40,22 @@ class Future:
     purchases: Forecast
     spend: Forecast
     clv: Forecast
+
+
+@dataclass(frozen=True)
+class FutureByPeriod:
+    """A future, and what all customers together bring in each period of it, from the same pass.
+
+    Attributes
+    ----------
+    ends : ndarray, shape (periods,), time from T to the end of each period; the last one is the horizon
+    flows : "purchases", "spend", "margin" and "discounted_margin", ndarrays of shape (S, periods); the periods of the
+        last add up to the draws of `future.clv.total_draws`
+    """
+
+    future: Future
+    ends: FloatArray
+    flows: Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -116,18 +134,50 @@ def sample_future(
     Where q + p x <= 1 the mean of Gamma-Gamma spend is infinite: draws are finite, their mean says little.
     """
     rate = checks.discount_rates(annual_discount_rate, discount_per_unit, customers)
-    table, method = _value_table(
-        fit,
-        spend,
-        customers,
-        horizon=checks.require_horizon(horizon, "a predictive forecast", fit.model),
-        seed=seed,
-        rate=rate,
-        margin=margin,
-        draws=draws,
-        kept=slice(0, 3),
+    horizon = checks.require_horizon(horizon, "a predictive forecast", fit.model)
+    table, _, method = _value_table(
+        fit, spend, customers, horizon=horizon, seed=seed, rate=rate, margin=margin, draws=draws, kept=slice(0, 3)
     )
     return Future(*forecasts_of(table, customers, quantities=OUTCOMES, method=method, horizon=horizon))
+
+
+def sample_future_by_period(
+    fit: Fit,
+    spend: Fit,
+    customers: CustomerSummary,
+    *,
+    ends: Sequence[float] | FloatArray,
+    seed: int,
+    annual_discount_rate: ByCustomer | None = None,
+    discount_per_unit: ByCustomer | None = None,
+    margin: ByCustomer = 1.0,
+    draws: int | None = None,
+) -> FutureByPeriod:
+    """The future of `sample_future` up to the last of some ends, and the base's cash flow in each period up to one.
+
+    Memory does not grow with customers times periods, as that of `cash_flows` does.
+
+    Parameters
+    ----------
+    ends : the end of each period, counted from T, increasing; period i is (ends[i - 1], ends[i]], the first begins at T
+
+    Other parameters and errors are those of `sample_future`.
+    """
+    rate = checks.discount_rates(annual_discount_rate, discount_per_unit, customers)
+    times = checks.require_ends(ends, fit.model)
+    horizon = float(times[-1])
+    table, make, method = _value_table(
+        fit, spend, customers, horizon=horizon, seed=seed, rate=rate, margin=margin, draws=draws, kept=slice(0, 3)
+    )
+    future, flows = forecasts_and_sums(
+        table,
+        lambda rows: make(rows, slice(0, table.n_draws), times),
+        customers,
+        quantities=OUTCOMES,
+        method=method,
+        horizon=horizon,
+    )
+    return FutureByPeriod(Future(*future), times, dict(zip(FLOWS, flows, strict=True)))
 
 
 def sample_spend(
@@ -138,7 +188,7 @@ def sample_spend(
     Parameters and errors are those of `sample_future`, which gives the same numbers.
     """
     horizon, rate = checks.require_horizon(horizon, "a predictive forecast", fit.model), np.zeros(len(customers))
-    table, method = _value_table(
+    table, _, method = _value_table(
         fit, spend, customers, horizon=horizon, seed=seed, rate=rate, margin=1.0, draws=draws, kept=slice(1, 2)
     )
     return forecasts_of(table, customers, quantities=("spend",), method=method, horizon=horizon)[0]
@@ -159,16 +209,8 @@ def sample_value(
 
     The horizon may be without end.
     """
-    table, method = _value_table(
-        fit,
-        spend,
-        customers,
-        horizon=horizon,
-        seed=seed,
-        rate=rate,
-        margin=margin,
-        draws=draws,
-        kept=slice(2, 3),
+    table, _, method = _value_table(
+        fit, spend, customers, horizon=horizon, seed=seed, rate=rate, margin=margin, draws=draws, kept=slice(2, 3)
     )
     return forecasts_of(table, customers, quantities=("clv",), method=method, horizon=horizon)[0]
 
@@ -250,8 +292,8 @@ def _value_table(
     margin: ByCustomer,
     draws: int | None,
     kept: slice,
-) -> tuple[DrawTable, str]:
-    """The table of those outcomes that are kept, and the name of the method."""
+) -> tuple[DrawTable, MakeByPeriod, str]:
+    """The table of those outcomes that are kept, the same with sums by period, and the name of the method."""
     require_value_fits(fit, spend, customers)
     profit = checks.margins(margin, customers)
     seed = require_outcome_arguments(fit, customers, seed)
@@ -259,13 +301,18 @@ def _value_table(
     draw, walkers, chains = future_drawer(fit, spend, customers, draws, "draw_futures")
     ends, rate, profit = ends[walkers.order], rate[walkers.order], profit[walkers.order]
 
-    def make(rows: IntArray, at: slice) -> FloatArray:
-        outcomes = np.empty((3, len(rows), at.stop - at.start))
-        draw(rows, at, np.uint64(seed), np.uint64(at.start), ends[rows], rate[rows], outcomes)
+    def by_period(rows: IntArray, at: slice, periods: FloatArray) -> tuple[FloatArray, FloatArray]:
+        outcomes = np.empty((len(OUTCOMES), len(rows), at.stop - at.start))
+        sums = np.zeros((len(FLOWS), at.stop - at.start, len(periods)))
+        own = (ends[rows], rate[rows], profit[rows])
+        draw(rows, at, np.uint64(seed), np.uint64(at.start), *own, periods, sums, outcomes)
         outcomes[2] *= profit[rows, None]
-        return outcomes[kept]
+        return outcomes[kept], sums
 
-    return _table(make, walkers, chains), checks.method_name(fit, spend)
+    def make(rows: IntArray, at: slice) -> FloatArray:
+        return by_period(rows, at, np.empty(0))[0]
+
+    return _table(make, walkers, chains), by_period, checks.method_name(fit, spend)
 
 
 def _last_times(horizon: float, rate: FloatArray, model: Model) -> FloatArray:

@@ -16,6 +16,7 @@ import numpy as np
 from numba import types
 
 from clvmodels.foundation.streams import PURCHASES, SPEND, Stream, open_stream
+from clvmodels.models.kernels.changes import DROPOUT_FACTOR, RATE_FACTOR, new_state
 from clvmodels.models.kernels.interface import NEXT_AMOUNT, NEXT_PURCHASE, START, STATE
 
 F64, U64 = types.float64, types.uint64
@@ -52,7 +53,7 @@ def draw_purchases(
     theta has shape (C, D, P), cells (K,), history (K, 3), keys (K,): customer k has the parameters
     theta[cells[k], s] at draw first_draw + s.
     """
-    stream, state = streams[0], np.zeros(STATE)
+    stream, state = streams[0], new_state()
     for k in range(len(keys)):
         for s in range(theta.shape[1]):
             own = theta[cells[k], s]
@@ -112,7 +113,7 @@ def count_by_period(
     totals: Any,
 ) -> None:
     """Add the customers' purchases to `totals`, shape (D, periods); period i is (ends[i - 1], ends[i]]."""
-    stream, state = streams[0], np.zeros(STATE)
+    stream, state = streams[0], new_state()
     horizon = ends[-1]
     for k in range(len(keys)):
         for s in range(theta.shape[1]):
@@ -146,6 +147,9 @@ def count_by_period(
         U64,
         VECTOR,
         VECTOR,
+        VECTOR,
+        VECTOR,
+        CUBE,
         CUBE,
     ),
     cache=True,
@@ -168,14 +172,18 @@ def draw_futures(
     first_draw: Any,
     horizons: Any,
     discounts: Any,
+    margins: Any,
+    ends: Any,
+    of_draws: Any,
     outcomes: Any,
 ) -> None:
     """Fill `outcomes`, shape (3, K, D): purchases in (T, T + horizon], their value, their discounted value.
 
-    Each customer has a horizon and a discount rate, both shape (K,). The purchases are those of `draw_purchases`:
-    values come from a stream of their own.
+    Each customer has a horizon, a discount rate and a margin, all shape (K,). The purchases are those of
+    `draw_purchases`: values come from a stream of their own. Where there are `ends` of periods, up to the horizon,
+    purchases, value, margin and discounted margin of all customers are added to `of_draws`, shape (4, D, periods).
     """
-    stream, state = streams[0], np.zeros(STATE)
+    stream, state = streams[0], new_state()
     spend_stream, spend_state = streams[1], np.zeros(STATE)
     for k in range(len(keys)):
         horizon, discount = horizons[k], discounts[k]
@@ -185,7 +193,7 @@ def draw_futures(
             open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
             start(stream, own, history[k], state)
             time = next_purchase(stream, own, state, horizon)
-            count, value, discounted = 0, 0.0, 0.0
+            count, value, discounted, period = 0, 0.0, 0.0, 0
             if time <= horizon:
                 open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
                 spend_state[:] = state
@@ -194,7 +202,14 @@ def draw_futures(
                 amount = next_amount(spend_stream, basket, spend_state)
                 count += 1
                 value += amount
-                discounted += amount * math.exp(-discount * time)
+                present = amount * math.exp(-discount * time)
+                discounted += present
+                if len(ends) > 0:
+                    while time > ends[period]:
+                        period += 1
+                    flows = (1.0, amount, margins[k] * amount, margins[k] * present)
+                    for i in range(4):
+                        of_draws[i, s, period] += flows[i]
                 time = next_purchase(stream, own, state, horizon)
             outcomes[0, k, s], outcomes[1, k, s], outcomes[2, k, s] = count, value, discounted
 
@@ -250,7 +265,7 @@ def draw_cash_flows(
     Into `of_draws`, shape (4, D, periods), over customers, and into `of_customers`, shape (4, K, periods), over
     draws. The futures are those of `draw_futures`.
     """
-    stream, state = streams[0], np.zeros(STATE)
+    stream, state = streams[0], new_state()
     spend_stream, spend_state = streams[1], np.zeros(STATE)
     horizon = ends[-1]
     for k in range(len(keys)):
@@ -275,3 +290,89 @@ def draw_cash_flows(
                     of_draws[i, s, period] += flows[i]
                     of_customers[i, k, period] += flows[i]
                 time = next_purchase(stream, own, state, horizon)
+
+
+@numba.njit(
+    types.void(
+        STREAMS,
+        START_STEP,
+        PURCHASE_STEP,
+        START_STEP,
+        AMOUNT_STEP,
+        CUBE,
+        CELLS,
+        CUBE,
+        CELLS,
+        TABLE,
+        TABLE,
+        KEYS,
+        U64,
+        U64,
+        VECTOR,
+        VECTOR,
+        CUBE,
+        CUBE,
+    ),
+    cache=True,
+    nogil=True,
+)
+def draw_changed_values(
+    streams: Any,
+    start: Any,
+    next_purchase: Any,
+    start_spend: Any,
+    next_amount: Any,
+    theta: Any,
+    cells: Any,
+    spend_theta: Any,
+    spend_cells: Any,
+    history: Any,
+    spend_history: Any,
+    keys: Any,
+    seed: Any,
+    first_draw: Any,
+    horizons: Any,
+    discounts: Any,
+    factors: Any,
+    values: Any,
+) -> None:
+    """Fill `values`, shape (V, K, D), with the discounted value of each of V futures of a customer.
+
+    factors, shape (3, V, D), multiply rate, chance to leave and amounts; where they are 1 a future is that of
+    `draw_futures`. Who buys nothing at the highest rate and the lowest chance to leave buys nothing at all: that is
+    asked first, and most often settles the matter.
+    """
+    stream, state = streams[0], new_state()
+    spend_stream, spend_state = streams[1], np.zeros(STATE)
+    amounts = np.empty(64)
+    for k in range(len(keys)):
+        horizon, discount = horizons[k], discounts[k]
+        for s in range(theta.shape[1]):
+            draw = first_draw + np.uint64(s)
+            own, basket = theta[cells[k], s], spend_theta[spend_cells[k], s]
+            open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
+            state[RATE_FACTOR], state[DROPOUT_FACTOR] = factors[0, :, s].max(), factors[1, :, s].min()
+            start(stream, own, history[k], state)
+            values[:, k, s] = 0.0
+            if next_purchase(stream, own, state, horizon) > horizon:
+                continue
+            open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
+            spend_state[:] = state
+            start_spend(spend_stream, basket, spend_history[k], spend_state)
+            known = 0  # the i-th purchase is worth the same in every future
+            for v in range(len(values)):
+                open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
+                state[RATE_FACTOR], state[DROPOUT_FACTOR] = factors[0, v, s], factors[1, v, s]
+                start(stream, own, history[k], state)
+                count, discounted = 0, 0.0
+                time = next_purchase(stream, own, state, horizon)
+                while time <= horizon:
+                    if count == known:
+                        if known == len(amounts):
+                            amounts = np.append(amounts, np.empty(known))
+                        amounts[known] = next_amount(spend_stream, basket, spend_state)
+                        known += 1
+                    discounted += amounts[count] * math.exp(-discount * time)
+                    count += 1
+                    time = next_purchase(stream, own, state, horizon)
+                values[v, k, s] = factors[2, v, s] * discounted

@@ -69,11 +69,9 @@ def simulate(
         If T or horizon are not whole where the model counts opportunities.
     """
     today = None if calibration_end is None else as_date(calibration_end, "calibration_end")
-    record = at_calendar(model_named(model), parameters, calendar, today, unit)
-    if record.family != "purchases" or record.simulate is None:
-        raise FitError(f"{model} does not tell when customers buy: simulate a purchase model and give spend=... .")
+    record = at_calendar(purchase_story(model), parameters, calendar, today, unit)
     values = require_values(dict(parameters), record)
-    spender = None if spend is None else _spender(spend_model, spend)
+    spender = None if spend is None else spend_story(spend_model, spend)
     age = np.broadcast_to(np.asarray(T, dtype=np.float64), (size,))
     ahead = float(age.mean()) if horizon is None else float(horizon)
     if size < 1 or not np.all(np.isfinite(age) & (age >= 0)) or not (np.isfinite(ahead) and ahead > 0):
@@ -87,6 +85,34 @@ def simulate(
         sums = _term_sums(calendar, today, unit, (buyer, time), age)
         customers = replace(customers, calendar=calendar, term_sums=sums, calibration_end=today)
     return customers, _future(buyer, time, age, amounts)
+
+
+def purchase_story(model: str) -> Model:
+    """The purchase model of that name, which tells when customers buy.
+
+    Raises
+    ------
+    FitError
+        If there is none of that name, or it tells no such story.
+    """
+    record = model_named(model)
+    if record.family != "purchases" or record.simulate is None:
+        raise FitError(f"{model} does not tell when customers buy: simulate a purchase model with a spend model.")
+    return record
+
+
+def spend_story(spend_model: str, spend: Mapping[str, float]) -> Amounts:
+    """What purchases are worth, by a spend model at its parameters.
+
+    Raises
+    ------
+    FitError
+        If it is no spend model, or a parameter is missing or unknown, or cannot have that value.
+    """
+    record = model_named(spend_model)
+    if record.family != "spend" or record.simulate is None:
+        raise FitError(f"{spend_model} does not tell what a purchase is worth: expected a spend model.")
+    return partial(record.simulate, parameters=require_values(dict(spend), record))
 
 
 def _story(
@@ -120,14 +146,6 @@ def _term_sums(
     buyer, time = events[0][seen], events[1][seen]
     terms = calendar.at(np.ceil(today.toordinal() + (time - age[buyer]) * days_per_unit(unit)))
     return np.column_stack([np.bincount(buyer, weights=column, minlength=len(age)) for column in terms.T])
-
-
-def _spender(spend_model: str, spend: Mapping[str, float]) -> Amounts:
-    """The story of a spend model at its parameters."""
-    record = model_named(spend_model)
-    if record.family != "spend" or record.simulate is None:
-        raise FitError(f"{spend_model} does not tell what a purchase is worth: expected a spend model.")
-    return partial(record.simulate, parameters=require_values(dict(spend), record))
 
 
 def _amounts(

@@ -75,7 +75,8 @@ class MethodCalibration:
     activity : tenths by the probability of coming back; empty for a method that has none
     coverage : intervals of 50, 80, 90 and 95 %; empty for a method without a distribution
     pit : of purchases and of spend, likewise
-    by_frequency, by_cohort : customers grouped by repeat purchases, and by the month of their first purchase; likewise
+    by_frequency, by_cohort : purchases of customers grouped by repeat purchases, and by the month ("1997-01") or the
+        quarter ("1997-Q1") of their first purchase; empty for a method without draws of purchases
     """
 
     method: str
@@ -97,7 +98,8 @@ class ContestData:
     title : by language code
     kind : "log", "donors", or "simulated"
     story : models that told a simulated one, "<purchases>+<spend>"; "" for a real one
-    shuffled : whether the holdout's outcomes were handed to other customers, by chance: nobody may win there
+    shuffled : whether the holdout's outcomes were handed to other customers, by chance: nobody may win there by a
+        ranking. Totals stay, so forecasts near the mean err less than others even there
     currency : "" where there is no money
     contests : one a horizon, the shortest first
     difficulty : what each method asks of its user, with its scores over the first of `contests`

@@ -136,6 +136,10 @@ class Findings:
     notes: tuple[LedgerLine, ...]
 
 
+def _cannot_reread(*_: Any) -> Any:
+    raise DataError("this log was not read from rows, so no further columns can be read with it.")
+
+
 @dataclass(frozen=True)
 class TransactionLog:
     """A purchase log inside its engine: one row a customer and day, and a ledger of the rows read.
@@ -156,6 +160,8 @@ class TransactionLog:
     fingerprint : works out the digest, when it is first asked for
     unchanged : context in which `rows` can be looked at: it refuses files that have changed since they were read,
         where rows are read from them anew
+    counted_with : reads the rows that count, and with them further columns of the source, each under its role; with
+        what can be wrong with a column. For the data floor
     """
 
     table: Any
@@ -172,6 +178,9 @@ class TransactionLog:
     look: Callable[[], Findings] = field(repr=False, compare=False)
     fingerprint: Callable[[], str] = field(repr=False, compare=False)
     unchanged: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, repr=False, compare=False)
+    counted_with: Callable[[tuple[Any, ...], tuple[Any, ...]], Any] = field(
+        default=_cannot_reread, repr=False, compare=False
+    )
 
     @cached_property
     def findings(self) -> Findings:

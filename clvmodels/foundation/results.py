@@ -16,6 +16,7 @@ from clvmodels.foundation.decision_results import (
     Strategies,
 )
 from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.ranking_results import RankingChoice
 from clvmodels.foundation.records import LedgerLine
 
 if TYPE_CHECKING:  # slow to import and only named here
@@ -118,7 +119,9 @@ class ValueSection:
     """The base on the decision date, looking `horizon` units ahead; predictive, summed over customers.
 
     At risk are customers of high current value whose chance of being active is below `at_risk_below`;
-    lost are those whose chance to buy again within the horizon is below `lost_below`.
+    lost are those whose chance to buy again within the horizon is below `lost_below`. `equity`, `purchases` and
+    `spend` are of customers who buy as they did; those called drifting are of a demand that moves as it did, None where
+    they were not worked out.
     """
 
     as_of: str
@@ -142,6 +145,9 @@ class ValueSection:
     lost_below: float
     lost_customers: int
     lorenz: list[tuple[float, float]]
+    drifting_equity: Estimate | None = None
+    drifting_purchases: Estimate | None = None
+    drifting_spend: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -198,7 +204,10 @@ class MatrixSection:
 
 @dataclass(frozen=True)
 class ActOn:
-    """A customer worth a decision now. `list_key`: protect, grow, win_back or undecided."""
+    """A customer worth a decision now. `list_key`: protect, grow, win_back or undecided.
+
+    `rank` is the place among all customers by the models chosen to rank them, None where there are none.
+    """
 
     list_key: str
     customer_id: str
@@ -213,6 +222,7 @@ class ActOn:
     label: str
     label_probability: float
     ceiling: float
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -442,7 +452,11 @@ class ConformalRow:
 
 @dataclass(frozen=True)
 class EvidenceSection:
-    """The forecast made on calibration_end, held against the holdout that it did not see."""
+    """The forecast made on calibration_end, held against the holdout that it did not see.
+
+    `drift` is None, `totals` and `conformal` are empty, where they could not be worked out: `left_out` has what was
+    said of it, by "drift" (the first two) or "conformal".
+    """
 
     purchases: Estimate
     spend: Estimate
@@ -457,6 +471,7 @@ class EvidenceSection:
     drift: DriftCheck | None = None
     totals: list[TotalCheck] = field(default_factory=list)
     conformal: list[ConformalRow] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -492,7 +507,8 @@ class Duel:
 class ComparisonSection:
     """The contest on held-out purchases and spend.
 
-    `left_out` has the methods of the study that gave no forecast on these data, and what they said.
+    `left_out` has the methods of the study that gave no forecast on these data, and what they said. `best` is how the
+    models of the method "best" were chosen.
     """
 
     model: str
@@ -500,6 +516,7 @@ class ComparisonSection:
     scores: list[Score]
     duels: list[Duel]
     left_out: dict[str, str] = field(default_factory=dict)
+    best: RankingChoice | None = None
 
 
 @dataclass(frozen=True)
@@ -920,3 +937,4 @@ class StudyResults:
     money: MoneySection | None = None
     actions: ActionsSection | None = None
     strategies: Strategies | None = None
+    ranking: RankingChoice | None = None

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from clvmodels.foundation.records import IdArray
 
-PURCHASES, SPEND, STAYING, OTHERS = 0, 1, 2, 3  # purposes: what a stream is for
+PURCHASES, SPEND, STAYING, OTHERS, CHANGED = range(5)  # purposes: what a stream is for
 
 STREAM = np.dtype(
     {"names": ["seed", "customer", "draw", "block", "has_spare", "spare"], "formats": 5 * ["u8"] + ["f8"]}
@@ -130,6 +130,16 @@ def log_gamma(stream: Any, shape: Any) -> Any:
         # the squeeze spares the logarithms in 98 % of cases
         if u < 1.0 - 0.0331 * z**4 or math.log(u) < 0.5 * z * z + d * (1.0 - v + math.log(v)):
             return math.log(d * v) + boost
+
+
+@numba.njit(F64(Stream, F64), cache=True)
+def log_gamma_aside(stream: Any, shape: Any) -> Any:
+    """A `log_gamma` number from the stream of purpose `CHANGED` beside this one, which goes on where it was."""
+    block, has_spare, spare = stream.block, stream.has_spare, stream.spare
+    stream.block, stream.has_spare = np.uint64(CHANGED) << PURPOSE_SHIFT, NONE
+    value = log_gamma(stream, shape)
+    stream.block, stream.has_spare, stream.spare = block, has_spare, spare
+    return value
 
 
 @numba.njit(I64(Stream, I64, F64), cache=True)

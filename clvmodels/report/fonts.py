@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -24,12 +25,17 @@ def font_file(family: str) -> Traversable:
 
 def woff2_subset(family: str, characters: Iterable[str]) -> bytes:
     """The family's font with these characters alone, as WOFF2; the same characters give the same bytes."""
+    return _cut(family, frozenset(characters) | TYPED)
+
+
+@lru_cache(maxsize=16)  # pages of one run share many: the serif of all, and the whole of a page that is made again
+def _cut(family: str, characters: frozenset[str]) -> bytes:
     from fontTools.subset import Options, Subsetter
     from fontTools.ttLib import TTFont
 
     with TTFont(io.BytesIO(font_file(family).read_bytes()), recalcTimestamp=False, lazy=True) as font:
         subsetter = Subsetter(Options(layout_features=["kern", "pwid"], hinting=False, recalc_timestamp=False))
-        subsetter.populate(unicodes=sorted({ord(character) for character in characters} | set(map(ord, TYPED))))
+        subsetter.populate(unicodes=sorted(map(ord, characters)))
         subsetter.subset(font)
         font.flavor = "woff2"
         target = io.BytesIO()

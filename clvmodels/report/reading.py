@@ -1,7 +1,7 @@
 """What a report reads: results.json, the customers table beside it, and what the run cost."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ import msgspec
 
 from clvmodels.foundation.any_results import RESULTS, Results
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.results import MethodCost
 
 if TYPE_CHECKING:  # slow to import, and only needed where the table is there
     import pyarrow as pa
@@ -28,6 +29,13 @@ class _Kind:
     """What kind of study a results.json is of; one of purchases does not say."""
 
     kind: str | None = None
+
+
+@dataclass(frozen=True)
+class _MethodCosts:
+    """Costs of methods by data set; those of other studies have none."""
+
+    methods: dict[str, list[MethodCost]] = field(default_factory=dict)
 
 
 def read_results(path: str | Path) -> Results:
@@ -85,6 +93,25 @@ def read_costs(folder: Path) -> list[Cost]:
             if steps:
                 return steps
     return []
+
+
+def read_method_costs(folder: Path) -> dict[str, list[MethodCost]]:
+    """What each method's forecast cost, by data set, from costs.json (`methods`), if there is any.
+
+    Raises
+    ------
+    StudyError
+        If what the file has there is of another version.
+    """
+    source = folder / "costs.json"
+    if not source.is_file():
+        return {}
+    try:
+        return msgspec.json.decode(source.read_bytes(), type=_MethodCosts).methods
+    except msgspec.DecodeError as error:
+        raise StudyError(
+            f"{source}: not the costs of this version of clvmodels ({error}). Run the study again."
+        ) from None
 
 
 def _steps(record: dict[str, Any]) -> list[Cost]:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from clvmodels.foundation.any_results import Results
 from clvmodels.foundation.errors import StudyError
 from clvmodels.report.fonts import SANS, SERIF, font_face
-from clvmodels.report.reading import holds, read_costs, read_customers, read_results
+from clvmodels.report.reading import holds, read_costs, read_customers, read_method_costs, read_results
 from clvmodels.report.sections import PURCHASES, Layout, Section, pages_of
 from clvmodels.report.sections.downloads import names_beside
 from clvmodels.report.voice import SourceOf, Voice, voice_for
@@ -84,7 +84,8 @@ def _source(results: Results, folders: tuple[Path, ...]) -> SourceOf[Any]:
     if folder is None:
         return SourceOf(results, None, [], ())
     there = names_beside(folder, pages_of(results)[0].files)
-    return SourceOf(results, read_customers(folder), read_costs(folder), there)
+    costs = read_method_costs(folder)
+    return SourceOf(results, read_customers(folder), read_costs(folder), there, method_costs=costs)
 
 
 def render_page(source: SourceOf[Any], language: str, *, layout: Layout[Any] | None = None) -> str:

@@ -71,4 +71,4 @@ def csv_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
     writer.writerows(rows)
-    return "data:text/csv;charset=utf-8," + urllib.parse.quote(text.getvalue())
+    return "data:text/csv;charset=utf-8," + urllib.parse.quote(text.getvalue(), safe="/,")

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from clvmodels.foundation.any_results import Results
 from clvmodels.foundation.contest_results import ContestData, ContestResults
 from clvmodels.foundation.estimates import Estimate
-from clvmodels.foundation.results import StudyInfo, StudyResults
+from clvmodels.foundation.results import MethodCost, StudyInfo, StudyResults
 from clvmodels.foundation.retention_results import RetentionInfo, RetentionResults
 from clvmodels.report.numbers import Numbers, numbers_for
 from clvmodels.report.reading import Cost
@@ -32,6 +32,7 @@ class SourceOf[R: Results]:
     costs : seconds and megabytes by step, empty where not known
     downloads : names of the files that lie beside the page, in the order in which it lists them
     pages : file names of the pages made together, by stem ("index", "data"), for links between them
+    method_costs : of a contest, key of a data set -> what each method's forecast cost; empty where not known
     """
 
     results: R
@@ -39,6 +40,7 @@ class SourceOf[R: Results]:
     costs: list[Cost]
     downloads: Collection[str]
     pages: Mapping[str, str] = field(default_factory=dict)
+    method_costs: Mapping[str, list[MethodCost]] = field(default_factory=dict)
 
 
 Source = SourceOf[StudyResults]

@@ -9,29 +9,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import Forecast
 from clvmodels.foundation.results import Cell, Cut
 from clvmodels.strategy.value_matrix import CELLS, CutDraws, ValueMatrix
 
 ACQUISITION_SHARE = 0.40
-
-
-def estimate(draws: FloatArray) -> Estimate:
-    """A distribution in five numbers from its draws, shape (S,); one draw has a mean alone.
-
-    The mean is None where it is not finite.
-    A quantile is the least draw with that share of the draws at or below it, as in a forecast.
-    """
-    if len(draws) == 1:
-        return Estimate(float(draws[0]), None, None, None, None)
-    mean = float(np.mean(draws))
-    ordered = np.sort(draws)
-    q05, q50, q95 = (float(ordered[-(-len(draws) * twentieths // 20) - 1]) for twentieths in (1, 10, 19))
-    if not np.isfinite(mean):
-        return Estimate(None, None, *(value if np.isfinite(value) else None for value in (q05, q50, q95)))
-    return Estimate(mean, float(np.std(draws, ddof=1)), q05, q50, q95)
 
 
 def acquisition_ceiling(new_customer_clv: float, *, share: float = ACQUISITION_SHARE) -> float:

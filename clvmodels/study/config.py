@@ -11,12 +11,16 @@ from clvmodels.foundation.effects import ACQUISITION
 from clvmodels.foundation.errors import DataError, StudyError
 from clvmodels.foundation.records import Window
 from clvmodels.foundation.units import TimeUnit
+from clvmodels.strategy import CELLS, GRADE_CUTS, TIERS
+from clvmodels.strategy.lifecycle import LONG_KEPT_DAYS, STEADY_REPEATS
 from clvmodels.study.strict import Table, TomlFile, converted, refuse_nameless
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Fraction = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Loss = Annotated[float, msgspec.Meta(ge=0)]
+GRADED = ("purchases", "spend", "clv", "p_alive", "frequency", "recency", "T", "current_value")
 CheckName = Literal[  # the diagnostics of `clvmodels.inference.diagnostics.ADVICE`
     "newton_decrement",
     "smallest_curvature",
@@ -92,7 +96,7 @@ class ModelsTable(Table, frozen=True):
 
 
 class CustomersTable(Table, frozen=True):
-    """[customers]: a file (.csv or .parquet) with a row a customer, and its columns that parameters may depend on.
+    """[customers]: a file (.csv or .parquet) with a row a customer, and its columns for parameters or [grades].
 
     `id` is the column with the ids of the log. `covariates` are numbers or categories, `groups` are text.
     """
@@ -152,6 +156,15 @@ class KeepShares(Table, frozen=True):
     low_low: Share = 0.05
 
 
+class PartsTable(Table, frozen=True):
+    """[value.parts]: columns of the log that tell parts of past value; see `clvmodels.past_value`."""
+
+    category: str | None = None
+    cost: str | None = None
+    referrer: str | None = None
+    list_price: str | None = None
+
+
 class ValueTable(Table, frozen=True):
     """[value]: the decision. `as_of` defaults to the last day of the log; `horizon` is in the window's unit."""
 
@@ -162,6 +175,7 @@ class ValueTable(Table, frozen=True):
     current_days: Count = 365
     keep_share: KeepShares = KeepShares()
     win_share: Share = 0.4
+    parts: PartsTable = PartsTable()
 
 
 class CutTable(Table, frozen=True):
@@ -172,20 +186,100 @@ class CutTable(Table, frozen=True):
     share_of_value: Fraction | None = None
 
 
+class LossRow(Table, frozen=True):
+    """[matrix.loss.<cell>]: losses where a customer is in truth in this cell, by the cell that the label says.
+
+    Those left out are 0 for the right label and 1 for a wrong one.
+    """
+
+    high_high: Loss | None = None
+    low_high: Loss | None = None
+    high_low: Loss | None = None
+    low_low: Loss | None = None
+
+
+class LossTable(Table, frozen=True):
+    """[matrix.loss]: what a wrong label costs, by the cell that a customer is in in truth."""
+
+    high_high: LossRow = LossRow()
+    low_high: LossRow = LossRow()
+    high_low: LossRow = LossRow()
+    low_low: LossRow = LossRow()
+
+
 class MatrixTable(Table, frozen=True):
-    """[matrix]: the vocabulary, the two cuts, and the probability below which a label is in doubt."""
+    """[matrix]: the vocabulary, the two cuts, and the probability below which a label is in doubt.
+
+    A label is the cell with the least expected `loss`; by default the most probable one. Labels of tiers, stages and
+    grades are in doubt below the same probability.
+    """
 
     names: Literal["treatment", "metal"] = "treatment"
     undecided_below: Share = 0.6
     current: CutTable = CutTable(quantile=0.8)
     future: CutTable = CutTable(quantile=0.8)
+    loss: LossTable = LossTable()
+
+
+class PyramidTable(Table, frozen=True):
+    """[pyramid]: the share of customers down to which each tier reaches, best customers first; the rest is lead."""
+
+    platinum: Fraction = TIERS["platinum"]
+    gold: Fraction = TIERS["gold"]
+    iron: Fraction = TIERS["iron"]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Tier to share, from the best tier to the last, which reaches down to all customers."""
+        return {"platinum": self.platinum, "gold": self.gold, "iron": self.iron, "lead": 1.0}
+
+
+class LifecycleTable(Table, frozen=True):
+    """[lifecycle]: repeat purchases from which on a relation is stable, and days after which it was long-kept."""
+
+    steady_repeats: Annotated[int, msgspec.Meta(ge=2)] = STEADY_REPEATS
+    long_kept_days: Count = LONG_KEPT_DAYS
+
+
+class GradeCuts(Table, frozen=True):
+    """[grades.cuts]: the least score, 0 to 1, of grade A and of grade B."""
+
+    A: Fraction = GRADE_CUTS["A"]
+    B: Fraction = GRADE_CUTS["B"]
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """Grade to its least score."""
+        return {"A": self.A, "B": self.B, "C": 0.0}
+
+
+class GradesTable(Table, frozen=True):
+    """[grades]: columns with their weights, as `clvmodels.grades` takes them, and limits that make grade A outright.
+
+    Columns are forecasts ("purchases", "spend", "clv", "p_alive"), graded draw by draw; what is known of a customer
+    ("frequency", "recency", "T", "current_value"); or numbers among [customers] covariates.
+    """
+
+    weights: dict[str, float] = msgspec.field(default_factory=dict)
+    cuts: GradeCuts = GradeCuts()
+    outright: dict[str, float] = msgspec.field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column named, once."""
+        return tuple(dict.fromkeys([*self.weights, *self.outright]))
 
 
 class ContestTable(Table, frozen=True):
-    """[contest]: baselines of the comparison, and bootstrap replicates over customers."""
+    """[contest]: baselines of the comparison, and bootstrap replicates over customers.
+
+    `best`: the models that rank customers best on days inside the calibration take part as well, and those chosen on
+    all data rank the customers of the decision.
+    """
 
     baselines: tuple[str, ...] = ("abc", "rfm", "same_rate", "lifetimes")
     replicates: Annotated[int, msgspec.Meta(ge=100)] = 400
+    best: bool = True
 
 
 class RivalFitTable(Table, frozen=True):
@@ -221,6 +315,50 @@ class RivalsTable(Table, frozen=True):
     calendar: CalendarTable = CalendarTable()
 
 
+class DecisionsTable(Table, frozen=True):
+    """[decisions]: when something is recommended, and the budget that is to be spent best, in currency.
+
+    least_chance : of a gain, below which nothing is recommended
+    least_customers : of a class, below which nothing is recommended
+    fewer_defections : share by which each period's chance to leave is taken to fall, for what that would be worth
+    next_weeks : within which purchases would bring a customer to the next cell
+    """
+
+    least_chance: Fraction = 0.8
+    least_customers: Count = 30
+    fewer_defections: Fraction = 0.05
+    budget: Positive | None = None
+    next_weeks: Count = 13
+
+
+class EffectTable(Table, frozen=True):
+    """An effect as a factor, log-normal: 90 % sure to lie between q05 and q95. { q05 = 0.9, q95 = 1.1 }."""
+
+    q05: Positive
+    q95: Positive
+
+
+class ActionTable(Table, frozen=True):
+    """[[actions]]: something that can be done for a customer, its cost, and what it is thought to change.
+
+    `rate`, `dropout` and `spend` are factors on the customer's own purchase rate, each period's chance to leave, and
+    mean spend, over the whole horizon. `cells` are those of the matrix whose customers may get it.
+    """
+
+    key: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
+    title: dict[str, str]
+    cost: Positive
+    rate: EffectTable | None = None
+    dropout: EffectTable | None = None
+    spend: EffectTable | None = None
+    cells: tuple[Literal["high_high", "low_high", "high_low", "low_low"], ...] = (
+        "high_high",
+        "low_high",
+        "high_low",
+        "low_low",
+    )
+
+
 class Study(Table, frozen=True):
     """A study file as a record. `title` and `background` are by language code.
 
@@ -239,8 +377,13 @@ class Study(Table, frozen=True):
     models: ModelsTable = ModelsTable()
     fit: FitTable = FitTable()
     matrix: MatrixTable = MatrixTable()
+    pyramid: PyramidTable = PyramidTable()
+    lifecycle: LifecycleTable = LifecycleTable()
+    grades: GradesTable = GradesTable()
     contest: ContestTable = ContestTable()
     rivals: RivalsTable = RivalsTable()
+    decisions: DecisionsTable = DecisionsTable()
+    actions: tuple[ActionTable, ...] = ()
     strategies: str | None = None
 
     @property
@@ -290,18 +433,53 @@ def cut_of(table: CutTable) -> tuple[str, float]:
     return kind, setting
 
 
+def loss_of(table: LossTable) -> list[list[float]]:
+    """Losses, truth by label, in the order of the cells."""
+    stated = {truth: getattr(table, truth) for truth in CELLS}
+    return [
+        [float(truth != label) if getattr(row, label) is None else getattr(row, label) for label in CELLS]
+        for truth, row in stated.items()
+    ]
+
+
 def _refuse_contradictions(path: Path, study: Study) -> None:
     refuse_nameless(path, study.name, study.title, study.languages)
     for name in ("current", "future"):
         table = getattr(study.matrix, name)
         if sum(value is not None for value in (table.quantile, table.amount, table.share_of_value)) != 1:
             raise StudyError(f"{path}, [matrix.{name}]: give exactly one of quantile, amount, share_of_value.")
+    for cell in CELLS:
+        if getattr(getattr(study.matrix.loss, cell), cell):
+            raise StudyError(f"{path}, [matrix.loss.{cell}] {cell}: the right label costs nothing; leave it out.")
+    _refuse_classes(path, study)
     _refuse_days(path, study)
     if len(set(study.contest.baselines)) < len(study.contest.baselines):
         raise StudyError(f"{path}, [contest] baselines names one of them twice.")
     _refuse_rivals(path, study)
+    _refuse_actions(path, study)
     _refuse_unknown_columns(path, study)
     _refuse_groups_without_nuts(path, study)
+
+
+def _refuse_classes(path: Path, study: Study) -> None:
+    """Refuse tiers and grades in no order, and columns of the grades that are not known."""
+    if not study.pyramid.platinum < study.pyramid.gold < study.pyramid.iron:
+        raise StudyError(
+            f"{path}, [pyramid]: platinum, gold, iron are the shares of customers down to which each "
+            "tier reaches, so that each is above the one before."
+        )
+    grades = study.grades
+    if not grades.cuts.B < grades.cuts.A:
+        raise StudyError(f"{path}, [grades.cuts] A = {grades.cuts.A:g}, B = {grades.cuts.B:g}: A is above B.")
+    if grades != GradesTable() and not grades.weights:
+        raise StudyError(f"{path}, [grades]: give weights, such as {{ clv = 2, frequency = 1 }}, or leave it out.")
+    known = (*GRADED, *(() if study.customers is None else study.customers.covariates))
+    for key in ("weights", "outright"):
+        for name, value in getattr(grades, key).items():
+            if name not in known:
+                raise StudyError(f'{path}, [grades] {key} has "{name}": expected some of {", ".join(known)}.')
+            if key == "weights" and value == 0:
+                raise StudyError(f"{path}, [grades] weights {name} = 0: leave the column out.")
 
 
 def _refuse_days(path: Path, study: Study) -> None:
@@ -342,6 +520,27 @@ def _refuse_rivals(path: Path, study: Study) -> None:
             raise StudyError(f"{path}, [rivals.fit.{name}]: it is not in [rivals] models or spend.")
 
 
+def _refuse_actions(path: Path, study: Study) -> None:
+    keys = [action.key for action in study.actions]
+    for place, action in enumerate(study.actions):
+        where = f'{path}, [[actions]] "{action.key}"'
+        if action.key in keys[:place] or action.key == "none":
+            raise StudyError(f"{where}: another action has this key, or it is the word for no action.")
+        for language in study.languages:
+            if language not in action.title:
+                raise StudyError(f'{where}, title: there is none for the language "{language}".')
+        effects = {name: getattr(action, name) for name in ("rate", "dropout", "spend")}
+        if not any(effects.values()):
+            raise StudyError(f"{where}: give an effect: rate, dropout or spend = {{ q05 = ..., q95 = ... }}.")
+        for name, effect in effects.items():
+            if effect is not None and effect.q05 >= effect.q95:
+                raise StudyError(f"{where}, {name}: q05 = {effect.q05:g} is not below q95 = {effect.q95:g}.")
+        if not action.cells or len(set(action.cells)) < len(action.cells):
+            raise StudyError(f"{where}, cells: name each once, one at the least; or leave it out for all.")
+    if study.decisions.budget is not None and not study.actions:
+        raise StudyError(f"{path}, [decisions] budget: there are no [[actions]] to spend it on.")
+
+
 def _refuse_unknown_columns(path: Path, study: Study) -> None:
     """Columns that a model is to use must be taken from the customers' file, and those taken must be used."""
     used: dict[str, set[str]] = {"covariates": set(), "groups": set(ACQUISITION)}
@@ -353,6 +552,7 @@ def _refuse_unknown_columns(path: Path, study: Study) -> None:
             if name not in known:
                 has = ", ".join(f'"{word}"' for word in known) or "nothing"
                 raise StudyError(f'{path}, [fit.{family}] {kind} has "{name}": [customers] {kind} has {has}.')
+    used["covariates"] |= set(study.grades.columns)
     for kind in ("covariates", "groups") if study.customers is not None else ():
         idle = [name for name in getattr(study.customers, kind) if name not in used[kind]]
         if idle:

@@ -70,7 +70,17 @@ def summarise(study: Study, log: TransactionLog, traits: pd.DataFrame | None, wi
     DataError
         If the customers' file has no row for some of them.
     """
-    customers = customer_summary(log, window, current_days=study.value.current_days)
+    return with_traits(study, customer_summary(log, window, current_days=study.value.current_days), traits)
+
+
+def with_traits(study: Study, customers: CustomerSummary, traits: pd.DataFrame | None) -> CustomerSummary:
+    """The customers with the columns of the customers' file, where the study has one.
+
+    Raises
+    ------
+    DataError
+        If it has no row for some of them.
+    """
     if traits is None or study.customers is None:
         return customers
     absent = customers.customer_id[~np.isin(customers.customer_id.astype(str), traits.index.to_numpy(dtype=str))]

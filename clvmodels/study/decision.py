@@ -1,21 +1,19 @@
 """The second half of a study: models fitted to all data, and what they say of each customer from `as_of` on."""
 
 import datetime as dt
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from clvmodels.baselines import BASELINES, Training
 from clvmodels.baselines.abc import abc_classes
 from clvmodels.baselines.rfm import rfm_scores
-from clvmodels.forecast import expected_clv, predict, sample_future
+from clvmodels.forecast import predict, sample_future_by_period
 from clvmodels.forecast.future import Future
-from clvmodels.forecast.new_customer import newcomers
 from clvmodels.foundation.errors import FitError
-from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
 from clvmodels.foundation.results import ActOn, MatrixPoint, MatrixSection, ValueSection
@@ -27,20 +25,31 @@ from clvmodels.strategy import (
     acquisition_ceiling,
     cells,
     cut_estimate,
-    estimate,
     retention_ceilings,
     value_matrix,
 )
-from clvmodels.strategy.lifecycle import ALIVE_LIMIT, BUY_LIMIT, stages
-from clvmodels.strategy.pyramid import tiers
-from clvmodels.study.config import Study, cut_of
+from clvmodels.strategy.lifecycle import ALIVE_LIMIT, BUY_LIMIT
+from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise, training_for
-from clvmodels.study.evidence import fit_pair
+from clvmodels.study.drift import drifting_totals
+from clvmodels.study.fits import fit_pair
+from clvmodels.study.labels import Labels, label_customers, matrix_options
+from clvmodels.study.newcomers import value_of_new
 from clvmodels.study.progress import Steps, seed_for
+from clvmodels.study.ranking import Ranked, rank_customers
+from clvmodels.study.value_sums import (
+    ValueSums,
+    add_up,
+    expected_lorenz,
+    segmentations_of,
+    segments_table,
+    top_share,
+    with_labels,
+)
 
-SEGMENTATIONS = ("cell", "tier", "stage", "abc_class", "rfm_group")
 LIST_LENGTH = 12
-LORENZ_POINTS = 101
+A_YEAR = {"day": 364.0, "week": 52.0, "month": 12.0, "year": 1.0}
+YEARS_FROM = 2  # years of horizon from which its cash flow is shown by year, below that by quarter
 GRID = 24  # cells of the matrix picture along each axis
 
 
@@ -51,11 +60,13 @@ class Outlook:
     Attributes
     ----------
     learnt : the customers that the fits have learnt from
+    ends, flows : end of each period of the horizon, and what the base brings in it; see `FutureByPeriod`
     active : ndarray, shape (S,), customers still active, draw by draw
     p_buy : probability of at least one purchase within the horizon
     buyers : ndarray, shape (S,), customers who buy within the horizon, draw by draw
     ceiling : most to spend on keeping each customer
     last_purchase : ndarray of days
+    drifting : fields of the value section with totals where demand drifts, those that could be worked out
     """
 
     as_of: dt.date
@@ -63,6 +74,8 @@ class Outlook:
     learnt: CustomerSummary
     fits: tuple[Fit, Fit]
     future: Future
+    ends: FloatArray
+    flows: Mapping[str, FloatArray]
     alive: Forecast
     active: FloatArray
     p_buy: FloatArray
@@ -70,32 +83,53 @@ class Outlook:
     matrix: ValueMatrix
     ceiling: FloatArray
     last_purchase: np.ndarray
+    drifting: dict[str, Estimate]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Sections of the report and tables on the decision date."""
+    """Sections of the report and tables on the decision date; `ranked` is None where the study asks for no ranking."""
 
     outlook: Outlook
+    labels: Labels
+    ranked: Ranked | None
     value: ValueSection
     matrix: MatrixSection
     act_on: list[ActOn]
     table: pd.DataFrame
     segments: pd.DataFrame
+    sums: ValueSums
 
 
 def decide(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Decision:
     """Fit on the customers that the study learns from, forecast every customer, and set out who needs what."""
     outlook = _outlook(study, log, traits, steps)
+    ranked = None
+    if study.contest.best:
+        with steps.step("best", "rank the customers by the models that do it best inside the log"):
+            ranked = rank_customers(study, log, outlook.as_of, outlook.customers)
     with steps.step("strategy", "customers, segments and strategy"):
-        table = _customer_table(study, log, outlook)
+        labels = label_customers(
+            study,
+            log,
+            outlook.customers,
+            fit=outlook.fits[0],
+            future=outlook.future,
+            alive=outlook.alive,
+            p_buy=outlook.p_buy,
+        )
+        table = _customer_table(study, log, outlook, labels, ranked)
+        sums = add_up(outlook.future.clv, segmentations_of(table, outlook.customers))
         return Decision(
             outlook=outlook,
-            value=_value_section(study, outlook),
+            labels=labels,
+            ranked=ranked,
+            value=_value_section(study, outlook, sums),
             matrix=_matrix_section(study, outlook),
-            act_on=_act_on(outlook),
+            act_on=_act_on(outlook, ranked),
             table=table,
-            segments=_segments(table, outlook.future.clv),
+            segments=segments_table(sums, outlook.customers.current_value),
+            sums=sums,
         )
 
 
@@ -109,25 +143,23 @@ def _outlook(study: Study, log: TransactionLog, traits: pd.DataFrame | None, ste
         fits = fit_pair(study, learnt, study.fit.method, "decision")
     ahead = f"{study.value.horizon:g} {study.window.unit}s"
     with steps.step("forecast", f"forecast the next {ahead} of each customer"):
-        future = sample_future(
+        by_period = sample_future_by_period(
             *fits,
             customers,
-            horizon=study.value.horizon,
+            ends=_period_ends(study),
             annual_discount_rate=study.value.annual_discount_rate,
             margin=study.value.margin,
             seed=seed_for(study.seed, "decision forecast"),
         )
+        future = by_period.future
         alive = predict(fits[0], customers, quantity="p_alive")
         active = _active(alive, np.random.default_rng(seed_for(study.seed, "active customers")))
         p_buy, buyers = _buyers(future.purchases)
+    with steps.step("totals", f"totals of the next {ahead} where demand drifts"):
+        # with limits of acquisition the fits are of other customers than those to forecast
+        drifting = drifting_totals(study, log, fits, customers, everyone) if learnt is customers else {}
     with steps.step("matrix", "value matrix"):
-        matrix = value_matrix(
-            customers.current_value,
-            future.clv,
-            cuts={"current": cut_of(study.matrix.current), "future": cut_of(study.matrix.future)},
-            names=study.matrix.names,
-            undecided_below=study.matrix.undecided_below,
-        )
+        matrix = value_matrix(customers.current_value, future.clv, **matrix_options(study))
         matrix = replace(matrix, customer_id=customers.customer_id)
     silence = np.rint((customers.T - customers.recency) * days_per_unit(customers.unit)).astype("timedelta64[D]")
     return Outlook(
@@ -136,6 +168,8 @@ def _outlook(study: Study, log: TransactionLog, traits: pd.DataFrame | None, ste
         learnt=learnt,
         fits=fits,
         future=future,
+        ends=by_period.ends,
+        flows=by_period.flows,
         alive=alive,
         active=active,
         p_buy=p_buy,
@@ -143,7 +177,15 @@ def _outlook(study: Study, log: TransactionLog, traits: pd.DataFrame | None, ste
         matrix=matrix,
         ceiling=retention_ceilings(matrix, future.clv, shares=_keep_shares(study)),
         last_purchase=np.datetime64(as_of, "D") - silence,
+        drifting=drifting,
     )
+
+
+def _period_ends(study: Study) -> FloatArray:
+    """Ends of equal periods of the horizon, as near to quarters as they go, or to years where it is long."""
+    years = study.value.horizon / A_YEAR[study.window.unit]
+    periods = max(1, round(years if years >= YEARS_FROM else 4 * years))
+    return np.arange(1, periods + 1) / periods * study.value.horizon
 
 
 def _keep_shares(study: Study) -> dict[str, float]:
@@ -171,13 +213,11 @@ def _buyers(purchases: Forecast) -> tuple[FloatArray, FloatArray]:
     return bought / len(buyers), buyers
 
 
-def _value_section(study: Study, outlook: Outlook) -> ValueSection:
+def _value_section(study: Study, outlook: Outlook, sums: ValueSums) -> ValueSection:
     customers, future, value = outlook.customers, outlook.future, study.value
     current = customers.current_value
     equity = estimate(future.clv.total_draws)
-    order = np.lexsort((customers.customer_id.astype(str), -future.clv.mean))
-    top_10, top_20 = _top_shares(future.clv, order, (0.10, 0.20))
-    new_customer = _new_customer_clv(study, outlook)
+    new_customer = estimate(value_of_new(study, outlook.fits, outlook.learnt, horizon=value.horizon))
     at_risk = (outlook.alive.mean < ALIVE_LIMIT) & np.isin(outlook.matrix.cell, ("high_high", "high_low"))
     return ValueSection(
         as_of=outlook.as_of.isoformat(),
@@ -190,8 +230,8 @@ def _value_section(study: Study, outlook: Outlook) -> ValueSection:
         alive=estimate(outlook.active),
         buyers=estimate(outlook.buyers),
         equity_per_customer=float(future.clv.mean.mean()),
-        top_10_share=top_10,
-        top_20_share=top_20,
+        top_10_share=top_share(sums, 10),
+        top_20_share=top_share(sums, 20),
         new_customer_clv=new_customer,
         acquisition_ceiling=acquisition_ceiling(_middle(new_customer), share=value.win_share),
         acquisition_share=value.win_share,
@@ -200,7 +240,8 @@ def _value_section(study: Study, outlook: Outlook) -> ValueSection:
         at_risk_current_value=float(current[at_risk].sum()),
         lost_below=BUY_LIMIT,
         lost_customers=int((outlook.p_buy < BUY_LIMIT).sum()),
-        lorenz=_lorenz(future.clv.mean[order]),
+        lorenz=expected_lorenz(future.clv, sums.best_first),
+        **outlook.drifting,
     )
 
 
@@ -209,42 +250,6 @@ def _middle(value: Estimate) -> float:
     middle = value.q50 if value.mean is None else value.mean
     assert middle is not None  # an estimate from draws has a median
     return middle
-
-
-def _top_shares(clv: Forecast, order: np.ndarray, shares: tuple[float, ...]) -> list[Estimate]:
-    """Share of the value that comes from the best customers by expectation, draw by draw."""
-    assert clv.replay is not None  # predictive forecasts can be drawn again
-    tops = [order[: max(1, round(share * len(order)))] for share in shares]
-    sums = [[block.values[top].sum(axis=0) for top in tops] for block in clv.replay("draws")]
-    totals = np.maximum(clv.total_draws, np.finfo(float).tiny)
-    return [estimate(np.concatenate([block[i] for block in sums]) / totals) for i in range(len(shares))]
-
-
-def _lorenz(descending: FloatArray) -> list[tuple[float, float]]:
-    """Share of customers, best first, and the share of expected value that they hold."""
-    held = np.append(0.0, np.cumsum(descending))
-    held /= max(held[-1], np.finfo(float).tiny)
-    at = np.rint(np.linspace(0, len(descending), LORENZ_POINTS)).astype(int)
-    return [(float(i / len(descending)), float(held[i])) for i in at]
-
-
-def _new_customer_clv(study: Study, outlook: Outlook) -> Estimate:
-    """Expected value of a customer who makes the first purchase now, that purchase included; its posterior.
-
-    With covariates or groups the mean over customers like those that the fits have learnt from.
-    """
-    fits, new = outlook.fits, newcomers(outlook.fits, outlook.learnt)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of an infinite mean: the fit's check and the page say so
-        later = expected_clv(
-            *fits,
-            new,
-            horizon=study.value.horizon,
-            annual_discount_rate=study.value.annual_discount_rate,
-            margin=study.value.margin,
-        )
-        first = predict(fits[1], new, quantity="expected_spend")
-    return estimate((later.total_draws + study.value.margin * first.total_draws) / len(outlook.learnt))
 
 
 def _matrix_section(study: Study, outlook: Outlook) -> MatrixSection:
@@ -290,7 +295,7 @@ def _grid(money: FloatArray) -> np.ndarray:
     return np.where(money > 0, np.clip(np.floor(np.where(money > 0, step, 0.0)), 0, GRID - 1), -1).astype(int)
 
 
-def _act_on(outlook: Outlook) -> list[ActOn]:
+def _act_on(outlook: Outlook, ranked: Ranked | None) -> list[ActOn]:
     """Four lists, the largest stakes first; a customer is on one list only."""
     clv, cell = outlook.future.clv.mean, outlook.matrix.cell
     current = outlook.customers.current_value
@@ -306,11 +311,11 @@ def _act_on(outlook: Outlook) -> list[ActOn]:
     for key, (member, stake) in lists.items():
         order = np.lexsort((outlook.customers.customer_id.astype(str), -stake))
         best = order[member[order]][:LIST_LENGTH]
-        rows += [_act_on_row(outlook, key, int(row)) for row in best]
+        rows += [_act_on_row(outlook, ranked, key, int(row)) for row in best]
     return rows
 
 
-def _act_on_row(outlook: Outlook, key: str, row: int) -> ActOn:
+def _act_on_row(outlook: Outlook, ranked: Ranked | None, key: str, row: int) -> ActOn:
     customers, future, matrix = outlook.customers, outlook.future, outlook.matrix
     return ActOn(
         list_key=key,
@@ -326,11 +331,14 @@ def _act_on_row(outlook: Outlook, key: str, row: int) -> ActOn:
         label=str(matrix.cell[row]),
         label_probability=float(matrix.probabilities[row, CELLS.index(matrix.cell[row])]),
         ceiling=float(outlook.ceiling[row]),
+        rank=None if ranked is None or ranked.rank is None else int(ranked.rank[row]),
     )
 
 
-def _customer_table(study: Study, log: TransactionLog, outlook: Outlook) -> pd.DataFrame:
-    """A row a customer: history, forecasts, cell, tier, stage, and the baselines' scores."""
+def _customer_table(
+    study: Study, log: TransactionLog, outlook: Outlook, labels: Labels, ranked: Ranked | None
+) -> pd.DataFrame:
+    """A row a customer: history, forecasts, cell, tier, stage, rank, and the baselines' scores."""
     customers = outlook.customers
     frame = customers.to_pandas().assign(
         last_purchase=np.datetime_as_string(outlook.last_purchase, unit="D"),
@@ -343,10 +351,12 @@ def _customer_table(study: Study, log: TransactionLog, outlook: Outlook) -> pd.D
             frame[f"{name}_{column}"] = getattr(forecast, column)
     frame = frame.assign(**outlook.matrix.to_pandas().drop(columns="customer_id"))
     frame["ceiling"] = outlook.ceiling
-    frame["tier"] = tiers(outlook.future.clv.mean, customers.customer_id)
-    frame["stage"] = stages(customers.frequency, outlook.alive.mean, outlook.p_buy)
+    frame = frame.assign(**labels.columns)
     frame["abc_class"] = abc_classes(customers)
     frame["rfm_group"] = rfm_scores(customers).group
+    if ranked is not None and ranked.rank is not None:
+        frame = frame.assign(rank=ranked.rank, rank_score=ranked.score)
+    frame = with_labels(frame, customers)
     window, horizon = Window(outlook.as_of, unit=study.window.unit), study.value.horizon
     training = training_for(study.contest.baselines, log, window, horizon=horizon)
     for name in study.contest.baselines:
@@ -361,30 +371,3 @@ def _baseline_score(name: str, customers: CustomerSummary, horizon: float, train
     except FitError:  # another package's fit; the contest names it
         return np.full(len(customers), np.nan)
     return next(forecasts[key].mean for key in ("score", "spend", "purchases") if key in forecasts)
-
-
-def _segments(table: pd.DataFrame, clv: Forecast) -> pd.DataFrame:
-    """Customers and value by each segmentation; the interval is of the mean future value a customer."""
-    frames = [_segmentation(table, name, clv) for name in SEGMENTATIONS]
-    return pd.concat(frames, ignore_index=True)
-
-
-def _segmentation(table: pd.DataFrame, name: str, clv: Forecast) -> pd.DataFrame:
-    assert clv.replay is not None  # predictive forecasts can be drawn again
-    codes, segments = pd.factorize(table[name], sort=True)
-    member = sparse.csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))))
-    totals = np.concatenate([member @ block.values for block in clv.replay("draws")], axis=1)
-    count = np.bincount(codes)
-    low, high = np.quantile(totals, [0.05, 0.95], axis=1) / count
-    return pd.DataFrame(
-        {
-            "segmentation": name,
-            "segment": segments,
-            "customers": count,
-            "current_value": np.bincount(codes, weights=table["current_value"]),
-            "clv_mean": totals.mean(axis=1) / count,
-            "clv_q05": low,
-            "clv_q95": high,
-            "equity": totals.mean(axis=1),
-        }
-    )

@@ -6,10 +6,10 @@ import numpy as np
 
 from clvmodels.data import compress, donor_summary
 from clvmodels.forecast import predict
+from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.records import CustomerSummary, Forecast
 from clvmodels.foundation.retention_results import DonorRow, DonorSection
 from clvmodels.inference import Fit, fit
-from clvmodels.strategy import estimate
 from clvmodels.study.progress import seed_for
 from clvmodels.study.retention_config import DonorsTable, RetentionFitTable
 from clvmodels.study.sections import estimate_at, fit_row

@@ -1,7 +1,6 @@
 """The first half of a study: a forecast made on calibration_end, held against the days after it."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,15 +14,20 @@ from clvmodels.forecast import expected_by_day, sample_future
 from clvmodels.forecast import purchases_by_period as predicted_by_period
 from clvmodels.forecast.future import Future
 from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog
 from clvmodels.foundation.results import ComparisonSection, EvidenceSection, TrackingPoint
 from clvmodels.foundation.units import days_per_unit
-from clvmodels.inference import Fit, fit
+from clvmodels.inference import Fit
 from clvmodels.inference.diagnostics import require_passed
-from clvmodels.strategy import estimate
-from clvmodels.study.config import EffectsTable, Study
+from clvmodels.strategy import ValueMatrix, value_matrix
+from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise, training_for
+from clvmodels.study.drift import Trialled, with_conformal, with_drift
+from clvmodels.study.fits import fit_pair
+from clvmodels.study.labels import matrix_options
 from clvmodels.study.progress import Steps, seed_for
+from clvmodels.study.ranking import BEST, Best, best_at
 
 PIT_BINS = 20
 
@@ -57,6 +61,7 @@ class Evidence:
     not_fitted : methods that found no fit, and what they said
     table : a row a customer: history, forecast of the holdout, and what happened
     trial : of the main fits
+    matrix : the value matrix of that day, of what customers bring in the holdout, undiscounted
     """
 
     customers: CustomerSummary
@@ -68,6 +73,7 @@ class Evidence:
     comparison: ComparisonSection
     table: pd.DataFrame
     trial: Trial
+    matrix: ValueMatrix
 
 
 def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Evidence:
@@ -81,6 +87,32 @@ def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | No
         main = fit_pair(study, customers, study.fit.method, "calibration")
         for fitted in main:
             require_passed(fitted)  # a forecast would refuse it later, after the other methods
+    beside, not_fitted = _fitted_beside(study, customers, steps)
+    with steps.step("forecast_holdout", "forecast the holdout and check it"):
+        future = forecast_holdout(study, main, customers)
+        trial = _trial(study, log, main, customers, holdout, future=future, stream="", draws=None)
+        section = _section(trial)
+        matrix = value_matrix(customers.current_value * study.value.margin, future.clv, **matrix_options(study))
+        del future  # its draws
+    trialled = Trialled(customers, holdout, main, trial.forecasts)
+    with steps.step("drift", "whether the base buys as it did, and totals if it does not"):
+        section = with_drift(study, log, trialled, section)
+    with steps.step("conformal", "set the intervals of customers right inside the calibration"):
+        section = with_conformal(study, log, traits, trialled, section)
+    best = None
+    if study.contest.best:
+        with steps.step("best_contest", "choose the models that rank best inside the calibration"):
+            best = best_at(study, log, window)
+    with steps.step("contest", "contest with " + ", ".join(study.contest.baselines)):
+        comparison = _contest(study, log, customers, holdout, trial, best)
+    table = _holdout_table(customers, holdout, trial)
+    return Evidence(customers, holdout, main, beside, not_fitted, section, comparison, table, trial, matrix)
+
+
+def _fitted_beside(
+    study: Study, customers: CustomerSummary, steps: Steps
+) -> tuple[dict[str, tuple[Fit, Fit]], dict[str, str]]:
+    """The fits by the other methods that the study names, and what was said by those that found none."""
     beside: dict[str, tuple[Fit, Fit]] = {}
     not_fitted: dict[str, str] = {}
     for method in study.fit.compare:
@@ -89,33 +121,38 @@ def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | No
                 beside[method] = fit_pair(study, customers, method, "calibration")
             except FitError as problem:  # no forecast rests on it; the study goes on and says so
                 not_fitted[method] = str(problem)
-    with steps.step("forecast_holdout", "forecast the holdout and check it"):
-        trial = hold_against(study, log, main, customers, holdout)
-        section = _section(trial)
-    with steps.step("contest", "contest with " + ", ".join(study.contest.baselines)):
-        comparison = _contest(study, log, customers, holdout, trial)
-    table = _holdout_table(customers, holdout, trial)
-    return Evidence(customers, holdout, main, beside, not_fitted, section, comparison, table, trial)
+    return beside, not_fitted
 
 
-def fit_pair(study: Study, customers: CustomerSummary, method: str, window: str) -> tuple[Fit, Fit]:
-    """The purchase model and the spend model of the study on one summary, by one method.
+def forecast_holdout(
+    study: Study,
+    fits: tuple[Fit, Fit],
+    customers: CustomerSummary,
+    *,
+    stream: str = "",
+    draws: int | None = None,
+) -> Future:
+    """What customers buy in the holdout; its `clv` is margin, not discounted.
 
-    Checks that the study allows may have failed.
+    Parameters
+    ----------
+    customers : in the unit that the fit of purchases counts in
+    stream : name of the random numbers, apart from those of other fits
+    draws : of the forecast; by default those of the fits
     """
+    return sample_future(
+        *fits,
+        customers,
+        horizon=replace(study.contest_window, unit=customers.unit).holdout_length,
+        discount_per_unit=0.0,
+        margin=study.value.margin,
+        seed=_holdout_seed(study, stream),
+        draws=draws,
+    )
 
-    def one(model: str, effects: EffectsTable) -> Fit:
-        seed = None if method == "mle" else seed_for(study.seed, f"{window} {model} {method}")
-        found = fit(model, customers, method=method, draws=study.fit.draws, seed=seed, **_asked(effects))
-        return found.allowing(*study.fit.allow)
 
-    return one(study.models.purchases, study.fit.purchases), one(study.models.spend, study.fit.spend)
-
-
-def _asked(effects: EffectsTable) -> dict[str, Any]:
-    """The covariates and groups of a fit, those that there are."""
-    asked = {"covariates": effects.covariates, "groups": effects.groups}
-    return {name: value for name, value in asked.items() if value}
+def _holdout_seed(study: Study, stream: str) -> int:
+    return seed_for(study.seed, f"holdout forecast {stream}".rstrip())
 
 
 def hold_against(
@@ -128,17 +165,24 @@ def hold_against(
     stream: str = "",
     draws: int | None = None,
 ) -> Trial:
-    """Forecast the holdout by a pair of fits and check the forecast.
+    """Forecast the holdout by a pair of fits, as `forecast_holdout` does, and check the forecast."""
+    future = forecast_holdout(study, fits, customers, stream=stream, draws=draws)
+    return _trial(study, log, fits, customers, holdout, future=future, stream=stream, draws=draws)
 
-    Parameters
-    ----------
-    customers : in the unit that the fit of purchases counts in
-    stream : name of the random numbers, apart from those of other fits
-    draws : of the forecast; by default those of the fits
-    """
-    seed = seed_for(study.seed, f"holdout forecast {stream}".rstrip())
-    horizon = replace(study.contest_window, unit=customers.unit).holdout_length
-    future = sample_future(*fits, customers, horizon=horizon, discount_per_unit=0.0, seed=seed, draws=draws)
+
+def _trial(
+    study: Study,
+    log: TransactionLog,
+    fits: tuple[Fit, Fit],
+    customers: CustomerSummary,
+    holdout: HoldoutSummary,
+    *,
+    future: Future,
+    stream: str,
+    draws: int | None,
+) -> Trial:
+    """The forecast's check, and purchases by period of the same stream."""
+    seed = _holdout_seed(study, stream)
     checks = _predictive_checks(study, future, customers, holdout)
     forecasts = {name: replace(getattr(future, name), replay=None) for name in checks}
     return Trial(fits, forecasts, checks, _tracking(study, log, customers, fits[0], seed=seed, draws=draws))
@@ -201,6 +245,7 @@ def _contest(
     customers: CustomerSummary,
     holdout: HoldoutSummary,
     trial: Trial,
+    best: Best | None,
 ) -> ComparisonSection:
     model = study.models.purchases
     window = study.contest_window
@@ -213,6 +258,9 @@ def _contest(
             forecasts[name] = BASELINES[name].forecasts(customers, horizon, training=training)
         except FitError as problem:  # another package's fit; the study goes on without it and says so
             left_out[name] = str(problem)
+    if best is not None:
+        forecasts |= {BEST: best.forecasts} if best.forecasts else {}
+        left_out |= {BEST: best.choice.problem} if best.choice.problem else {}
     comparison = contest(
         forecasts,
         holdout,
@@ -221,7 +269,7 @@ def _contest(
         replicates=study.contest.replicates,
         checks={model: trial.checks},
     )
-    return replace(comparison, left_out=left_out)
+    return replace(comparison, left_out=left_out, best=None if best is None else best.choice)
 
 
 def _holdout_table(customers: CustomerSummary, holdout: HoldoutSummary, trial: Trial) -> pd.DataFrame:

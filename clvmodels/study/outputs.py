@@ -64,8 +64,13 @@ def _not_a_formula(value: Any) -> Any:
 
 def write_results(results: Results, path: Path) -> None:
     """results.json: every number of the report, by name."""
+    write_json(results, path)
+
+
+def write_json(record: Any, path: Path) -> None:
+    """A record as indented JSON."""
     with whole(path) as partial:
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1))
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> None:
@@ -74,8 +79,13 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> None:
         partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def machine() -> str:
+    """The machine in words, for a reader of seconds and megabytes."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+
+
 def manifest(
-    study_file: Path, digests: dict[str, str], seed: int, steps: list[Step], files: list[Path]
+    study_file: Path, digests: dict[str, Any], seed: int, steps: list[Step], files: list[Path]
 ) -> dict[str, Any]:
     """Where a result comes from: inputs, versions, machine, cost of each step, digests of the files."""
     return {
@@ -85,7 +95,7 @@ def manifest(
         "versions": {name: metadata.version(name) for name in PACKAGES},
         "commit": _commit(study_file.resolve().parent),
         "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        "machine": machine(),
         "steps": [{"name": s.name, "seconds": s.seconds, "megabytes": s.megabytes} for s in steps],
         "seconds": round(sum(s.seconds for s in steps), 3),
         "peak_megabytes": max((s.megabytes for s in steps), default=0.0),

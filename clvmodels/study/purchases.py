@@ -12,25 +12,29 @@ from clvmodels.baselines import BASELINES
 from clvmodels.data import alternatives, calendar_history, choices, read_transactions
 from clvmodels.data.datasets import require_brought
 from clvmodels.foundation.errors import StudyError
-from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.patterns import IntArray
 from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog
 from clvmodels.foundation.results import DataSection, FitRow, ModelSection, StudyInfo, StudyResults
 from clvmodels.inference import Fit
 from clvmodels.models import MODELS
-from clvmodels.strategy import estimate, read_strategies
+from clvmodels.strategy import read_strategies
 from clvmodels.study import outputs
+from clvmodels.study.actions import weigh_actions
 from clvmodels.study.adequacy import Adequacy, gauge_adequacy
+from clvmodels.study.classes import base_section, classes_section
 from clvmodels.study.config import CalendarTable, Study
 from clvmodels.study.customers import read_traits, require_effects
 from clvmodels.study.decision import Decision, decide
 from clvmodels.study.evidence import Evidence, gather_evidence
 from clvmodels.study.files import StudyFile
+from clvmodels.study.labels import require_graded_columns
+from clvmodels.study.money import money_section, read_past
 from clvmodels.study.progress import Steps, Tell, seed_for
 from clvmodels.study.rivals import Rivals, scores_of, weigh_rivals
 from clvmodels.study.sections import fit_row
 
-STEPS_BESIDE_COMPARED = 12
+STEPS_BESIDE_COMPARED = 18
 FEW_CUSTOMERS = 100
 FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
@@ -43,16 +47,33 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     strategies = read_strategies(None if study.strategies is None else file.path.parent / study.strategies)
     folder = Path(output) / study.name
     outputs.require_writable(folder)
-    steps = Steps(STEPS_BESIDE_COMPARED + len(study.fit.compare) + _steps_of_rivals(study), tell)
+    steps = Steps(STEPS_BESIDE_COMPARED + _steps_asked_for(study), tell)
     with steps.step("read", "read the log"):
         log, traits = _read_log(study), read_traits(file)
         _require_inside(file, study, log)
         require_effects(file, study, log, traits)
+        require_graded_columns(file, traits)
+        past = read_past(study, log)
     evidence = gather_evidence(study, log, traits, steps)
     decision = decide(study, log, traits, steps)
+    with steps.step("money", "equity by segment, customers still to be won"):
+        money = money_section(study, log, past, decision)
+    with steps.step("actions", "what actions, a budget and fewer defections would bring"):
+        actions = weigh_actions(study, log, decision.outlook)
+        decision = replace(decision, table=pd.concat([decision.table, actions.columns], axis=1))
     adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.learnt, steps)
     groups, rivals = weigh_rivals(study, log, evidence, steps)
-    results = replace(_results(file, study, log, evidence, decision, adequacy), rivals=groups, strategies=strategies)
+    classes = classes_section(study, log, traits, evidence, decision.outlook, decision.labels, steps)
+    results = _results(file, study, log, evidence, decision, adequacy)
+    results = replace(
+        results,
+        rivals=groups,
+        strategies=strategies,
+        base=base_section(study, log),
+        classes=classes,
+        money=money,
+        actions=actions.section,
+    )
     with steps.step("write", "write results and tables"):
         files = _write(results, evidence, decision, rivals, folder)
     digests = {"study_digest": file.digest, "data_digest": log.digest}
@@ -60,9 +81,10 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     return results
 
 
-def _steps_of_rivals(study: Study) -> int:
-    """A step for each rival, and one to compare those of a family."""
-    return sum(len(names) + 1 for names in (study.purchase_rivals, study.spend_rivals) if names)
+def _steps_asked_for(study: Study) -> int:
+    """A step for each method of fitting beside, two for the ranking, one for each rival, and one for its family."""
+    rivals = sum(len(names) + 1 for names in (study.purchase_rivals, study.spend_rivals) if names)
+    return len(study.fit.compare) + 2 * study.contest.best + rivals
 
 
 def _with_source(study: Study, data: str | None) -> Study:
@@ -144,6 +166,7 @@ def _results(
             sensitivity=adequacy.sensitivity,
         ),
         predictive=adequacy.predictive,
+        ranking=None if decision.ranked is None else decision.ranked.choice,
     )
 
 

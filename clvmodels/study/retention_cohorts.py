@@ -8,10 +8,10 @@ from clvmodels.data import cohort_triangle, read_transactions
 from clvmodels.forecast import RevenueRetention, revenue_retention
 from clvmodels.foundation.cohorts import CohortTriangle
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import BoolArray, FloatArray
 from clvmodels.foundation.retention_results import AgePoint, CohortSection, RevenuePoint
 from clvmodels.inference.revenue_retention import RevenueRetentionFit, fit_revenue_retention
-from clvmodels.strategy import estimate
 from clvmodels.study.progress import seed_for
 from clvmodels.study.retention_config import CohortsTable
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from clvmodels.evaluation.kaplan_meier import kaplan_meier
 from clvmodels.forecast import RetentionCurve, retention_curve, sample_retained
-from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.retention import RetentionTable
 from clvmodels.foundation.retention_results import (
@@ -20,7 +20,6 @@ from clvmodels.foundation.retention_results import (
 )
 from clvmodels.inference import Fit, compare_models, fit
 from clvmodels.inference.diagnostics import failed_checks, require_passed
-from clvmodels.strategy import estimate
 from clvmodels.study.progress import seed_for
 from clvmodels.study.retention_config import RetentionStudy
 

@@ -15,10 +15,10 @@ from clvmodels.forecast import (
     sample_retention_value,
 )
 from clvmodels.forecast import retention_value as expected_value
+from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.retention import RetentionTable
 from clvmodels.foundation.retention_results import SegmentWorth, ValueRow
-from clvmodels.strategy import estimate
 from clvmodels.study.progress import seed_for
 from clvmodels.study.retention_config import RetentionStudy
 from clvmodels.study.retention_segments import Segment

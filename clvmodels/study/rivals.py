@@ -14,6 +14,7 @@ from clvmodels.evaluation import posterior_predictive_check
 from clvmodels.evaluation.calibration import count_rows, coverage_rows
 from clvmodels.evaluation.contest import contest
 from clvmodels.foundation.errors import DataError, FitError
+from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, TransactionLog
 from clvmodels.foundation.results import (
@@ -30,7 +31,6 @@ from clvmodels.inference import Fit, compare_models, fit, loo
 from clvmodels.inference.criteria import Criterion, stacking_weights
 from clvmodels.inference.diagnostics import require_passed
 from clvmodels.models import MODELS
-from clvmodels.strategy import estimate
 from clvmodels.study.config import Study
 from clvmodels.study.customers import customers_for
 from clvmodels.study.evidence import Evidence, Trial, hold_against

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from clvmodels.foundation.any_results import Results
+from clvmodels.study.contest import run_contest
+from clvmodels.study.contest_config import ContestStudy
 from clvmodels.study.files import StudyFile, read_study
 from clvmodels.study.progress import Tell, silent
 from clvmodels.study.purchases import run_purchases
@@ -21,7 +23,8 @@ def run_study(
     ----------
     path : study file
     output : folder that gets a folder for each study; nothing in it is touched before all is computed
-    data : read this log (or this file of contracts) in place of the study's own source
+    data : read this log (or this file of contracts) in place of the study's own source; for a contest "KEY=PATH", with
+        the key of one of its data sets
     tell : gets a line at the beginning and the end of each named step
 
     Raises
@@ -35,4 +38,7 @@ def run_study(
     if isinstance(file.study, RetentionStudy):
         retention = StudyFile(file.study, file.path, file.digest)
         return run_retention(retention, output=output, data=data, tell=tell)
+    if isinstance(file.study, ContestStudy):
+        contest = StudyFile(file.study, file.path, file.digest)
+        return run_contest(contest, output=output, data=data, tell=tell)
     return run_purchases(StudyFile(file.study, file.path, file.digest), output=output, data=data, tell=tell)

@@ -121,7 +121,16 @@ def _named(struct: type[Table], content: Any, keys: list[str]) -> list[str]:
             kind = next(get_args(kind)[1] for kind in (asked, *get_args(asked)) if get_origin(kind) is dict)
             wrong = next(key for key, table in tables.items() if not _converts(table, kind))
             return [*keys[:place], name, wrong + inside, *keys[place + 1 :]]
+        element = _table_in(_struct_at(struct, [*keys[:place], name])) if some else None
+        if isinstance(tables, list) and element is not None:
+            wrong = next(str(i) for i, table in enumerate(tables) if not _converts(table, element))
+            return [*keys[:place], f"{name}[{wrong}]{inside}", *keys[place + 1 :]]
     return keys
+
+
+def _table_in(kind: Any) -> Any:
+    """The table that a list is of, or None."""
+    return next((item for item in get_args(kind) if get_origin(kind) is tuple and _is_table(item)), None)
 
 
 def _converts(table: Any, struct: Any) -> bool:
@@ -152,8 +161,10 @@ def _struct_at(root: type[Table], keys: list[str]) -> Any:
         if get_origin(struct) is dict:
             struct = get_args(struct)[1]
             continue
+        name = re.sub(r"\[\d+\]", "", key)
         known = {field.name: field.type for field in msgspec.structs.fields(struct)} if _is_table(struct) else {}
-        struct = known.get(key)
+        struct = known.get(name)
+        struct = (_table_in(struct) if name != key else None) or struct
         if get_origin(struct) is not dict:  # a table that may be absent
             struct = next((table for table in get_args(struct) if _is_table(table)), struct)
     return struct

@@ -16,9 +16,11 @@ import numba
 from numba import types
 
 from clvmodels.foundation.streams import Stream, log_gamma, uniform
+from clvmodels.models.kernels.changes import DROPOUT_FACTOR, EVERY_CHANGE, RATE_FACTOR, changed_hazard
 from clvmodels.models.kernels.interface import F64, NEXT_PURCHASE, START
 
 X, T_X, AGE, NOW, BUY_HAZARD, LEFT = range(6)  # places in `state`
+CHANGES = EVERY_CHANGE  # of the chance to buy at an opportunity, and of that to leave before it
 
 
 @numba.njit(F64(Stream, F64, F64), cache=True)
@@ -51,7 +53,8 @@ def is_alive(u: Any, alpha: Any, beta: Any, gamma: Any, delta: Any, x: Any, t_x:
 def start(stream: Any, theta: Any, history: Any, state: Any) -> None:
     """Draw the customer's chance to buy; the rest is drawn when a purchase depends on it."""
     state[X], state[T_X], state[AGE], state[NOW] = history[0], history[1], history[2], 0.0
-    state[BUY_HAZARD] = beta_hazard(stream, theta[0] + history[0], theta[1] + history[2] - history[0])
+    hazard = beta_hazard(stream, theta[0] + history[0], theta[1] + history[2] - history[0])
+    state[BUY_HAZARD] = changed_hazard(hazard, state[RATE_FACTOR])
     state[LEFT] = math.nan
 
 
@@ -64,5 +67,8 @@ def next_purchase(stream: Any, theta: Any, state: Any, horizon: Any) -> Any:
     if math.isnan(state[LEFT]):  # how many more opportunities the customer takes part in
         alpha, beta, gamma, delta = theta[0], theta[1], theta[2], theta[3]
         alive = is_alive(uniform(stream), alpha, beta, gamma, delta, state[X], state[T_X], state[AGE])
-        state[LEFT] = failures(stream, beta_hazard(stream, gamma, delta + state[AGE])) if alive else 0.0
+        state[LEFT] = 0.0
+        if alive:
+            hazard = changed_hazard(beta_hazard(stream, gamma, delta + state[AGE]), state[DROPOUT_FACTOR])
+            state[LEFT] = failures(stream, hazard)
     return state[NOW] if state[NOW] <= state[LEFT] else math.inf

@@ -18,11 +18,13 @@ import numba
 
 from clvmodels.foundation.streams import Stream, uniform
 from clvmodels.models.kernels import bg_nbd
-from clvmodels.models.kernels.bg_nbd import AGE, BOUGHT, NOW, T_X, X
+from clvmodels.models.kernels.bg_nbd import AGE, BOUGHT, COINS, LEAVING, NOW, T_X, X, left_after_purchase
+from clvmodels.models.kernels.changes import EVERY_CHANGE, RATE_FACTOR
 from clvmodels.models.kernels.interface import F64, NEXT_PURCHASE, ROW
 
 start = bg_nbd.start
-SHAPE, TO_GO, WEIGHT = range(5, 8)  # places in `state`, after those of the BG/NBD
+SHAPE, TO_GO, WEIGHT = range(7, 10)  # places in `state`, after those of the BG/NBD
+CHANGES = EVERY_CHANGE
 
 
 @numba.njit(numba.void(Stream, F64, F64, F64, ROW), cache=True)
@@ -48,14 +50,14 @@ def next_by(
     stream: Any, r: Any, alpha: Any, a: Any, b: Any, k: Any, first_chance: Any, state: Any, horizon: Any
 ) -> Any:
     """Time of the next purchase; customers with `first_chance` purchases or more may have left."""
-    x, t_x, T, bought, now = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW]
+    x, t_x, T, bought, now, pace = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW], state[RATE_FACTOR]
     if bought == 0.0:
         draw_stage(stream, r, alpha, k, state)
     for _ in range(int(state[TO_GO])):
         # P(wait > w) = ((alpha + T + now) / (alpha + T + now + w))^shape
         now += (alpha + T + now) * math.expm1(-math.log(uniform(stream)) / state[SHAPE])
         state[SHAPE] += 1.0
-        if now > horizon:
+        if now > horizon * pace:
             return math.inf
     if bought == 0.0:  # alive at T? P(alive) = 1 / (1 + odds)
         if x >= first_chance:
@@ -63,11 +65,11 @@ def next_by(
             odds = a / (b + x - 1.0) * math.exp(silence)
             if uniform(stream) * (1.0 + odds) > 1.0:
                 return math.inf
-    # stayed after the purchase before? E[p] = a / (a + b + x + bought - 1)
-    elif uniform(stream) * (a + b + x + bought - 1.0) < a:
+        state[LEAVING], state[COINS] = a, a + b + x
+    elif left_after_purchase(stream, state):
         return math.inf
     state[BOUGHT], state[NOW], state[TO_GO] = bought + 1.0, now, k
-    return now
+    return now / pace
 
 
 @numba.njit(NEXT_PURCHASE, cache=True)

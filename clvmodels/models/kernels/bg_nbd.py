@@ -5,6 +5,8 @@ lambda ~ Gamma(r + x + k, alpha + T + now) and drop-out chance p ~ Beta(a, b + x
 the next purchase is Lomax (a Pareto distribution from 0), and the customer survives purchase k with
 probability 1 - E[p | alive before it]. Most customers buy nothing more: that costs one random number.
 
+A rate that is multiplied by f is a clock of purchases that runs f times as fast.
+
 References
 ----------
 .. [1] Fader, Hardie and Lee (2005), doi 10.1287/mksc.1040.0098. `clvmodels.models.bg_nbd` has the formulas.
@@ -14,11 +16,14 @@ import math
 from typing import Any
 
 import numba
+from numba import types
 
 from clvmodels.foundation.streams import Stream, uniform
+from clvmodels.models.kernels.changes import DROPOUT_FACTOR, EVERY_CHANGE, RATE_FACTOR, leaves_by_urn
 from clvmodels.models.kernels.interface import F64, NEXT_PURCHASE, ROW, START
 
-X, T_X, AGE, BOUGHT, NOW = range(5)  # places in `state`
+X, T_X, AGE, BOUGHT, NOW, LEAVING, COINS = range(7)  # places in `state`; NOW is on the clock of purchases
+CHANGES = EVERY_CHANGE
 
 
 @numba.njit(START, cache=True)
@@ -28,24 +33,33 @@ def start(_stream: Any, _theta: Any, history: Any, state: Any) -> None:
     state[BOUGHT], state[NOW] = 0.0, 0.0
 
 
+@numba.njit(types.boolean(Stream, ROW), cache=True)
+def left_after_purchase(stream: Any, state: Any) -> Any:
+    """Whether the customer left after the purchase before: with chance E[p] = a / (a + b + x + bought - 1)."""
+    left, state[LEAVING], state[COINS] = leaves_by_urn(
+        uniform(stream), state[LEAVING], state[COINS], state[DROPOUT_FACTOR]
+    )
+    return left > 0.0
+
+
 @numba.njit(F64(Stream, F64, F64, F64, F64, F64, ROW, F64), cache=True)
 def next_by(stream: Any, r: Any, alpha: Any, a: Any, b: Any, first_chance: Any, state: Any, horizon: Any) -> Any:
     """Time of the next purchase; customers with `first_chance` purchases or more may have left."""
-    x, t_x, T, bought, now = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW]
+    x, t_x, T, bought, now, pace = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW], state[RATE_FACTOR]
     # P(wait > w) = ((alpha + T + now) / (alpha + T + now + w))^(r + x + bought)
     now += (alpha + T + now) * math.expm1(-math.log(uniform(stream)) / (r + x + bought))
-    if now > horizon:
+    if now > horizon * pace:
         return math.inf
     if bought == 0.0:  # alive at T? P(alive) = 1 / (1 + odds)
         if x >= first_chance:
             odds = a / (b + x - 1.0) * math.exp((r + x) * math.log1p((T - t_x) / (alpha + t_x)))
             if uniform(stream) * (1.0 + odds) > 1.0:
                 return math.inf
-    # stayed after the purchase before? E[p] = a / (a + b + x + bought - 1)
-    elif uniform(stream) * (a + b + x + bought - 1.0) < a:
+        state[LEAVING], state[COINS] = a, a + b + x
+    elif left_after_purchase(stream, state):
         return math.inf
     state[BOUGHT], state[NOW] = bought + 1.0, now
-    return now
+    return now / pace
 
 
 @numba.njit(NEXT_PURCHASE, cache=True)

@@ -16,13 +16,15 @@ import numba
 from numba import types
 
 from clvmodels.foundation.quadrature import gauss_legendre
-from clvmodels.foundation.streams import uniform
+from clvmodels.foundation.streams import Stream, log_gamma_aside, uniform
 from clvmodels.models.ggom_nbd import LARGEST, NODES, SPENT
+from clvmodels.models.kernels.changes import DROPOUT_FACTOR, EVERY_CHANGE, RATE_FACTOR, changed_hazard
 from clvmodels.models.kernels.interface import F64, NEXT_PURCHASE, START
 
 AT, WEIGHTS = gauss_legendre(NODES)
 
-X, T_X, AGE, BOUGHT, NOW, DROP_OUT = range(6)  # places in `state`
+X, T_X, AGE, BOUGHT, NOW, DROP_OUT = range(6)  # places in `state`; NOW is on the clock of purchases
+CHANGES = EVERY_CHANGE
 
 
 @numba.njit(F64(F64, F64, F64), cache=True)
@@ -86,6 +88,27 @@ def is_alive(u: Any, r: Any, alpha: Any, b: Any, s: Any, beta: Any, x: Any, t_x:
     return math.log(u) + of_purchases + s * passed + math.log(q) < math.log1p(-u)
 
 
+@numba.njit(F64(Stream, F64, F64, F64, F64, F64, F64), cache=True)
+def changed_end(stream: Any, b: Any, s: Any, g: Any, end: Any, factor: Any, horizon: Any) -> Any:
+    """When a customer leaves who would at `end`, each unit's chance to leave times `factor`; infinite after horizon.
+
+    The hazard up to u is eta (e^(b u) - 1), eta ~ Gamma(s, g), and Gamma(s + 1, g + e^(b end) - 1) given the end.
+    """
+    if factor == 1.0 or b * end > LARGEST:
+        return end
+    grown = math.expm1(b * end)
+    eta = math.exp(log_gamma_aside(stream, s + 1.0)) / (g + grown)
+    to_go, begin = eta * grown, 0.0
+    while begin < horizon:
+        whole = eta * (math.exp(b * (begin + 1.0)) - math.exp(b * begin))
+        changed = changed_hazard(whole, factor)
+        if to_go <= changed:  # within the unit, in proportion to the hazard
+            return begin + math.log1p(to_go / changed * math.expm1(b)) / b
+        to_go -= changed
+        begin += 1.0
+    return math.inf
+
+
 @numba.njit(START, cache=True)
 def start(_stream: Any, _theta: Any, history: Any, state: Any) -> None:
     """Remember the history; whether the customer is alive is drawn when a purchase depends on it."""
@@ -97,16 +120,18 @@ def start(_stream: Any, _theta: Any, history: Any, state: Any) -> None:
 def next_purchase(stream: Any, theta: Any, state: Any, horizon: Any) -> Any:
     """Time of the next purchase, counted from T; infinite if there is none up to the horizon."""
     r, alpha, b, s, beta = theta[0], theta[1], theta[2], theta[3], theta[4]
-    x, t_x, T, bought, now = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW]
+    x, t_x, T, bought, now, pace = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW], state[RATE_FACTOR]
     # P(wait > w) = ((alpha + T + now) / (alpha + T + now + w))^(r + x + bought)
     now += (alpha + T + now) * math.expm1(-math.log(uniform(stream)) / (r + x + bought))
-    if now > horizon:
+    if now > horizon * pace:
         return math.inf
     if bought == 0.0:
         if not is_alive(uniform(stream), r, alpha, b, s, beta, x, t_x, T):
             return math.inf
-        state[DROP_OUT] = time_in_scale(-math.log(uniform(stream)) / s, growth(T, b, beta)) / b
-    if now > state[DROP_OUT]:
+        g = growth(T, b, beta)
+        end = time_in_scale(-math.log(uniform(stream)) / s, g) / b
+        state[DROP_OUT] = changed_end(stream, b, s, g, end, state[DROPOUT_FACTOR], horizon)
+    if now / pace > state[DROP_OUT]:
         return math.inf
     state[BOUGHT], state[NOW] = bought + 1.0, now
-    return now
+    return now / pace

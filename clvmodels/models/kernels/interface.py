@@ -17,8 +17,11 @@ and a spend kernel, whose history is (frequency, monetary_value),
 A spend kernel finds the state of the purchase kernel, once the first purchase is drawn, in its own `state`
 when it starts: spend may depend on the rates of the same future. It may overwrite it.
 
+`CHANGES` of a purchase kernel names what of its story may be changed from T on: see `changes`.
+
 `theta` has the parameters in the paper's order, shape (P,). `state` is the kernel's own memory, shape
-(STATE,): nobody else reads or writes it between two calls. A latent rate, or a time of death, that a
+(STATE,): nobody else reads or writes it between two calls, but for the last two places of a purchase kernel's, which
+its loop has set before `start` and which stay as they are. A latent rate, or a time of death, that a
 model draws once for a customer is drawn in `start`, or when first needed, and kept there.
 """
 

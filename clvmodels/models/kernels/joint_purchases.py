@@ -13,6 +13,7 @@ from clvmodels.models.kernels import pareto_nbd_abe
 from clvmodels.models.kernels.interface import START
 
 START_ABE, next_purchase = pareto_nbd_abe.start, pareto_nbd_abe.next_purchase
+CHANGES = pareto_nbd_abe.CHANGES
 
 
 @numba.njit(START, cache=True)

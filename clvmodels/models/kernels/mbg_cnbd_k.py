@@ -17,6 +17,7 @@ from clvmodels.models.kernels.interface import NEXT_PURCHASE
 
 start = bg_cnbd_k.start
 next_by = bg_cnbd_k.next_by
+CHANGES = bg_cnbd_k.CHANGES
 
 
 @numba.njit(NEXT_PURCHASE, cache=True)

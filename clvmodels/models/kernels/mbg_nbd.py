@@ -18,6 +18,7 @@ from clvmodels.models.kernels.interface import NEXT_PURCHASE
 
 start = bg_nbd.start
 next_by = bg_nbd.next_by
+CHANGES = bg_nbd.CHANGES
 
 
 @numba.njit(NEXT_PURCHASE, cache=True)

@@ -14,9 +14,11 @@ from typing import Any
 import numba
 
 from clvmodels.foundation.streams import uniform
+from clvmodels.models.kernels.changes import RATE_FACTOR
 from clvmodels.models.kernels.interface import NEXT_PURCHASE, START
 
-SHAPE, SCALE, NOW = range(3)  # places in `state`
+SHAPE, SCALE, NOW = range(3)  # places in `state`; NOW is on the clock of purchases
+CHANGES = ("rate",)  # nobody leaves
 
 
 @numba.njit(START, cache=True)
@@ -32,4 +34,5 @@ def next_purchase(stream: Any, _theta: Any, state: Any, horizon: Any) -> Any:
     wait = (state[SCALE] + state[NOW]) * math.expm1(-math.log(uniform(stream)) / state[SHAPE])
     state[SHAPE] += 1.0
     state[NOW] += wait
-    return state[NOW] if state[NOW] <= horizon else math.inf
+    time = state[NOW] / state[RATE_FACTOR]
+    return time if time <= horizon else math.inf

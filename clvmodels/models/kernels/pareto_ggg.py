@@ -19,6 +19,7 @@ from numba import types
 
 from clvmodels.foundation.quadrature import gauss_legendre
 from clvmodels.foundation.streams import Stream, log_gamma, uniform
+from clvmodels.models.kernels.changes import DROPOUT_FACTOR, EVERY_CHANGE, RATE_FACTOR, changed_lomax_end
 from clvmodels.models.kernels.interface import F64, NEXT_PURCHASE, ROW, START
 from clvmodels.models.pareto_ggg import (
     HALF_LOG_TWO_PI,
@@ -37,7 +38,8 @@ LEAVING_AT, LEAVING_WEIGHTS = gauss_legendre(LEAVING_NODES)
 WAITING_AT, WAITING_WEIGHTS = gauss_legendre(WAITING_NODES)
 FIRST_TRY = 0.1  # chance from which a wait is drawn anew until it is long enough
 
-K, RATE, NEXT, DROP_OUT = range(4)  # places in `state`
+K, RATE, NEXT, DROP_OUT = range(4)  # places in `state`; NEXT is on the clock of purchases
+CHANGES = EVERY_CHANGE
 X, T_X, AGE, LOG_INTERVAL = range(4)  # places in `history`
 T_, GAMMA, R_, ALPHA, S, BETA = range(6)  # places in `theta`
 
@@ -272,14 +274,16 @@ def start(stream: Any, theta: Any, history: Any, state: Any) -> None:
     state[K] = k
     state[RATE] = math.exp(log_gamma(stream, R + k)) / (A * (1.0 + math.exp(eta)))
     state[NEXT] = A / k * math.exp(eta) - (history[AGE] - history[T_X])
-    state[DROP_OUT] = (theta[BETA] + history[AGE]) * math.expm1(-math.log(uniform(stream)) / theta[S])
+    scale = theta[BETA] + history[AGE]
+    end = scale * math.expm1(-math.log(uniform(stream)) / theta[S])
+    state[DROP_OUT] = changed_lomax_end(stream, theta[S], scale, end, state[DROPOUT_FACTOR])
 
 
 @numba.njit(NEXT_PURCHASE, cache=True)
 def next_purchase(stream: Any, _theta: Any, state: Any, horizon: Any) -> Any:
     """Time of the next purchase, counted from T; infinite if there is none up to the horizon."""
-    now = state[NEXT]
+    now = state[NEXT] / state[RATE_FACTOR]
     if now > horizon or now > state[DROP_OUT]:
         return math.inf
-    state[NEXT] = now + math.exp(log_gamma(stream, state[K])) / (state[K] * state[RATE])
+    state[NEXT] += math.exp(log_gamma(stream, state[K])) / (state[K] * state[RATE])
     return now

@@ -18,13 +18,15 @@ from numba import types
 
 from clvmodels.foundation.quadrature import gauss_legendre
 from clvmodels.foundation.streams import uniform
+from clvmodels.models.kernels.changes import DROPOUT_FACTOR, EVERY_CHANGE, RATE_FACTOR, changed_lomax_end
 from clvmodels.models.kernels.interface import NEXT_PURCHASE, START
 from clvmodels.models.pareto_nbd import NEAR, NODES, SPENT, TERMS
 
 AT, WEIGHTS = gauss_legendre(NODES)
 F64 = types.float64
 
-X, T_X, AGE, BOUGHT, NOW, DROP_OUT = range(6)  # places in `state`
+X, T_X, AGE, BOUGHT, NOW, DROP_OUT = range(6)  # places in `state`; NOW is on the clock of purchases
+CHANGES = EVERY_CHANGE
 
 
 @numba.njit(F64(F64, F64, F64, F64), cache=True)
@@ -87,16 +89,17 @@ def start(_stream: Any, _theta: Any, history: Any, state: Any) -> None:
 def next_purchase(stream: Any, theta: Any, state: Any, horizon: Any) -> Any:
     """Time of the next purchase, counted from T; infinite if there is none up to the horizon."""
     r, alpha, s, beta = theta[0], theta[1], theta[2], theta[3]
-    x, t_x, T, bought, now = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW]
+    x, t_x, T, bought, now, pace = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW], state[RATE_FACTOR]
     # P(wait > w) = ((alpha + T + now) / (alpha + T + now + w))^(r + x + bought)
     now += (alpha + T + now) * math.expm1(-math.log(uniform(stream)) / (r + x + bought))
-    if now > horizon:
+    if now > horizon * pace:
         return math.inf
     if bought == 0.0:
         if not is_alive(uniform(stream), r, alpha, s, beta, x, t_x, T):
             return math.inf
-        state[DROP_OUT] = (beta + T) * math.expm1(-math.log(uniform(stream)) / s)
-    if now > state[DROP_OUT]:
+        end = (beta + T) * math.expm1(-math.log(uniform(stream)) / s)
+        state[DROP_OUT] = changed_lomax_end(stream, s, beta + T, end, state[DROPOUT_FACTOR])
+    if now / pace > state[DROP_OUT]:
         return math.inf
     state[BOUGHT], state[NOW] = bought + 1.0, now
-    return now
+    return now / pace

@@ -23,9 +23,11 @@ import numba
 from numba import types
 
 from clvmodels.foundation.streams import Stream, log_gamma, normal, uniform
+from clvmodels.models.kernels.changes import DROPOUT_FACTOR, EVERY_CHANGE, RATE_FACTOR, changed_end
 from clvmodels.models.kernels.interface import F64, NEXT_PURCHASE, ROW, START
 
 LOG_LAM, LOG_MU, DROP_OUT, NOW = range(4)  # places in `state`
+CHANGES = EVERY_CHANGE
 LEAVES, BUYS = -1.0, 1.0  # who comes first
 MODE_STEPS = 8  # a mode that is not met costs acceptance, not truth
 U, V, BOUGHT, LIVED, TOP, SLOPE_U, SLOPE_V = range(7)  # places in what `_above` says
@@ -130,7 +132,8 @@ def start(stream: Any, theta: Any, history: Any, state: Any) -> None:
     lam, mu = math.exp(state[LOG_LAM]), math.exp(state[LOG_MU])
     silent = (lam + mu) * (T - t_x)  # P(alive) = 1 / (1 + mu / (lambda + mu) (e^silent - 1))
     alive = silent < 700.0 and uniform(stream) * (lam + mu + mu * math.expm1(silent)) < lam + mu
-    state[DROP_OUT] = -math.log(uniform(stream)) * math.exp(-state[LOG_MU]) if alive else 0.0
+    end = -math.log(uniform(stream)) * math.exp(-state[LOG_MU]) if alive else 0.0
+    state[DROP_OUT] = changed_end(end, mu, state[DROPOUT_FACTOR])
     state[NOW] = 0.0
 
 
@@ -139,5 +142,5 @@ def next_purchase(stream: Any, _theta: Any, state: Any, horizon: Any) -> Any:
     """Time of the next purchase, counted from T; infinite if there is none up to the horizon."""
     if state[NOW] >= state[DROP_OUT]:
         return math.inf
-    state[NOW] -= math.log(uniform(stream)) * math.exp(-state[LOG_LAM])
+    state[NOW] -= math.log(uniform(stream)) * math.exp(-state[LOG_LAM]) / state[RATE_FACTOR]
     return state[NOW] if state[NOW] <= min(state[DROP_OUT], horizon) else math.inf

@@ -26,6 +26,7 @@ F64, I64 = types.float64, types.int64
 PLACE = types.Tuple((I64, F64, F64))
 
 X, T_X, AGE, BOUGHT, BUYING, PANEL, DROP_OUT = range(7)  # places in `state`
+CHANGES = ()  # what a calendar does to a changed rate is not told
 
 
 @numba.njit(PLACE(ROW, F64), cache=True)

@@ -1,4 +1,5 @@
-// The page works without this: it adds a theme switch, and sorting, filtering and searching of the customers.
+// The page works without this: it adds a theme switch, sorting, filtering and searching of the
+// customers, a filter of scores, and opens folded parts for print.
 "use strict";
 
 (function theme() {
@@ -36,7 +37,8 @@
 
   function sort(head) {
     const column = Number(head.dataset.column);
-    const descending = head.getAttribute("aria-sort") !== "descending";
+    const now = head.getAttribute("aria-sort");
+    const descending = now ? now !== "descending" : head.dataset.first !== "ascending";
     const values = new Map(rows.map((row) => [row, row.cells[column].dataset.value]));
     const numeric = rows.every((row) => values.get(row) !== "" && !Number.isNaN(Number(values.get(row))));
     const order = (a, b) => numeric ? Number(values.get(a)) - Number(values.get(b)) : values.get(a).localeCompare(values.get(b));
@@ -58,6 +60,22 @@
   search.addEventListener("input", filter);
   type.addEventListener("change", filter);
   filter();
+})();
+
+(function winners() {
+  const group = document.getElementById("winners-group");
+  if (!group) return;
+  const rows = document.querySelectorAll(".winners tr[data-group]");
+  document.getElementById("winners-controls").hidden = false;
+  group.addEventListener("change", () => {
+    for (const row of rows) row.hidden = Boolean(group.value) && row.dataset.group !== group.value;
+  });
+})();
+
+(function print() {
+  addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details.data-set")) part.open = true;
+  });
 })();
 
 (function contents() {

@@ -18,7 +18,7 @@ from clvmodels.report.sections.customers.keeping import keeping
 from clvmodels.report.sections.customers.losing import losing
 from clvmodels.report.sections.customers.winning import winning
 from clvmodels.report.sections.data import data
-from clvmodels.report.sections.downloads import FILES, RETENTION_FILES, downloads
+from clvmodels.report.sections.downloads import CONTEST_FILES, FILES, RETENTION_FILES, downloads
 from clvmodels.report.sections.evidence import evidence
 from clvmodels.report.sections.explorer import explorer
 from clvmodels.report.sections.first_screen import first_screen
@@ -48,6 +48,16 @@ from clvmodels.report.sections.retention.survival import survival
 from clvmodels.report.sections.retention.what_if import what_if
 from clvmodels.report.sections.retention.who_stays import who_stays
 from clvmodels.report.sections.rivals import rivals
+from clvmodels.report.sections.rolling_contest.answer import contest_answer
+from clvmodels.report.sections.rolling_contest.calibration import contest_calibration
+from clvmodels.report.sections.rolling_contest.classical import contest_classical
+from clvmodels.report.sections.rolling_contest.contest_method import contest_method
+from clvmodels.report.sections.rolling_contest.differences import contest_differences
+from clvmodels.report.sections.rolling_contest.difficulty import contest_difficulty
+from clvmodels.report.sections.rolling_contest.league import contest_league
+from clvmodels.report.sections.rolling_contest.origins import contest_origins
+from clvmodels.report.sections.rolling_contest.totals import contest_totals
+from clvmodels.report.sections.rolling_contest.winners import contest_winners
 from clvmodels.report.sections.strategy import strategy
 from clvmodels.report.sections.worth.concentration import concentration
 from clvmodels.report.sections.worth.movement import movement
@@ -123,7 +133,19 @@ RETENTION_SECTIONS: tuple[Section[RetentionResults], ...] = (
     Section("downloads", downloads),
 )
 
-CONTEST_SECTIONS: tuple[Section[ContestResults], ...] = ()
+CONTEST_SECTIONS: tuple[Section[ContestResults], ...] = (
+    Section("contest_answer", contest_answer),
+    Section("contest_winners", contest_winners),
+    Section("contest_league", contest_league),
+    Section("contest_differences", contest_differences),
+    Section("contest_origins", contest_origins),
+    Section("contest_calibration", contest_calibration),
+    Section("contest_totals", contest_totals),
+    Section("contest_difficulty", contest_difficulty),
+    Section("contest_classical", contest_classical),
+    Section("contest_method", contest_method),
+    Section("downloads", downloads),
+)
 
 
 @dataclass(frozen=True)
@@ -206,7 +228,13 @@ def _retention_facts(results: RetentionResults, voice: Voice) -> list[Markup]:
 
 
 def _contest_facts(results: ContestResults, voice: Voice) -> list[Markup]:
-    return [voice.say("page.customers", customers=voice.count(sum(data.customers for data in results.data)))]
+    """Data sets and days on which forecasts were made; customers may stand in several data sets, so are not summed."""
+    sections = [section for data in results.data for section in data.contests]
+    return [
+        voice.say("page.data_sets", count=voice.count(len(results.data))),
+        voice.say("page.contests", count=voice.count(len(sections))),
+        voice.say("page.methods", count=voice.count(len({m for section in sections for m in section.methods}))),
+    ]
 
 
 def _retention_made_by(results: RetentionResults | ContestResults, voice: Voice) -> Markup:
@@ -226,7 +254,7 @@ PURCHASES = Layout("index", SECTIONS, _head, _facts, _made_by, FILES)
 DATA_QUALITY = Layout("data", QUALITY_SECTIONS, _quality_head, _quality_facts, _made_by, ())
 RETENTION = Layout("index", RETENTION_SECTIONS, _head, _retention_facts, _retention_made_by, RETENTION_FILES)
 
-CONTEST = Layout("index", CONTEST_SECTIONS, _head, _contest_facts, _retention_made_by, ())
+CONTEST = Layout("index", CONTEST_SECTIONS, _head, _contest_facts, _retention_made_by, CONTEST_FILES)
 
 
 def pages_of(results: Results) -> tuple[Layout[Any], ...]:

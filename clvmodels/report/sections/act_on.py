@@ -45,7 +45,9 @@ def _table(key: str, rows: Sequence[ActOn], vocabulary: str, voice: Voice) -> Ta
         "range",
         "label",
     )
-    texts = [str(voice.say(f"act_on.head_{head}", level=voice.level)) for head in (*heads, "probability")]
+    ranked = any(row.rank is not None for row in rows)
+    shown = (*heads, "probability", *(["rank"] if ranked else []))
+    texts = [str(voice.say(f"act_on.head_{head}", level=voice.level)) for head in shown]
     body = tuple(
         (
             row.customer_id,
@@ -59,6 +61,7 @@ def _table(key: str, rows: Sequence[ActOn], vocabulary: str, voice: Voice) -> Ta
             voice.cells_between(row.clv_low, row.clv_high),
             voice.cell(vocabulary, row.label, row.label),
             numbers.share(row.label_probability),
+            *([voice.count(row.rank)] if ranked else []),
         )
         for row in rows
     )

@@ -1,17 +1,20 @@
 """The model against simpler methods: a verdict in words, the league table, every duel."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from clvmodels.foundation.results import ComparisonSection, Duel, Score
 from clvmodels.report import figures
+from clvmodels.report.sections.best import best
 from clvmodels.report.sections.headline import PEERS, duels_of, method_names, orders
 from clvmodels.report.tables import Figure, Table, columns, csv_link
 from clvmodels.report.voice import LEVEL, Source, Voice
 
-PICTURED = ("spend_gini", "spend_capture_20", "purchases_mae", "spend_mae")
+# No absolute error: it favours a rule that says 0 of most customers. A method without a distribution has no CRPS.
+PICTURED = ("spend_gini", "spend_capture_20", "purchases_crps")
+COMING_BACK = ("active_log_score", "active_brier")  # the first that some method has
 SHARES = ("bias", "coverage", "capture", "precision")  # scores that are shares of something
 
 
@@ -39,6 +42,7 @@ def contest(source: Source, voice: Voice) -> dict[str, Any]:
         "figure": _figure(section, voice),
         "league": _league(section, voice),
         "duels": _duels(section, voice),
+        "best": best(results, voice),
     }
 
 
@@ -177,7 +181,8 @@ def _ranked(section: ComparisonSection, score: str, voice: Voice) -> list[Score]
 
 
 def _figure(section: ComparisonSection, voice: Voice) -> Figure | None:
-    ranked = {score: _ranked(section, score, voice) for score in PICTURED}
+    there = {row.score for row in section.scores if row.value is not None}
+    ranked = {score: _ranked(section, score, voice) for score in pictured(there)}
     ranked = {score: rows for score, rows in ranked.items() if rows}
     if not ranked:
         return None
@@ -198,6 +203,11 @@ def _figure(section: ComparisonSection, voice: Voice) -> Figure | None:
     wide, narrow = figures.draw("contest", alt, plot, both)
     shown = [row for rows in ranked.values() for row in rows]
     return Figure("contest", wide, narrow, caption, _scores_table(shown, voice), csv_link(shown))
+
+
+def pictured(there: Collection[str]) -> list[str]:
+    """Scores that the figure shows, of those that some method has: order, distribution, the chance of coming back."""
+    return [*(score for score in PICTURED if score in there), *[s for s in COMING_BACK if s in there][:1]]
 
 
 def _scores_table(rows: Sequence[Score], voice: Voice) -> Table:

@@ -5,7 +5,7 @@ from typing import Any
 
 from clvmodels.report.reading import Cost
 from clvmodels.report.tables import Table, columns
-from clvmodels.report.voice import RetentionSource, Source, Voice
+from clvmodels.report.voice import ContestSource, RetentionSource, Source, Voice
 
 FILES = (
     "customers.csv",
@@ -17,6 +17,19 @@ FILES = (
 )
 RETENTION_FILES = ("curves.csv", "values.csv", "survivors.csv", "results.json", "manifest.json", "draws/*.nc")
 
+CONTEST_FILES = (
+    "winners.csv",
+    "league.csv",
+    "verdicts.csv",
+    "duels.csv",
+    "comparison.csv",
+    "totals.csv",
+    "conformal.csv",
+    "results.json",
+    "costs.json",
+    "manifest.json",
+)
+
 
 def names_beside(folder: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
     """Names of the files in a folder that fit the patterns, in their order."""
@@ -24,7 +37,7 @@ def names_beside(folder: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(path.relative_to(folder).as_posix() for path in found)
 
 
-def downloads(source: Source | RetentionSource, voice: Voice) -> dict[str, Any]:
+def downloads(source: Source | RetentionSource | ContestSource, voice: Voice) -> dict[str, Any]:
     """The files that are there, and the costs of the run."""
     return {
         "files": [(name, voice.text(f"downloads.{_key(name)}")) for name in source.downloads],

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.results import CoverageRow, EvidenceSection, TrackingPoint
 from clvmodels.report import figures
+from clvmodels.report.sections.drift import conformal, drift
 from clvmodels.report.sections.headline import missed
 from clvmodels.report.tables import Figure, Table, columns, csv_link
 from clvmodels.report.voice import LEVEL, Source, Voice
@@ -56,7 +57,9 @@ def evidence(source: Source, voice: Voice) -> dict[str, Any]:
         "verdict": _verdict(totals, voice),
         "tracking": _tracking_figure(section.tracking, voice) if section.tracking else None,
         "calibration": _calibration_figure(section, voice) if section.by_frequency else None,
+        "drift": drift(results, voice),
         "coverage": _coverage(section.coverage, voice),
+        "conformal": conformal(section, voice),
         "pit": _pit_figure(section, voice) if section.pit_purchases else None,
     }
 

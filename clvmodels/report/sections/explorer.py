@@ -8,15 +8,17 @@ from clvmodels.report.sections.headline import CELL_ORDER
 from clvmodels.report.voice import Source, Voice, cell_names
 
 SHOWN = 200
+RANK = "rank"
 
 
 @dataclass(frozen=True)
 class Field:
-    """A column: its name in the customers table, its head's key, and how its values are written."""
+    """A column: its name in the customers table, its head's key, how its values are written, and sorted at first."""
 
     name: str
     head: str
     form: Callable[[Any], str]
+    first: str = "descending"
 
 
 def explorer(source: Source, voice: Voice) -> dict[str, Any]:
@@ -25,21 +27,30 @@ def explorer(source: Source, voice: Voice) -> dict[str, Any]:
     if table is None:
         return {"rows": None, "missing": voice.text("explorer.missing")}
     names = cell_names(source.results, voice)
-    shown = _largest(table, "clv_mean", SHOWN)
+    shown = _shown(table)
     fields = [field for field in _fields(voice) if field.name in table.column_names]
+    first = voice.count(min(SHOWN, table.num_rows))
     return {
-        "intro": voice.say("explorer.intro", count=voice.count(len(shown)), customers=voice.count(table.num_rows)),
-        "heads": [voice.text(f"act_on.head_{field.head}") for field in fields],
+        "intro": voice.say("explorer.intro", count=first, customers=voice.count(table.num_rows)),
+        "rank": voice.say("best.explorer", count=first, section=voice.text("sections.contest"))
+        if RANK in table.column_names
+        else None,
+        "heads": [(voice.text(f"act_on.head_{field.head}"), field.first) for field in fields],
         "rows": [_row(row, fields, names, voice) for row in shown],
         "types": [(key, names[key]) for key in CELL_ORDER if key in names],
         "missing": None,
     }
 
 
-def _largest(table: Any, column: str, count: int) -> list[dict[str, Any]]:
-    ordered = table.sort_by([(column, "descending"), ("customer_id", "ascending")])
-    rows: list[dict[str, Any]] = ordered.slice(0, count).to_pylist()
-    return rows
+def _shown(table: Any) -> list[dict[str, Any]]:
+    """The first customers by expected future value, and those by rank where there is one; by future value."""
+    columns = {"clv_mean": "descending"} | ({RANK: "ascending"} if RANK in table.column_names else {})
+    firsts = [
+        table.sort_by([(column, order), ("customer_id", "ascending")]).slice(0, SHOWN).to_pylist()
+        for column, order in columns.items()
+    ]
+    once = {row["customer_id"]: row for rows in firsts for row in rows}
+    return sorted(once.values(), key=lambda row: (-row["clv_mean"], str(row["customer_id"])))
 
 
 def _fields(voice: Voice) -> tuple[Field, ...]:
@@ -51,6 +62,7 @@ def _fields(voice: Voice) -> tuple[Field, ...]:
         Field("frequency", "frequency", numbers.decimal),
         Field("current_value", "current", numbers.cell),
         Field("purchases_mean", "purchases", lambda value: numbers.decimal(value, 1)),
+        Field(RANK, "rank", numbers.decimal, "ascending"),
     )
 
 

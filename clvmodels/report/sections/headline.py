@@ -13,7 +13,7 @@ from clvmodels.report.voice import Source, Voice, cell_names
 
 CELL_ORDER = ("high_high", "low_high", "high_low", "low_low")
 TENTH = 0.1
-PEERS = frozenset({"lifetimes"})  # the same models fitted by another package: no simpler method
+PEERS = frozenset({"lifetimes", "best"})  # the same models fitted by another package, other models: no simpler method
 FEW = ("few_customers", "few_repeat_buyers")  # notes of the data that leave much to the priors
 
 
@@ -32,6 +32,7 @@ def headline(source: Source, voice: Voice) -> dict[str, Any]:
             low=numbers.compact(value.equity.q05),
             high=numbers.compact(value.equity.q95),
         ),
+        "drift": _drifting_sum(results, voice),
         "figures": _figures(results, voice),
         "types": _types(results, voice),
         "total": _total(results, voice),
@@ -61,6 +62,24 @@ def _meaning(results: StudyResults, voice: Voice) -> Markup:
         horizon=voice.length(value.horizon),
         margin=margin,
         rate=numbers.setting(study.annual_discount_rate),
+    )
+
+
+def _drifting_sum(results: StudyResults, voice: Voice) -> Markup | None:
+    """The interval of the sum where demand drifts; None where nothing speaks for a drift."""
+    check, value = results.evidence.drift, results.value
+    if check is None or not check.drifts:
+        return None
+    section = voice.text("sections.evidence")
+    if value.drifting_equity is None or value.drifting_purchases is None:
+        return voice.say("drift.sum_alone", section=section)
+    return voice.say(
+        "drift.sum",
+        section=section,
+        level=voice.level,
+        low=voice.numbers.compact(value.drifting_equity.q05),
+        high=voice.numbers.compact(value.drifting_equity.q95),
+        purchases=voice.counts_between(value.drifting_purchases),
     )
 
 

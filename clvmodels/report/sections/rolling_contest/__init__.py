@@ -1,0 +1,1 @@
+"""The sections of the page of a contest over several data sets."""

@@ -1,0 +1,155 @@
+"""The section on classes: who is what on the decision date, whether the matrix was right, and who moved."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from clvmodels.data import base_periods
+from clvmodels.forecast import predict, sample_future
+from clvmodels.foundation.decision_results import BasePeriod, ClassesSection, ClassRow
+from clvmodels.foundation.estimates import estimate
+from clvmodels.foundation.patterns import BoolArray, FloatArray
+from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
+from clvmodels.inference import Fit
+from clvmodels.strategy import (
+    CustomerClasses,
+    DatedMatrix,
+    matrix_calibration,
+    movements,
+    value_matrix,
+)
+from clvmodels.study.config import Study
+from clvmodels.study.customers import summarise
+from clvmodels.study.decision import Outlook
+from clvmodels.study.evidence import Evidence
+from clvmodels.study.labels import Labels, matrix_options
+from clvmodels.study.progress import Steps, seed_for
+
+MOVEMENT_DRAWS = 250  # they give the quantiles of a count to a hundredth or two
+MORE_LIKELY_THAN_NOT = 0.5
+
+
+def classes_section(
+    study: Study,
+    log: TransactionLog,
+    traits: pd.DataFrame | None,
+    evidence: Evidence,
+    outlook: Outlook,
+    labels: Labels,
+    steps: Steps,
+) -> ClassesSection:
+    """Tiers, stages, ended relations and grades as a report shows them; the matrix held against what came; movement."""
+    with steps.step("classes", "tiers, stages, and who moved"):
+        before = _dated_before(study, log, traits, evidence)
+        after = _dated_after(outlook)
+        moved, kinds = movements(before, after, rng=np.random.default_rng(seed_for(study.seed, "movements")))
+        margin, holdout = study.value.margin, evidence.holdout
+        rows = _class_rows(labels, outlook)
+        return ClassesSection(
+            tiers=rows["tier"],
+            stages=rows["stage"],
+            ended=rows["ended"],
+            grades=rows.get("grade", []),
+            graded_by=study.grades.weights,
+            calibration=matrix_calibration(
+                evidence.matrix, evidence.customers.current_value * margin, holdout.amount * margin
+            ),
+            calibration_end=holdout.window.calibration_end.isoformat(),
+            moved_from=holdout.window.calibration_end.isoformat(),
+            moved_to=outlook.as_of.isoformat(),
+            movements=moved,
+            kinds=kinds,
+        )
+
+
+def base_section(study: Study, log: TransactionLog) -> list[BasePeriod]:
+    """What became of the customers of each window of the log; values are contribution."""
+    values = ("value", "new_value", "kept_value", "won_back_value", "left_value")
+    return [
+        replace(period, **{name: getattr(period, name) * study.value.margin for name in values})
+        for period in base_periods(log)
+    ]
+
+
+def _dated_before(study: Study, log: TransactionLog, traits: pd.DataFrame | None, evidence: Evidence) -> DatedMatrix:
+    """The end of the calibration, seen as the decision date is: every customer, as far ahead, discounted alike."""
+    window = study.contest_window
+    everyone = Window(window.calibration_end, unit=window.unit)
+    learnt_all = window == replace(everyone, holdout_end=window.holdout_end)
+    customers = evidence.customers if learnt_all else summarise(study, log, traits, everyone)
+    current = customers.current_value * study.value.margin
+    draws = _draws(evidence.fits)
+    future = sample_future(
+        *evidence.fits,
+        customers,
+        horizon=study.value.horizon,
+        annual_discount_rate=study.value.annual_discount_rate,
+        margin=study.value.margin,
+        seed=seed_for(study.seed, "movements from"),
+        draws=draws,
+    )
+    matrix = replace(value_matrix(current, future.clv, **matrix_options(study)), customer_id=customers.customer_id)
+    return DatedMatrix(matrix, predict(evidence.fits[0], customers, quantity="p_alive", draws=draws), current)
+
+
+def _dated_after(outlook: Outlook) -> DatedMatrix:
+    """The decision date; P(alive) is that of the customers' table, its draws fewer."""
+    customers, draws = outlook.customers, _draws(outlook.fits)
+    fewer = predict(outlook.fits[0], customers, quantity="p_alive", draws=draws)
+    return DatedMatrix(outlook.matrix, replace(fewer, mean=outlook.alive.mean), customers.current_value)
+
+
+def _draws(fits: tuple[Fit, Fit]) -> int:
+    return min(MOVEMENT_DRAWS, *(fit.n_draws for fit in fits))
+
+
+def _class_rows(labels: Labels, outlook: Outlook) -> dict[str, list[ClassRow]]:
+    """Rows of each scheme, from one pass over the draws of future value."""
+    schemes = [labels.tiers, labels.stages, labels.ended, *([] if labels.graded is None else [labels.graded])]
+    members = [_members(classes) for classes in schemes]
+    totals = _totals(np.concatenate(members), outlook.future.clv)
+    whole = np.maximum(outlook.future.clv.total_draws, np.finfo(float).tiny)
+    rows: dict[str, list[ClassRow]] = {}
+    for classes, of_classes in zip(schemes, members, strict=True):
+        own, totals = totals[: len(of_classes)], totals[len(of_classes) :]
+        rows[classes.scheme] = [
+            _class_row(classes, place, member, outlook.customers, own[place], whole)
+            for place, member in enumerate(of_classes)
+        ]
+    return rows
+
+
+def _members(classes: CustomerClasses) -> BoolArray:
+    """Who is of each class by label, shape (K, N); of ended relations those that more likely have than not."""
+    own = np.array(classes.keys, dtype=object)[:, None] == classes.label
+    if classes.scheme == "ended":
+        own &= classes.probabilities.sum(axis=1) >= MORE_LIKELY_THAN_NOT
+    return np.asarray(own)
+
+
+def _totals(members: BoolArray, clv: Forecast) -> FloatArray:
+    """Future value of the members of each class, draw by draw, shape (K, S)."""
+    assert clv.replay is not None  # predictive forecasts can be drawn again
+    member = sparse.csr_array(members.astype(np.float64))
+    return np.concatenate([member @ block.values for block in clv.replay("draws")], axis=1)
+
+
+def _class_row(
+    classes: CustomerClasses,
+    place: int,
+    member: BoolArray,
+    customers: CustomerSummary,
+    total: FloatArray,
+    whole: FloatArray,
+) -> ClassRow:
+    return ClassRow(
+        key=classes.keys[place],
+        customers=int(member.sum()),
+        expected_customers=float(classes.probabilities[:, place].sum()),
+        undecided=int(classes.undecided[member].sum()),
+        current_value=float(customers.current_value[member].sum()),
+        clv=estimate(total),
+        clv_share=estimate(total / whole),
+    )

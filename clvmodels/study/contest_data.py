@@ -1,0 +1,281 @@
+"""The contest on one data set: every method at every origin, and a closer look at one of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from clvmodels.baselines import BASELINES, Baseline
+from clvmodels.data import customer_summary, holdout_summary, period_ends, purchase_history, training_windows
+from clvmodels.evaluation import (
+    Occasion,
+    best_method,
+    check_totals,
+    circumstances,
+    conformal_check,
+    difficulty_rows,
+    drift_check,
+    forecast_occasion,
+    model_method,
+    rolling_contest,
+    shuffled,
+    total_coverage,
+)
+from clvmodels.evaluation.conformal import LEAST
+from clvmodels.evaluation.method_calibration import method_calibrations, occasion_checks
+from clvmodels.evaluation.methods import Ground, Method, measured
+from clvmodels.evaluation.pairs import Candidate, FitsMade, Fitting, candidate_named, fit_pair_once
+from clvmodels.foundation.contest_results import Circumstance, ContestData
+from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.history import LEAST_PERIODS, PurchaseHistory
+from clvmodels.foundation.records import CustomerSummary, TransactionLog, Window
+from clvmodels.foundation.results import ConformalRow, DriftCheck, MethodCost, RollingSection, TotalCheck
+from clvmodels.study.contest_config import ContestStudy
+from clvmodels.study.progress import Steps, seed_for
+
+
+@dataclass(frozen=True)
+class Arena:
+    """A data set as the contest reads it.
+
+    Attributes
+    ----------
+    key, title, kind, story, shuffled : as in `ContestData`
+    windows : by horizon, the shortest first
+    """
+
+    key: str
+    title: dict[str, str]
+    kind: str
+    story: str
+    shuffled: bool
+    log: TransactionLog
+    windows: Mapping[float, Sequence[Window]]
+
+    @property
+    def panel(self) -> Window:
+        """The last origin of the longest horizon, which is looked at closely."""
+        return self.windows[max(self.windows)][-1]
+
+
+@dataclass(frozen=True)
+class Contestants:
+    """The methods of a contest on one data set, and the fits that they share.
+
+    Attributes
+    ----------
+    pair : the model whose totals are checked, and `total_method` the same as a method; None without models
+    """
+
+    methods: tuple[Method, ...]
+    fits: FitsMade
+    fitting: Fitting
+    pair: Candidate | None
+    total_method: Baseline | None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One origin as it is looked at closely: customers, forecasts and what came, with the checks of the forecasts."""
+
+    window: Window
+    customers: CustomerSummary
+    occasion: Occasion
+
+
+def steps_of(study: ContestStudy, key: str, horizons: int) -> int:
+    """Steps of a data set with so many horizons: a contest for each, panel, totals, and costs where they are asked."""
+    return 2 + horizons + (key in study.contest.costs)
+
+
+def hold_contest(study: ContestStudy, arena: Arena, steps: Steps) -> tuple[ContestData, list[MethodCost]]:
+    """The contest on a data set, and what each method's forecasts cost at its panel origin, if asked."""
+    contestants = _contestants(study, FitsMade())
+    with steps.step("panel", f"{arena.key}: {len(contestants.methods)} methods at {arena.panel.calibration_end}"):
+        panel = _panel(study, arena, contestants)
+        calibration = method_calibrations(
+            panel.occasion, panel.customers, seed=study.seed, replicates=study.contest.replicates
+        )
+    sections = []
+    for horizon, windows in arena.windows.items():
+        with steps.step("contest", f"{arena.key}: {len(windows)} origins, {horizon:g} ahead"):
+            sections.append(_section(study, arena, windows, panel, contestants))
+    with steps.step("totals", f"{arena.key}: totals, drift and intervals"):
+        data = _with_totals(study, arena, panel, contestants, _data(arena, sections, contestants, panel))
+    costs = []
+    if arena.key in study.contest.costs:
+        with steps.step("costs", f"{arena.key}: seconds and megabytes of each method"):
+            costs = _costs(study, arena, panel)
+    return replace(data, calibration=calibration), costs
+
+
+def _contestants(study: ContestStudy, fits: FitsMade | None) -> Contestants:
+    """The methods of a study; without fits to share each forecast makes its own."""
+    contest, fit = study.contest, study.fit
+    models = {
+        name: model_method(
+            pair.purchases,
+            pair.spend,
+            seed=study.seed,
+            method=fit.method,
+            draws=fit.draws,
+            baskets=pair.baskets,
+            allow=fit.allow,
+            fits=fits,
+        )
+        for name in contest.models
+        for pair in [candidate_named(name)]
+    }
+    best = (best_method(seed=study.seed, draws=fit.draws, fits=fits),) if contest.best else ()
+    total = contest.total_model
+    return Contestants(
+        methods=(*(BASELINES[name] for name in contest.baselines), *models.values(), *best),
+        fits=fits or FitsMade(),
+        fitting=Fitting(study.seed, fit.method, fit.draws, fit.allow),
+        pair=None if total is None else candidate_named(total),
+        total_method=None if total is None else models[total],
+    )
+
+
+def _panel(study: ContestStudy, arena: Arena, contestants: Contestants) -> Panel:
+    window = arena.panel
+    customers = customer_summary(arena.log, window)
+    occasion = _occasion(study, arena, window, contestants)
+    checked = replace(occasion, checks=occasion_checks(occasion, customers, seed=study.seed))
+    return Panel(window, customers, checked)
+
+
+def _occasion(study: ContestStudy, arena: Arena, window: Window, contestants: Contestants) -> Occasion:
+    """What all methods forecast at an origin, and what came, or what was handed out in its place."""
+    occasion = forecast_occasion(arena.log, window, methods=contestants.methods)
+    if not arena.shuffled:
+        return occasion
+    seed = seed_for(study.seed, f"shuffle {arena.key} {window.calibration_end} {window.holdout_end}")
+    return replace(occasion, holdout=shuffled(occasion.holdout, seed=seed))
+
+
+def _section(
+    study: ContestStudy, arena: Arena, windows: Sequence[Window], panel: Panel, contestants: Contestants
+) -> RollingSection:
+    def occasion_at(window: Window) -> Occasion:
+        return panel.occasion if window == panel.window else _occasion(study, arena, window, contestants)
+
+    return rolling_contest(
+        windows,
+        occasion_at,
+        model=study.contest.method,
+        seed=study.seed,
+        data=arena.key,
+        replicates=study.contest.replicates,
+        level=study.contest.level,
+    )
+
+
+def _data(arena: Arena, sections: Sequence[RollingSection], contestants: Contestants, panel: Panel) -> ContestData:
+    log = arena.log
+    return ContestData(
+        key=arena.key,
+        title=arena.title,
+        kind=arena.kind,
+        source=log.source if arena.kind == "log" else "",
+        story=arena.story,
+        shuffled=arena.shuffled,
+        currency=log.currency,
+        unit=panel.window.unit,
+        rows_read=log.rows_read,
+        occasions=log.occasions,
+        customers=log.n_customers,
+        first_date=log.first_date.isoformat(),
+        last_date=log.last_date.isoformat(),
+        contests=list(sections),
+        difficulty=difficulty_rows(contestants.methods, sections[0]),
+        panel_end=panel.window.calibration_end.isoformat(),
+    )
+
+
+# Totals
+
+
+def _with_totals(
+    study: ContestStudy, arena: Arena, panel: Panel, contestants: Contestants, data: ContestData
+) -> ContestData:
+    """With what is told by one model of all customers together; nothing where outcomes were shuffled."""
+    if contestants.pair is None or contestants.total_method is None or arena.shuffled:
+        return data
+    totals = [
+        check
+        for windows in arena.windows.values()
+        for window in windows
+        for check in _totals(study, arena, window, contestants)
+    ]
+    return replace(
+        data,
+        total_model=contestants.pair.purchases,
+        totals=totals,
+        total_coverage=total_coverage(totals),
+        drift=_drift(study, arena, panel, contestants),
+        conformal=_conformal(arena.log, panel, contestants.total_method),
+        circumstances=_circumstances(arena.log, panel, contestants.total_method.name),
+    )
+
+
+def _totals(study: ContestStudy, arena: Arena, window: Window, contestants: Contestants) -> list[TotalCheck]:
+    """Totals of one origin; none where the model has no fit, which the contest there names."""
+    assert contestants.pair is not None
+    customers = customer_summary(arena.log, window)
+    try:
+        fit, spend = fit_pair_once(contestants.pair, customers, contestants.fits, fitting=contestants.fitting)
+        return check_totals(
+            fit,
+            customers,
+            history=_history(arena.log, window),
+            holdout=holdout_summary(arena.log, window),
+            seed=seed_for(study.seed, f"totals {arena.key} {window.calibration_end}"),
+            spend=spend,
+        )
+    except FitError:
+        return []
+
+
+def _history(log: TransactionLog, window: Window) -> PurchaseHistory | None:
+    """Purchases by period of the calibration; None where there are too few to learn a drift from.
+
+    One more than the fewest are asked for, as the first may be a day in which nobody comes again.
+    """
+    seen = replace(window, holdout_end=None)
+    return purchase_history(log, seen) if len(period_ends(log, seen)) > LEAST_PERIODS else None
+
+
+def _drift(study: ContestStudy, arena: Arena, panel: Panel, contestants: Contestants) -> DriftCheck | None:
+    assert contestants.pair is not None
+    history = _history(arena.log, panel.window)
+    if history is None:
+        return None
+    try:
+        fit, _ = fit_pair_once(contestants.pair, panel.customers, contestants.fits, fitting=contestants.fitting)
+    except FitError:  # the contest there names it
+        return None
+    return drift_check(fit, panel.customers, history=history, seed=seed_for(study.seed, f"drift {arena.key}"))
+
+
+def _conformal(log: TransactionLog, panel: Panel, method: Baseline) -> list[ConformalRow]:
+    """Intervals before and after; none with too few customers inside the calibration, or without a fit."""
+    ((inner, _),) = training_windows(log, panel.window, origins=1)
+    if len(inner) < LEAST:
+        return []
+    try:
+        return conformal_check(log, panel.window, method=method)
+    except FitError:
+        return []
+
+
+def _circumstances(log: TransactionLog, panel: Panel, method: str) -> list[Circumstance]:
+    if method not in panel.occasion.forecasts:
+        return []
+    expected = float(panel.occasion.forecasts[method]["purchases"].mean.sum())
+    return circumstances(log, panel.window, expected_purchases=expected)
+
+
+def _costs(study: ContestStudy, arena: Arena, panel: Panel) -> list[MethodCost]:
+    """Of the methods that gave a forecast there, each with fits of its own."""
+    methods = [one for one in _contestants(study, None).methods if one.name in panel.occasion.forecasts]
+    ground = Ground.of(arena.log, panel.window, methods)
+    return [measured(ground, method) for method in methods]

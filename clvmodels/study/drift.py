@@ -1,0 +1,136 @@
+"""Does the base buy as it did? The check, totals where demand drifts, and customers' intervals set right."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from clvmodels.data import purchase_history, training_windows
+from clvmodels.evaluation.conformal import conformal_rows
+from clvmodels.evaluation.drift import drift_check
+from clvmodels.evaluation.totals import check_totals
+from clvmodels.forecast import sample_future, sample_totals
+from clvmodels.foundation.errors import DataError, FitError
+from clvmodels.foundation.estimates import Estimate, estimate
+from clvmodels.foundation.history import PurchaseHistory
+from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog, Window
+from clvmodels.foundation.results import ConformalRow, EvidenceSection
+from clvmodels.foundation.units import discount_per_unit
+from clvmodels.inference import Fit
+from clvmodels.study.config import Study
+from clvmodels.study.customers import with_traits
+from clvmodels.study.fits import fit_pair
+from clvmodels.study.progress import seed_for
+
+MOST_CELLS = 10_000_000  # customers x draws of a forecast of totals, which take a pass over all of them for each period
+LEAST_DRAWS = 500
+
+
+@dataclass(frozen=True)
+class Trialled:
+    """What was held against the holdout: customers, what they did, and the forecast of it."""
+
+    customers: CustomerSummary
+    holdout: HoldoutSummary
+    fits: tuple[Fit, Fit]
+    forecasts: dict[str, Forecast]
+
+
+def with_drift(study: Study, log: TransactionLog, trialled: Trialled, section: EvidenceSection) -> EvidenceSection:
+    """The section with the check of drift, and the totals that include one; or with what stands against them."""
+    customers, (purchases, spend) = trialled.customers, trialled.fits
+    try:
+        history = _history(study, log, study.contest_window)
+        check = drift_check(purchases, customers, history=history, seed=seed_for(study.seed, "drift check"))
+        totals = check_totals(
+            purchases,
+            customers,
+            history=history,
+            holdout=trialled.holdout,
+            seed=seed_for(study.seed, "holdout forecast"),
+            spend=spend,
+            draws=_draws(study, customers),
+        )
+    except (DataError, FitError) as problem:  # no decision rests on it; the study goes on and says so
+        return replace(section, left_out={**section.left_out, "drift": str(problem)})
+    return replace(section, drift=check, totals=totals)
+
+
+def with_conformal(
+    study: Study, log: TransactionLog, traits: pd.DataFrame | None, trialled: Trialled, section: EvidenceSection
+) -> EvidenceSection:
+    """The section with customers' intervals before and after they were set right inside the calibration."""
+    try:
+        rows = _conformal(study, log, traits, trialled)
+    except (DataError, FitError) as problem:
+        return replace(section, left_out={**section.left_out, "conformal": str(problem)})
+    return replace(section, conformal=rows)
+
+
+def _conformal(
+    study: Study, log: TransactionLog, traits: pd.DataFrame | None, trialled: Trialled
+) -> list[ConformalRow]:
+    """Rows from a second fit on the last window inside the calibration; by Laplace, which takes seconds."""
+    if any(fit.effects.groups for fit in trialled.fits):
+        raise FitError("models that are pooled over groups are not fitted a second time inside the calibration.")
+    ((known, outcome),) = training_windows(log, study.contest_window, origins=1, logarithms=None)
+    known = with_traits(study, known, traits)
+    future = sample_future(
+        *fit_pair(study, known, "laplace", "inner"),
+        known,
+        horizon=outcome.window.holdout_length,
+        discount_per_unit=0.0,
+        seed=seed_for(study.seed, "inner forecast"),
+        draws=_draws(study, known),
+    )
+    inner = [(known, {"purchases": future.purchases, "spend": future.spend}, outcome)]
+    return conformal_rows(trialled.forecasts, trialled.customers, holdout=trialled.holdout, inner=inner)
+
+
+def drifting_totals(
+    study: Study, log: TransactionLog, fits: tuple[Fit, Fit], customers: CustomerSummary, window: Window
+) -> dict[str, Estimate]:
+    """Purchases, spend and equity of the coming period where demand drifts; empty where they cannot be worked out.
+
+    Equity is the margin of each period's spend, discounted as if it came evenly within the period.
+
+    Parameters
+    ----------
+    customers : those that the fits have learnt from, at the end of the window's calibration
+    """
+    try:
+        totals = sample_totals(
+            fits[0],
+            customers,
+            history=_history(study, log, window),
+            horizon=study.value.horizon,
+            seed=seed_for(study.seed, "decision forecast"),
+            spend=fits[1],
+            draws=_draws(study, customers),
+        )
+    except (DataError, FitError):  # the check at the end of the calibration says why
+        return {}
+    assert totals.spend is not None  # there is a fit of it
+    equity = study.value.margin * totals.spend @ _discounts(study, totals.ends)
+    drawn = {"purchases": totals.purchases.sum(axis=1), "spend": totals.spend.sum(axis=1), "equity": equity}
+    return {f"drifting_{name}": estimate(draws) for name, draws in drawn.items()}
+
+
+def _discounts(study: Study, ends: FloatArray) -> FloatArray:
+    """Mean discount factor of each period, shape (H,): (exp(-d s) - exp(-d e)) / (d (e - s)) from s to e."""
+    rate = discount_per_unit(study.value.annual_discount_rate, study.window.unit)
+    starts = np.append(0.0, ends[:-1])
+    if rate == 0:
+        return np.ones(len(ends))
+    return np.asarray((np.exp(-rate * starts) - np.exp(-rate * ends)) / (rate * (ends - starts)))
+
+
+def _history(study: Study, log: TransactionLog, window: Window) -> PurchaseHistory:
+    """Repeat purchases by week, or by month where the study counts in months or years."""
+    return purchase_history(log, window, periods="week" if study.window.unit in ("day", "week") else "month")
+
+
+def _draws(study: Study, customers: CustomerSummary) -> int:
+    """Fewer draws of more customers: a total of many is known as well from fewer."""
+    return min(study.fit.draws, max(LEAST_DRAWS, MOST_CELLS // len(customers)))
