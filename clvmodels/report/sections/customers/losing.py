@@ -92,8 +92,9 @@ def _caption(base: Sequence[BasePeriod], labels: Sequence[str], voice: Voice) ->
     """Whether the base grew or shrank in the last window, and by whom."""
     last = base[-1]
     gained = last.new + last.won_back
+    way = "shrinks" if last.left > gained else "grows"
     return voice.say(
-        "losing.caption_shrinks" if last.left > gained else "losing.caption_grows",
+        f"losing.caption_{way}" if last.new else f"losing.caption_{way}_none_new",
         last=labels[-1],
         left=voice.count(last.left),
         new=voice.count(last.new),

@@ -79,7 +79,7 @@ def _figure(history: Sequence[Period], won: Sequence[Period], voice: Voice) -> F
         figures.sizes(2, height=260, narrow_height=210),
         alt=voice.say("winning.alt", first=labels[0], last=labels[-1]),
         caption=voice.say(
-            "winning.caption",
+            "winning.caption" if history[-1].new_customers else "winning.caption_none",
             peak=name(peak.start),
             peak_count=voice.count(peak.new_customers),
             last=labels[-1],

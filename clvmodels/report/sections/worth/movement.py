@@ -36,7 +36,8 @@ def _text(kinds: Mapping[str, MovementKind], voice: Voice) -> Markup:
     count = {key: voice.count(kinds[key].customers if key in kinds else 0) for key in KINDS}
     up = sum(kinds[key].customers for key in ("new", "upgraded", "won_back") if key in kinds)
     down = sum(kinds[key].customers for key in ("downgraded", "lost") if key in kinds)
-    return voice.say("movement.text_down" if down > up else "movement.text_up", **count)
+    key = "movement.text_down" if down > up else "movement.text_up"
+    return voice.say(key if "new" in kinds and kinds["new"].customers else f"{key}_none_new", **count)
 
 
 def _kinds(kinds: Sequence[MovementKind], voice: Voice) -> Table:
