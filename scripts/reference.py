@@ -25,9 +25,15 @@ def entry(name: str) -> str:
         return f"## clv.{name}\n\nRegistry of {len(thing)}: {keys}.\n"
     doc = inspect.getdoc(thing) or ""
     if inspect.isclass(thing):
-        methods = "".join(member(name, attribute, value) for attribute, value in vars(thing).items())
+        own = {attribute: value for attribute, value in vars(thing).items() if attribute not in fields_of(thing)}
+        methods = "".join(member(name, attribute, value) for attribute, value in own.items())
         return f"## clv.{name}\n\n```text\n{doc}\n```\n{methods}"
     return f"## clv.{name}\n\n```python\n{name}{signature(thing)}\n```\n\n```text\n{doc}\n```\n"
+
+
+def fields_of(thing: type) -> frozenset[str]:
+    """Attributes of a record, which its docstring tells."""
+    return frozenset(getattr(thing, "__dataclass_fields__", ()))
 
 
 def member(owner: str, attribute: str, value: object) -> str:

@@ -10,9 +10,6 @@ from clvmodels import read_strategies, run_study
 from clvmodels.foundation.errors import StudyError
 from clvmodels.report.fonts import SANS, font_file
 from clvmodels.report.words import languages
-from clvmodels.strategy import CELLS
-from clvmodels.strategy.lifecycle import stages
-from clvmodels.strategy.pyramid import TIERS
 from clvmodels.strategy.strategies import CLASSES, LANGUAGES, LISTS
 
 OWN = """
@@ -43,8 +40,6 @@ def sentences() -> dict[tuple[str, str, str], list[str]]:
 
 
 def test_every_class_has_every_kind_of_words_in_every_language() -> None:
-    assert CLASSES["matrix"] == CELLS
-    assert CLASSES["pyramid"] == tuple(TIERS)
     assert set(LANGUAGES) == set(languages())
     texts = read_strategies().texts
     assert {scheme: tuple(classes) for scheme, classes in texts.items()} == CLASSES
@@ -53,11 +48,6 @@ def test_every_class_has_every_kind_of_words_in_every_language() -> None:
             assert tuple(by_language) == LANGUAGES
             filled = [{f.name for f in fields(text) if getattr(text, f.name)} for text in by_language.values()]
             assert filled == [{"name", *LISTS}] * len(LANGUAGES)
-
-
-def test_stages_have_words_under_the_names_that_they_are_found_by() -> None:
-    assert stages.__doc__ is not None
-    assert all(key.replace("_", "-") in stages.__doc__ or key in stages.__doc__ for key in CLASSES["lifecycle"])
 
 
 def test_both_languages_have_as_many_sentences_on_every_class() -> None:

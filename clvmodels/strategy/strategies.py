@@ -27,12 +27,14 @@ import msgspec
 
 from clvmodels.foundation.decision_results import Strategies, StrategyText
 from clvmodels.foundation.errors import StudyError
+from clvmodels.strategy.lifecycle import STAGES
+from clvmodels.strategy.pyramid import TIERS
 from clvmodels.strategy.value_matrix import CELLS
 
 CLASSES = {
     "matrix": CELLS,
-    "pyramid": ("platinum", "gold", "iron", "lead"),
-    "lifecycle": ("exploration", "build_up", "stability", "decline"),
+    "pyramid": tuple(TIERS),
+    "lifecycle": STAGES,
 }
 LANGUAGES = ("en", "zh")
 LISTS = ("aims", "offer", "service", "contact", "exit", "measures")
