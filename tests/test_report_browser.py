@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 import os
 import re
@@ -270,6 +271,66 @@ def test_a_table_is_saved_as_it_stands(browser: Any, folder: Path, tmp_path: Pat
     heads = page.locator("#data table").first.locator("thead th").all_inner_texts()
     assert list(rows[0]) == [head.strip() for head in heads]
     assert {float(row[heads[1]]) for row in rows} >= {69659.0}
+    page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_pointing_at_a_figure_tells_the_row_of_its_table_that_is_drawn_there(
+    browser: Any, folder: Path, width: int
+) -> None:
+    """By mouse and by arrow keys, on every figure that marks its rows; an axis names the rows that it has room for."""
+    page = opened(browser, folder, "zh", width)
+    figures = page.locator("figure:has(metadata)")
+    assert figures.count() >= 8
+    for figure in figures.all():
+        names = figure.locator("tbody th").all_text_contents()
+        drawing = figure.locator("svg:visible")
+        panels = json.loads(drawing.locator("metadata").text_content() or "")
+        if len(panels[0]["at"]) != len(names):  # a row that is not drawn: then no row is told
+            assert drawing.get_attribute("tabindex") is None
+            continue
+        drawing.scroll_into_view_if_needed()
+        box, wide = drawing.bounding_box(), float(drawing.evaluate("svg => svg.viewBox.baseVal.width"))
+        (left, top, right, bottom), along = panels[-1]["box"], panels[-1]["along"]
+        middle = ((left + right) / 2, (top + bottom) / 2)
+        for row in (0, len(names) // 2, len(names) - 1):
+            at = panels[-1]["at"][row]
+            x, y = (at, middle[1]) if along == "x" else (middle[0], at)
+            scale = box["width"] / wide
+            page.mouse.move(box["x"] + x * scale, box["y"] + y * scale)
+            assert figure.locator(".tip b").inner_text() == names[row].strip()
+        drawing.focus()
+        page.keyboard.press("Escape")
+        page.keyboard.press("ArrowRight")
+        assert figure.locator(".tip b").inner_text() == names[0].strip()
+        page.keyboard.press("Escape")
+        assert page.locator(".tip").count() == 0
+    assert page.said == []
+    page.close()
+
+
+def test_marks_stand_where_the_axis_names_their_rows(browser: Any, folder: Path) -> None:
+    """Independent of the figures' own places: the words under an axis are the names of the rows above them."""
+    page = opened(browser, folder, "en")
+    checked = 0
+    for figure in page.locator("figure:has(metadata)").all():
+        names = [name.strip() for name in figure.locator("tbody th").all_text_contents()]
+        drawing = figure.locator("svg:visible")
+        panel = json.loads(drawing.locator("metadata").text_content() or "")[0]
+        if panel["along"] != "x" or len(panel["at"]) != len(names):
+            continue
+        scale = drawing.evaluate("svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width")
+        words = drawing.locator("text").evaluate_all(
+            """found => found.map((text) => {
+                const box = text.getBoundingClientRect(), whole = text.closest("svg").getBoundingClientRect();
+                return [text.textContent, box.left + box.width / 2 - whole.left];
+            })"""
+        )
+        at = {name: place * scale for name, place in zip(names, panel["at"], strict=True)}
+        nearest = {text: min(abs(x - at[text]) for said, x in words if said == text) for text, _ in words if text in at}
+        assert all(distance < 3 for distance in nearest.values()), nearest
+        checked += len(nearest)
+    assert checked >= 10
     page.close()
 
 

@@ -25,7 +25,7 @@ from clvmodels.report.tables import json_block
 from clvmodels.report.voice import SourceOf, Voice, voice_for
 from clvmodels.report.words import languages, read_words
 
-SCRIPTS = ("page.js", "tables.js", "explorer.js")  # one script on the page, in this order
+SCRIPTS = ("page.js", "tables.js", "readouts.js", "explorer.js")  # one script on the page, in this order
 
 
 def render_report(results: Results | str | Path, *, language: str = "en", output: str | Path | None = None) -> Path:

@@ -66,18 +66,18 @@ function save(name, rows) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+// The text of a cell in two parts: what it says, and the interval that stands below it.
+function parts(cell) {
+  const copy = cell.cloneNode(true);
+  const between = copy.querySelector(".between");
+  between?.remove();
+  return [copy.textContent.trim().replace(/\s+/g, " "), between ? between.textContent.trim() : ""];
+}
+
 (function plainTables() {
   const main = document.getElementById("content");
   const SORTED_FROM = 7; // rows; fewer are taken in at a glance
   const words = new Intl.Collator(document.documentElement.lang, { numeric: true });
-
-  // The text of a cell in two parts: what it says, and the interval that stands below it.
-  function parts(cell) {
-    const copy = cell.cloneNode(true);
-    const between = copy.querySelector(".between");
-    between?.remove();
-    return [copy.textContent.trim().replace(/\s+/g, " "), between ? between.textContent.trim() : ""];
-  }
 
   function order(one, other, descending) {
     const [a, b] = [parsed(one), parsed(other)];
