@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from clvmodels.foundation.any_results import Results
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.results import StudyResults
 from clvmodels.report.customers import read_customers
 from clvmodels.report.fonts import SANS, SERIF, font_face
 from clvmodels.report.reading import holds, read_costs, read_method_costs, read_results
@@ -89,7 +90,8 @@ def _source(results: Results, folders: tuple[Path, ...]) -> SourceOf[Any]:
         return SourceOf(results, None, [], ())
     there = names_beside(folder, pages_of(results)[0].files)
     costs = read_method_costs(folder)
-    return SourceOf(results, read_customers(folder), read_costs(folder), there, method_costs=costs)
+    customers = read_customers(folder) if isinstance(results, StudyResults) else None  # no other page shows them
+    return SourceOf(results, customers, read_costs(folder), there, method_costs=costs)
 
 
 def render_page(source: SourceOf[Any], language: str, *, layout: Layout[Any] | None = None) -> str:
