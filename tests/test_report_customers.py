@@ -3,6 +3,8 @@
 import importlib
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,24 @@ def test_a_base_up_to_the_limit_is_shown_whole_and_one_more_customer_is_a_large_
     for rows, held in ((0, 0), (1, 1), (100, 100), (101, 10)):
         pq.write_table(table(rows), tmp_path / "customers.parquet")
         assert len(ids(tmp_path)) == held
+
+
+@pytest.mark.slow
+def test_a_million_customers_are_read_in_bounded_memory(tmp_path: Path) -> None:
+    """Twenty columns that no page shows are never in memory, nor are the customers beyond the first."""
+    count = 1_000_000
+    rng = np.random.default_rng(7)
+    rows = {f"extra_{number}": rng.normal(size=count) for number in range(20)}
+    pq.write_table(table(count, **rows), tmp_path / "customers.parquet")
+    code = (
+        "import sys, pathlib, pyarrow as pa; from clvmodels.report.customers import read_customers; "
+        "found = read_customers(pathlib.Path(sys.argv[1])); "
+        "print(found.rows.num_rows, found.count, pa.default_memory_pool().max_memory())"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    held, of, most = map(int, run.stdout.split())
+    assert (held, of) == (10_000, count)
+    assert most < 150e6  # the table is 200 MB
 
 
 def test_customers_without_a_mean_come_last(tmp_path: Path) -> None:

@@ -8,13 +8,12 @@
   const total = data.ids.length;
   const ROOM = 12; // rows above and below those in sight
 
-  // One column a head: how a row's cell is written, what it is sorted by, which way first.
-  const wholeNumbers = data.ids.every((id) => /^\d{1,15}$/.test(id));
+  // One column a head: how a row's cell is written, what it is sorted by once somebody asks, which way first.
   const columns = [
-    { text: (row) => data.ids[row], keys: wholeNumbers ? Float64Array.from(data.ids, Number) : data.ids, first: "ascending" },
+    { text: (row) => data.ids[row], keys: () => data.ids.every((id) => /^\d{1,15}$/.test(id)) ? Float64Array.from(data.ids, Number) : data.ids, first: "ascending" },
     ...data.words.map((word) => {
       const codes = Uint8Array.from(word.codes, (letter) => parseInt(letter, 36));
-      return { word, codes, text: (row) => word.names[codes[row]], keys: codes, first: "ascending" };
+      return { word, codes, text: (row) => word.names[codes[row]], keys: () => codes, first: "ascending" };
     }),
     ...data.fields.map((field) => ({
       field,
@@ -23,7 +22,7 @@
         : (row) => field.values.some((values) => values[row] === null)
           ? formats.nothing
           : fill(formats.range, { low: written(field.values[0][row], field.kind), high: written(field.values[1][row], field.kind) }),
-      keys: Float64Array.from(field.values.at(-1), (value) => value ?? NaN),
+      keys: () => Float64Array.from(field.values.at(-1), (value) => value ?? NaN),
       first: field.first,
     })),
   ];
@@ -49,7 +48,7 @@
     const column = columns.find((each) => each.word?.name === select.dataset.filter);
     return { select, codes: column.codes, keys: column.word.keys };
   });
-  const lowered = data.ids.map((id) => id.toLowerCase());
+  let lowered = null; // ids to search in, once somebody does
   let sorted = Uint32Array.from({ length: total }, (_, row) => row);
   let rows = sorted;
   let from = -1;
@@ -142,6 +141,7 @@
   function filter() {
     const text = search.value.trim().toLowerCase();
     const wanted = filters.filter(({ select }) => select.value).map(({ select, codes, keys }) => [codes, keys.indexOf(select.value)]);
+    if (text !== "") lowered ??= data.ids.map((id) => id.toLowerCase());
     const matches = (row) => (text === "" || lowered[row].includes(text)) && wanted.every(([codes, code]) => codes[row] === code);
     rows = text === "" && !wanted.length ? sorted : sorted.filter(matches);
     shown.textContent = fill(shown.dataset.pattern, { shown: decimal(rows.length, 0), total: decimal(total, 0) });
@@ -153,7 +153,7 @@
   // By row, how many keys are smaller: its place in the order. Worked out once a column; a sort then only counts.
   function ranked(column) {
     if (column.ranks) return column.ranks;
-    const { keys } = column;
+    const keys = column.keys();
     const ordered = keys.slice().sort(); // numbers of a typed array by size with NaN last, texts by their letters
     let numbers = total;
     while (numbers > 0 && Number.isNaN(ordered[numbers - 1])) numbers--;

@@ -4,6 +4,7 @@
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.setAttribute("role", "status");
+  const colon = document.getElementById("content").dataset.colon;
   let shown = null;
 
   function hide() {
@@ -28,7 +29,7 @@
     const lines = Array.from(rows[place].cells).slice(1).map((cell, column) => {
       const line = document.createElement("span");
       const [text, between] = parts(cell);
-      line.textContent = `${heads[column + 1]}: ${text}${between ? ` (${between})` : ""}`;
+      line.textContent = `${heads[column + 1]}${colon}${text}${between ? ` (${between})` : ""}`;
       return line;
     });
     tip.replaceChildren(name, ...lines);
