@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # slow to import and only named here
 EXIT_NOT_UNIFORM = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+REPORTS = "reports"
 UNITS = ("day", "week", "month", "year")
 WIDTH = 110  # of text, where the terminal is not narrower
 
@@ -99,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_study(commands: Any) -> None:
     study = commands.add_parser("study", help="run studies: data to report")
     study.add_argument("files", nargs="+", metavar="FILE", help="study files, such as studies/cdnow.toml")
-    study.add_argument("--output", default="reports", help="folder that gets a folder for each study (reports)")
+    study.add_argument("--output", default=REPORTS, help="folder that gets a folder for each study (reports)")
     study.add_argument("--data", help="read this log in place of the study's own source; KEY=PATH for one of a contest")
     study.set_defaults(run=_study)
 
@@ -304,6 +305,7 @@ def _index(folder: Path) -> None:
 
 def _report(arguments: argparse.Namespace) -> None:
     from clvmodels.report import read_results
+    from clvmodels.report.index import is_index
     from clvmodels.report.pdf import find_browser, print_page
 
     browser = find_browser() if arguments.pdf else None  # before any work
@@ -311,12 +313,14 @@ def _report(arguments: argparse.Namespace) -> None:
     if folder.suffix == ".toml":
         from clvmodels.study import read_study
 
-        folder = Path("reports") / read_study(folder).study.name
+        folder = Path(REPORTS) / read_study(folder).study.name
     pages = _pages(folder, arguments.language or read_results(folder).study.languages)
     if browser is not None:
         for page in pages:
             sys.stdout.write(f"{print_page(page, browser)}\n")
-    _index(folder.resolve().parent)
+    around = folder.resolve().parent
+    if around.name == REPORTS or is_index(around / "index.html"):  # any other folder is not ours to write to
+        _index(around)
 
 
 def _summarize(arguments: argparse.Namespace) -> None:

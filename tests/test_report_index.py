@@ -87,3 +87,15 @@ def test_the_command_writes_the_page_over_all_studies_too(tmp_path: Path, capsys
     assert main(["report", str(folder), "--language", "en"]) == 0
     assert str(tmp_path / "reports" / "index.html") in capsys.readouterr().out
     assert 'href="shop/index.html"' in (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_command_writes_to_no_folder_around_a_study_but_one_of_reports(tmp_path: Path) -> None:
+    folder = tmp_path / "somewhere" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_bytes(msgspec.json.encode(without_figures(fixture_results())))
+    assert main(["report", str(folder), "--language", "en"]) == 0
+    assert [path.name for path in folder.parent.iterdir()] == ["shop"]
+    render_index(folder.parent)
+    (folder.parent / "index.zh.html").unlink()
+    assert main(["report", str(folder), "--language", "en"]) == 0  # one is there: it is kept up to date
+    assert (folder.parent / "index.zh.html").is_file()

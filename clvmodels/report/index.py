@@ -64,12 +64,17 @@ def render_index(folder: str | Path, *, languages: tuple[str, ...] = ("en", "zh"
         raise StudyError(f"{folder}: no folder in it has a results.json. Run a study first.")
     targets = [folder / page_name(language) for language in languages]
     for target in targets:
-        if target.is_file() and MARK not in target.read_text(encoding="utf-8", errors="replace"):
+        if target.is_file() and not is_index(target):
             raise StudyError(f"{target}: not a page over studies, so it is left as it is. Move it away to have one.")
     return [
         write_atomically(target, _page(found, folder, language, languages))
         for target, language in zip(targets, languages, strict=True)
     ]
+
+
+def is_index(page: Path) -> bool:
+    """Whether a file is there and is a page over studies."""
+    return page.is_file() and MARK in page.read_text(encoding="utf-8", errors="replace")
 
 
 def _found(folder: Path) -> Found:
