@@ -10,8 +10,7 @@ from clvmodels import read_strategies, run_study
 from clvmodels.foundation.errors import StudyError
 from clvmodels.report.fonts import SANS, font_file
 from clvmodels.report.words import languages
-from clvmodels.strategy import CELLS
-from clvmodels.strategy.lifecycle import stages
+from clvmodels.strategy import CELLS, lifecycle
 from clvmodels.strategy.pyramid import TIERS
 from clvmodels.strategy.strategies import CLASSES, LANGUAGES, LISTS
 
@@ -56,8 +55,8 @@ def test_every_class_has_every_kind_of_words_in_every_language() -> None:
 
 
 def test_stages_have_words_under_the_names_that_they_are_found_by() -> None:
-    assert stages.__doc__ is not None
-    assert all(key.replace("_", "-") in stages.__doc__ or key in stages.__doc__ for key in CLASSES["lifecycle"])
+    assert lifecycle.__doc__ is not None
+    assert all(key.replace("_", "-") in lifecycle.__doc__ or key in lifecycle.__doc__ for key in CLASSES["lifecycle"])
 
 
 def test_both_languages_have_as_many_sentences_on_every_class() -> None:
