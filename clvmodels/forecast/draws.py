@@ -24,7 +24,7 @@ from clvmodels.foundation.retention import Customers
 BLOCK = 128  # rows: with 2,000 draws of three quantities 6 MB; the totals' rounding depends on it
 BLOCK_CELLS = 2**18  # values that a thread makes at a time in a replay
 REPLAY_CELLS = 2**22  # values in a block that a replay hands out: 32 MB
-LEAST_DRAWS = 8  # in a block of draws that a replay hands out: 64 MB of 1,000,000 customers
+LEAST_DRAWS = 16  # in a block of draws that a replay hands out: 128 MB of 1,000,000 customers
 KEPT_BYTES = 2**30  # held for replays at the most: 1 GB
 
 Make = Callable[[IntArray, slice], FloatArray]

@@ -81,6 +81,7 @@ class Outlook:
     active : ndarray, shape (S,), customers still active, draw by draw
     p_buy : probability of at least one purchase within the horizon
     buyers : ndarray, shape (S,), customers who buy within the horizon, draw by draw
+    draws : of a forecast, as `sample_future` takes them: None for those of the fits
     ceiling : most to spend on keeping each customer
     last_purchase : ndarray of days
     drifting : fields of the value section with totals where demand drifts, those that could be worked out
@@ -97,6 +98,7 @@ class Outlook:
     active: FloatArray
     p_buy: FloatArray
     buyers: FloatArray
+    draws: int | None
     matrix: ValueMatrix
     ceiling: FloatArray
     last_purchase: np.ndarray
@@ -168,6 +170,7 @@ def fit_base(study: Study, log: TransactionLog, traits: pd.DataFrame | None, ste
 
 def _outlook(study: Study, log: TransactionLog, base: Base, steps: Steps) -> Outlook:
     as_of, customers, learnt, fits = base.as_of, base.customers, base.learnt, base.fits
+    draws = study.fit.forecast_draws(len(customers))
     ahead = f"{study.value.horizon:g} {study.window.unit}s"
     with steps.step("forecast", f"forecast the next {ahead} of each customer"):
         by_period = sample_future_by_period(
@@ -177,9 +180,10 @@ def _outlook(study: Study, log: TransactionLog, base: Base, steps: Steps) -> Out
             annual_discount_rate=study.value.annual_discount_rate,
             margin=study.value.margin,
             seed=seed_for(study.seed, "decision forecast"),
+            draws=draws,
         )
         future = by_period.future
-        alive = predict(fits[0], customers, quantity="p_alive")
+        alive = predict(fits[0], customers, quantity="p_alive", draws=draws)
         active = _active(alive, np.random.default_rng(seed_for(study.seed, "active customers")))
         p_buy, buyers = _buyers(future.purchases)
     with steps.step("totals", f"totals of the next {ahead} where demand drifts"):
@@ -202,6 +206,7 @@ def _outlook(study: Study, log: TransactionLog, base: Base, steps: Steps) -> Out
         active=active,
         p_buy=p_buy,
         buyers=buyers,
+        draws=draws,
         matrix=matrix,
         ceiling=retention_ceilings(matrix, future.clv, shares=_keep_shares(study)),
         last_purchase=np.datetime64(as_of, "D") - silence,

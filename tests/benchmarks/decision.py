@@ -8,13 +8,12 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-import pandas as pd
 
 import clvmodels as clv
 from tests.benchmarks.scale import CLV_MODELS, SPEND
@@ -63,16 +62,16 @@ def write_log_here(path: Path, size: int) -> dict[str, float]:
 
 def decide_here(path: Path) -> dict[str, Any]:
     """Take the decision of a study on a log that was written here."""
+    from clvmodels.data import holdout_summary
+    from clvmodels.strategy import value_matrix
     from clvmodels.study import decision, evidence
     from clvmodels.study.actions import weigh_actions
     from clvmodels.study.classes import classes_section
     from clvmodels.study.customers import summarise
-    from clvmodels.study.fits import fit_pair
     from clvmodels.study.files import read_study
+    from clvmodels.study.fits import fit_pair
     from clvmodels.study.labels import matrix_options
     from clvmodels.study.money import money_section, read_past
-    from clvmodels.data import holdout_summary
-    from clvmodels.strategy import value_matrix
 
     study = read_study(ROOT / "studies" / "cdnow.toml").study
     log = clv.read_transactions(str(path))
