@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # slow to import and only named here
 EXIT_NOT_UNIFORM = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+REPORTS = "reports"
 UNITS = ("day", "week", "month", "year")
 WIDTH = 110  # of text, where the terminal is not narrower
 
@@ -99,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_study(commands: Any) -> None:
     study = commands.add_parser("study", help="run studies: data to report")
     study.add_argument("files", nargs="+", metavar="FILE", help="study files, such as studies/cdnow.toml")
-    study.add_argument("--output", default="reports", help="folder that gets a folder for each study (reports)")
+    study.add_argument("--output", default=REPORTS, help="folder that gets a folder for each study (reports)")
     study.add_argument("--data", help="read this log in place of the study's own source; KEY=PATH for one of a contest")
     study.set_defaults(run=_study)
 
@@ -108,6 +109,7 @@ def _add_report(commands: Any) -> None:
     report = commands.add_parser("report", help="make the pages again from a study's results")
     report.add_argument("folder", help="a study's folder, or its study file")
     report.add_argument("--language", action="append", choices=("en", "zh"), help="only this language; can be repeated")
+    report.add_argument("--pdf", action="store_true", help="print each page as PDF too, by a Chromium that is here")
     report.set_defaults(run=_report)
 
 
@@ -268,10 +270,12 @@ def _study(arguments: argparse.Namespace) -> None:
     for file in studies:
         run_study(file.path, output=arguments.output, data=arguments.data, tell=to_stderr)
         _pages(Path(arguments.output) / file.study.name, file.study.languages)
+    _index(Path(arguments.output))
     to_stderr(f"done in {time.perf_counter() - start:.0f} s")
 
 
-def _pages(folder: Path, languages: Sequence[str]) -> None:
+def _pages(folder: Path, languages: Sequence[str]) -> list[Path]:
+    """The pages of a study, made anew, and the page over all studies beside it."""
     from clvmodels.report import read_results, render_report
     from clvmodels.report.render import page_names
 
@@ -281,20 +285,42 @@ def _pages(folder: Path, languages: Sequence[str]) -> None:
         for page in folder.glob(pattern):  # of a language or a kind that the study no longer has: its numbers are old
             if page.name not in current:
                 page.unlink()
+    pages = []
     for language in languages:
         render_report(folder, language=language)
-        sys.stdout.writelines(f"{folder / name}\n" for name in page_names(results, language))
+        pages += [folder / name for name in page_names(results, language)]
+    sys.stdout.writelines(f"{page}\n" for page in pages)
+    return pages
+
+
+def _index(folder: Path) -> None:
+    """The pages over all studies of a folder; where one of another origin is in the way, a word about it."""
+    from clvmodels.report import render_index
+
+    try:
+        sys.stdout.writelines(f"{page}\n" for page in render_index(folder))
+    except StudyError as problem:
+        sys.stderr.write(f"no page over all studies: {problem}\n")
 
 
 def _report(arguments: argparse.Namespace) -> None:
     from clvmodels.report import read_results
+    from clvmodels.report.index import is_index
+    from clvmodels.report.pdf import find_browser, print_page
 
+    browser = find_browser() if arguments.pdf else None  # before any work
     folder = Path(arguments.folder)
     if folder.suffix == ".toml":
         from clvmodels.study import read_study
 
-        folder = Path("reports") / read_study(folder).study.name
-    _pages(folder, arguments.language or read_results(folder).study.languages)
+        folder = Path(REPORTS) / read_study(folder).study.name
+    pages = _pages(folder, arguments.language or read_results(folder).study.languages)
+    if browser is not None:
+        for page in pages:
+            sys.stdout.write(f"{print_page(page, browser)}\n")
+    around = folder.resolve().parent
+    if around.name == REPORTS or is_index(around / "index.html"):  # any other folder is not ours to write to
+        _index(around)
 
 
 def _summarize(arguments: argparse.Namespace) -> None:

@@ -940,7 +940,7 @@ def write_fixture_customers(folder: Path, rows: int = 600) -> None:
     rng = np.random.default_rng(7)
     clv = np.sort(rng.lognormal(3, 1.4, rows))[::-1]
     ids = [f"{i:05d}" for i in range(rows)]
-    ids[0], ids[1] = HOSTILE_ID, 'O\'Neil & "sons"'
+    ids[0], ids[1], ids[2] = HOSTILE_ID, 'O\'Neil & "sons"', "=1+1"
     columns: dict[str, Any] = {
         "customer_id": ids,
         "frequency": rng.integers(0, 20, rows),
@@ -956,5 +956,7 @@ def write_fixture_customers(folder: Path, rows: int = 600) -> None:
         "cell": rng.choice(CELLS, rows),
         "label": rng.choice(CELLS, rows),
         "undecided": rng.random(rows) < 0.1,
+        "tier": rng.choice(["platinum", "gold", "iron", "lead"], rows),
+        "stage": rng.choice(["exploration", "build_up", "stability", "decline"], rows),
     }
     pq.write_table(pa.table(columns), folder / "customers.parquet")

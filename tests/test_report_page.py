@@ -73,8 +73,8 @@ class Reader(HTMLParser):
         self.images: list[dict[str, str | None]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
         named = dict(attrs)
+        self.tags.append("data" if tag == "script" and named.get("type") == "application/json" else tag)
         if named.get("id"):
             self.ids.append(str(named["id"]))
         for name in ("href", "src", "xlink:href", "action", "srcset"):

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import clvmodels as clv
+from clvmodels.foundation.estimates import estimate
 from clvmodels.strategy import (
     CELLS,
     acquisition_ceiling,
     cell_totals,
     cells,
     cut_estimate,
-    estimate,
     retention_ceilings,
 )
 from tests.class_cases import drawn

@@ -11,7 +11,7 @@ the middle of a business), past spend as it is may rank better: the same days te
 
 import functools
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -138,8 +138,8 @@ def best_forecast(
     Every candidate is fitted by "laplace" at each origin of `training_windows` and forecasts the days up to the next
     one. Its score is the mean, over origins, of normalised Gini and of the share of spend that its top 20 % carry.
     Those at most `within` standard errors behind the first are fitted to the whole calibration and forecast together,
-    with equal weights. A candidate that cannot be fitted, or fails a check, at any origin or at the end is left out by
-    name.
+    with equal weights. A candidate that cannot be fitted, or fails a check, at any origin is left out by name; so is
+    one of those chosen that fails at the calibration's end, and then the choice is made without it.
 
     Parameters
     ----------
@@ -175,12 +175,12 @@ def best_forecast(
     made = fits or FitsMade()
     values = [_expected_at(origin, candidates, left_out, seed, made) for origin in inner]
     customers = customer_summary(log, window)
-    pairs = _fits(customers, candidates, left_out, seed, made)
-    expected = {name: _expected(pair, customers, ahead, name, left_out) for name, pair in pairs.items()}
-    names = [candidate.name for candidate in candidates if candidate.name not in left_out]
-    if not names:
-        raise FitError(f"no candidate is left: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}.")
-    scores = _scores(inner, values, names, within=within, replicates=replicates, rng=np.random.default_rng(seed))
+
+    def score(names: Sequence[str]) -> tuple[InnerScore, ...]:
+        rng = np.random.default_rng(seed)
+        return _scores(inner, values, names, within=within, replicates=replicates, rng=rng)
+
+    scores, pairs, expected = _chosen(customers, candidates, left_out, score, ahead=ahead, seed=seed, made=made)
     weights = {row.candidate: row.weight for row in scores if row.weight > 0}
     by_share = _by_share(inner, values, weights)
     share = max(SHARES, key=lambda one: by_share[one])
@@ -229,6 +229,30 @@ def _expected_at(
     fits = _fits(customers, candidates, left_out, seed, made)
     ahead = outcome.window.holdout_length
     return {name: _expected(pair, customers, ahead, name, left_out) for name, pair in fits.items()}
+
+
+def _chosen(
+    customers: CustomerSummary,
+    candidates: Sequence[Candidate],
+    left_out: dict[str, str],
+    score: Callable[[Sequence[str]], tuple[InnerScore, ...]],
+    *,
+    ahead: float,
+    seed: int,
+    made: FitsMade,
+) -> tuple[tuple[InnerScore, ...], dict[str, tuple[Fit, Fit]], dict[str, FloatArray]]:
+    """Scores of the candidates that are left, and of those with a weight the fits and the expected spend.
+
+    Only those are fitted to the whole calibration. Where one of them fails there, the others are scored anew.
+    """
+    while names := [candidate.name for candidate in candidates if candidate.name not in left_out]:
+        scores = score(names)
+        best = {row.candidate for row in scores if row.weight > 0}
+        pairs = _fits(customers, [one for one in candidates if one.name in best], left_out, seed, made)
+        expected = {name: _expected(pair, customers, ahead, name, left_out) for name, pair in pairs.items()}
+        if best.isdisjoint(left_out):
+            return scores, pairs, expected
+    raise FitError(f"no candidate is left: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}.")
 
 
 def _fits(

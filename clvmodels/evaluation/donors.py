@@ -14,13 +14,13 @@ from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, IdArray, Window
 from clvmodels.foundation.whole import require_count, require_seed
 from clvmodels.inference.counts import fit_counts
+from clvmodels.inference.diagnostics import require_passed
 from clvmodels.inference.result import flat_draws
 from clvmodels.models.bg_bb_counts import purchase_next
 
 YEARS = 6  # of the published patterns, 1996 to 2001
 WINDOW = Window(calibration_end=dt.date(2000, 12, 31), holdout_end=dt.date(2001, 12, 31), unit="year")
 AHEAD = 1.0  # year
-LEARNT = 10_000  # draws, of which some are kept: the posterior has a tail that few draws would miss
 
 
 def donor_contest_occasion(*, seed: int, draws: int = 500) -> tuple[Window, Occasion]:
@@ -39,12 +39,13 @@ def donor_contest_occasion(*, seed: int, draws: int = 500) -> tuple[Window, Occa
     Parameters
     ----------
     seed : of the posterior and of outcomes, 0 to 2^64 - 1
-    draws : of the posterior, each with an outcome of every donor, up to 10,000
+    draws : of the posterior, each with an outcome of every donor
 
     Returns
     -------
     window, occasion
-        For `rolling_contest`: purchases of the holdout are 1 for a gift in 2001 and 0 for none, amounts NaN.
+        For `rolling_contest`: purchases of the holdout are 1 for a gift in 2001 and 0 for none, amounts NaN. Where
+        the fit of "bg_bb" fails or does not pass its checks, the method is in `left_out` with the reason.
 
     Raises
     ------
@@ -58,18 +59,23 @@ def donor_contest_occasion(*, seed: int, draws: int = 500) -> tuple[Window, Occa
     Counts say little of how many stop giving, so the forecast of "bg_bb" leans on its prior, and is wide; the paper's
     fit reads the years too, 2001 among them.
     """
-    if require_count("draws", draws, least=2) > LEARNT:
-        raise FitError(f"draws = {draws}: expected {LEARNT} or fewer.")
+    require_count("draws", draws, least=2)
     of_fit, of_outcomes = np.random.SeedSequence(require_seed(seed)).generate_state(2, np.uint64)
     known, gave = _split(donor_summary()[0])
     rate = known.frequency / known.T
     forecasts = {
-        "bg_bb": _bg_bb(known, draws, int(of_fit), np.random.default_rng(int(of_outcomes))),
         "same_rate": point_forecasts({"purchases": rate, "active": rate}, "same_rate", customers=known, horizon=AHEAD),
         "abc": point_forecasts({"score": known.frequency}, "abc", customers=known, horizon=AHEAD),
     }
+    left_out = {}
+    try:
+        rng = np.random.default_rng(int(of_outcomes))
+        forecasts = {"bg_bb": _bg_bb(known, draws, int(of_fit), rng), **forecasts}
+    except FitError as problem:
+        left_out["bg_bb"] = str(problem)
     nothing = np.full(len(gave), np.nan)
-    return WINDOW, Occasion(forecasts, HoldoutSummary(known.customer_id, gave, nothing, WINDOW, known.currency))
+    holdout = HoldoutSummary(known.customer_id, gave, nothing, WINDOW, known.currency)
+    return WINDOW, Occasion(forecasts, holdout, left_out=left_out)
 
 
 def _split(donors: CustomerSummary) -> tuple[CustomerSummary, FloatArray]:
@@ -99,9 +105,9 @@ def _ids(donors: CustomerSummary) -> IdArray:
 
 def _bg_bb(known: CustomerSummary, draws: int, seed: int, rng: np.random.Generator) -> dict[str, Forecast]:
     """Gifts of the next year by BG/BB on counts, and their probability, by the mean over the posterior."""
-    fitted = fit_counts(known, draws=LEARNT, seed=seed)
-    kept = np.linspace(0, LEARNT - 1, draws).astype(np.int64)
-    parameters = {name: values.reshape(-1, 1)[kept] for name, values in flat_draws(fitted.draws).items()}
+    fitted = fit_counts(known, draws=draws, seed=seed)
+    require_passed(fitted)
+    parameters = {name: values.reshape(-1, 1) for name, values in flat_draws(fitted.draws).items()}
     numbers, place = np.unique(known.frequency, return_inverse=True)
     chance = purchase_next(parameters, numbers, np.full(len(numbers), known.T[0])).T  # (numbers, draws)
     gives = rng.random((len(known), draws)) < chance[place]

@@ -24,7 +24,8 @@ from clvmodels.foundation.retention import Customers
 BLOCK = 128  # rows: with 2,000 draws of three quantities 6 MB; the totals' rounding depends on it
 BLOCK_CELLS = 2**18  # values that a thread makes at a time in a replay
 REPLAY_CELLS = 2**22  # values in a block that a replay hands out: 32 MB
-KEPT_BYTES = 2**29  # held for replays at the most: 512 MB
+LEAST_DRAWS = 16  # in a block of draws that a replay hands out: 128 MB of 1,000,000 customers
+KEPT_BYTES = 2**30  # held for replays at the most: 1 GB
 
 Make = Callable[[IntArray, slice], FloatArray]
 First = Callable[[IntArray], tuple[FloatArray, FloatArray | float]]
@@ -151,36 +152,51 @@ def group_totals(
 
 @dataclass(frozen=True)
 class _Packed:
-    """A block of rows without its zeros.
+    """A block of rows without its zeros, draw after draw: some draws of it are found without a look at the others.
 
     Attributes
     ----------
-    shape : rows and draws
-    at : ndarray, shape (Z,), flat places where some quantity is not zero
-    values : ndarray, shape (quantities, Z)
+    n_rows : number of rows R
+    begin : ndarray, shape (S + 1,), where each draw begins
+    row : ndarray, shape (Z,), of each place where some quantity is not zero
+    values : of each quantity an ndarray, shape (Z,); whole numbers take a quarter of the memory
     """
 
-    shape: tuple[int, int]
-    at: NDArray[np.uint32]
-    values: FloatArray
+    n_rows: int
+    begin: IntArray
+    row: NDArray[np.uint8]
+    values: tuple[NDArray[Any], ...]
 
     @classmethod
     def of(cls, values: FloatArray) -> "_Packed":
         """Pack values, shape (quantities, rows, draws)."""
-        flat = values.reshape(len(values), -1)
-        at = np.flatnonzero((flat != 0).any(axis=0))
-        return cls((values.shape[1], values.shape[2]), at.astype(np.uint32), flat[:, at])
+        n_rows, n_draws = values.shape[1:]
+        some = (values != 0).any(axis=0)
+        draw, row = np.divmod(np.flatnonzero(some.T.ravel()), n_rows)
+        at = row * n_draws + draw
+        begin = np.append(0, np.cumsum(some.sum(axis=0)))
+        return cls(n_rows, begin, row.astype(np.uint8), tuple(_narrow(each.ravel()[at]) for each in values))
 
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return self.at.nbytes + self.values.nbytes
+        return self.begin.nbytes + self.row.nbytes + sum(each.nbytes for each in self.values)
 
-    def unpack(self, place: int) -> FloatArray:
-        """One quantity, shape (rows, draws)."""
-        flat = np.zeros(self.shape[0] * self.shape[1])
-        flat[self.at] = self.values[place]
-        return flat.reshape(self.shape)
+    def unpack(self, place: int, draws: slice) -> FloatArray:
+        """One quantity at some draws, shape (rows, draws)."""
+        begin = self.begin[draws.start : draws.stop + 1]
+        some = slice(begin[0], begin[-1])
+        by_draw = np.zeros((len(begin) - 1, self.n_rows))
+        draw = np.repeat(np.arange(len(by_draw)), np.diff(begin))
+        by_draw[draw, self.row[some]] = self.values[place][some]
+        return by_draw.T
+
+
+def _narrow(values: FloatArray) -> NDArray[Any]:
+    """The same numbers in two bytes each, if they are whole and small enough."""
+    with np.errstate(invalid="ignore"):  # what does not fit is found out below
+        whole = values.astype(np.uint16)
+    return whole if np.array_equal(whole, values) else values
 
 
 def _summarise(table: DrawTable, first: First) -> tuple[FloatArray, FloatArray, list[_Packed], FloatArray]:
@@ -240,7 +256,7 @@ def _replay(table: DrawTable, place: int, kept: list[_Packed]) -> Replay:
             yield DrawBlock(block, everything, rows_at(rows, everything)[back])
 
     def by_draws() -> Iterator[DrawBlock]:
-        size = max(1, REPLAY_CELLS // len(table.row_of))
+        size = max(LEAST_DRAWS, REPLAY_CELLS // len(table.row_of))
         for first in range(0, table.n_draws, size):
             draws = slice(first, min(first + size, table.n_draws))
             values = rows_at(np.arange(table.n_rows), draws)
@@ -257,11 +273,11 @@ def _replay(table: DrawTable, place: int, kept: list[_Packed]) -> Replay:
 
 def _unpacked(kept: list[_Packed], place: int, rows: IntArray, draws: slice) -> FloatArray:
     """One quantity of some rows, in increasing order, at some draws, from the blocks kept; (rows, draws)."""
+    values = np.empty((len(rows), draws.stop - draws.start))
     blocks, first = np.unique(rows // BLOCK, return_index=True)
-    members = np.split(rows % BLOCK, first[1:])
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        parts = threads.map(lambda i: kept[blocks[i]].unpack(place)[members[i], draws], range(len(blocks)))
-        return np.concatenate(list(parts))
+    for block, begin, end in zip(blocks.tolist(), first, np.append(first[1:], len(rows)), strict=True):
+        values[begin:end] = kept[block].unpack(place, draws)[rows[begin:end] % BLOCK]
+    return values
 
 
 def _made(table: DrawTable, place: int, rows: IntArray, draws: slice) -> FloatArray:

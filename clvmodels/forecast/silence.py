@@ -22,7 +22,7 @@ ROWS = 512
 AliveAt = Callable[[FloatArray], FloatArray]
 
 
-def silence_until(fit: Fit, customers: Customers, *, chance: float = 0.5) -> FloatArray:
+def silence_until(fit: Fit, customers: Customers, *, chance: float = 0.5, draws: int | None = None) -> FloatArray:
     """Time after T until P(alive) of a customer who stays silent falls to `chance`, shape (N,).
 
     In the customers' unit. 0 for one who is there already; NaN for one who would not get there in 100 years, such as a
@@ -32,6 +32,7 @@ def silence_until(fit: Fit, customers: Customers, *, chance: float = 0.5) -> Flo
     Parameters
     ----------
     chance : of being alive, between 0 and 1
+    draws : of the parameters, evenly spaced; by default all
 
     Raises
     ------
@@ -46,7 +47,7 @@ def silence_until(fit: Fit, customers: Customers, *, chance: float = 0.5) -> Flo
     require_formulas(fit, "silence_until", "p_alive")
     if fit.model.clock != "continuous" or fit.model.timetable is not None:
         raise FitError(f"{fit.model.name} has no silence of any length: it counts opportunities, or reads a calendar.")
-    (parameters,), (chains, per_chain) = checks.joint_draws((fit,), customers, None, outcomes=False)
+    (parameters,), (chains, per_chain) = checks.joint_draws((fit,), customers, draws, outcomes=False)
     age = fit.model.history.index("T")
     every, few = slice(0, chains * per_chain), slice(0, min(FEW_DRAWS, chains * per_chain))
     columns, row_of = distinct((parameters.cell.astype(np.float64), *checks.history_of(customers, fit.model)))

@@ -1,11 +1,14 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and text in them that a spreadsheet does not run."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from clvmodels.foundation.errors import DataError, StudyError
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
 
 
 @contextmanager
@@ -27,3 +30,8 @@ def whole(path: Path, *, error: type[DataError] | type[StudyError] = StudyError)
         raise error(f"{path} could not be written ({problem.strerror or problem}).") from problem
     finally:
         partial.unlink(missing_ok=True)
+
+
+def not_a_formula(value: Any) -> Any:
+    """The value for a cell of a CSV file: text that a spreadsheet would run as a formula gets a quote before it."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in FORMULA else value

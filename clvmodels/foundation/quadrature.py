@@ -152,6 +152,8 @@ def discounting(ends: FloatArray, discount: float) -> tuple[FloatArray, FloatArr
     times : ndarray, shape (L,), ends with the ends
     weights : ndarray, shape (periods, L)
     """
+    if discount == 0:  # nothing is left to integrate
+        return ends, np.eye(len(ends))
     last = min(float(ends[-1]), 40 / discount) if discount > 0 else float(ends[-1])
     reach, (nodes, _) = np.log1p(CLUSTERING), gauss_legendre(TIME_NODES)
     inside = last * np.expm1(reach * nodes) / CLUSTERING

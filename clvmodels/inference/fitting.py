@@ -20,7 +20,7 @@ from clvmodels.foundation.whole import require_count, require_seed
 from clvmodels.inference.calendars import at_calendar, on_calendar
 from clvmodels.inference.counted import candidates, counted_note, left_out_note, mixed, weigh, with_count
 from clvmodels.inference.diagnostics import laplace_checks, model_checks, nested_check, nuts_checks
-from clvmodels.inference.laplace import importance_sample, resample
+from clvmodels.inference.laplace import WeightedSample, importance_sample, resample
 from clvmodels.inference.likelihood import (
     counted_rows,
     design_of,
@@ -395,6 +395,11 @@ def _laplace_fit(problem: Problem, mode: Mode, draws: int, seed: int) -> Fit:
     if sample.pareto_k > PARETO_K_LIMIT and "nuts" in problem.target.model.methods:
         fit = _nuts_fit(problem, mode, max(draws, LEAST_NUTS_DRAWS), seed)
         return replace(fit, notes=(_escalated(sample.pareto_k, sample.refits),))
+    return kept(problem, mode, sample, draws, rng)
+
+
+def kept(problem: Problem, mode: Mode, sample: WeightedSample, draws: int, rng: np.random.Generator) -> Fit:
+    """The fit of draws kept from proposals by their weights, with its checks."""
     fit = with_draws(problem, resample(sample, draws, rng)[None], {}, {})
     effective = min(float(draws), sample.effective_size)
     fit = replace(fit, covariance=natural_covariance(problem.target, mode))

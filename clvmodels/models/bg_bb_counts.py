@@ -19,7 +19,7 @@ import numpy as np
 from clvmodels.foundation.model import Draws
 from clvmodels.foundation.ops import NUMPY_OPS, Ops
 from clvmodels.foundation.patterns import FloatArray, PurchasePatterns, at_rows
-from clvmodels.models.bg_bb import BG_BB, log_stayed
+from clvmodels.models.bg_bb import BG_BB
 
 NAMES = BG_BB.parameter_names
 
@@ -33,37 +33,43 @@ def log_likelihood(parameters: Draws, patterns: PurchasePatterns, ops: Ops) -> A
 
     with i the opportunities taken or declined before the customer drops out.
     """
-    x, n = patterns.frequency.rows, patterns.T.rows
-    alpha, beta, gamma, delta = (0.0 * x + at_rows(parameters[name]) for name in NAMES)  # (..., K)
-    stayed = ops.exp(_log_bought(alpha, beta, x, n, ops) + log_stayed(gamma, delta, n, ops))
-    i = ops.arange(n.max().astype("int64"))
-    alpha, beta, gamma, delta = (letter[..., None] for letter in (alpha, beta, gamma, delta))  # (..., K, i)
+    chances = _chances(parameters, patterns.frequency.rows, patterns.T.rows, ops)
+    return ops.log(ops.cumsum(chances)[..., -1])  # of tens of opportunities, which no float is too coarse for
+
+
+def _chances(parameters: Draws, x: FloatArray, n: FloatArray, ops: Ops) -> Any:
+    """The terms of eq. 7 by i = 0, 1, ..., max n, shape (..., K, I): those below x and above n are 0; at n who stays.
+
+    Ratios of beta functions are written out: as differences of their logarithms they are noise where parameters are
+    large, and where a proposal may fall.
+    """
     x, n = x[:, None], n[:, None]
-    left = ops.betaln(gamma + 1, delta + i) - ops.betaln(gamma, delta)
-    term = ops.exp(_log_bought(alpha, beta, x, ops.maximum(x, i), ops) + left)
-    gone = ops.cumsum(ops.where((x <= i) & (i < n), term, 0.0))[..., -1]
-    return ops.log(stayed + gone)  # chances of tens of opportunities, which no float is too coarse for
+    i = ops.arange(n.max().astype("int64") + 1)
+    alpha, beta, gamma, delta = ((0.0 * x[:, 0] + at_rows(parameters[name]))[..., None] for name in NAMES)
+    declined = ops.maximum(i - x, 0.0)
+    log_orders = ops.gammaln(i + 1) - ops.gammaln(x + 1) - ops.gammaln(declined + 1)
+    log_taken = ops.cumsum(ops.where(i < x, ops.log(alpha + i), 0.0))[..., -1:]
+    log_declined = ops.cumsum(ops.where(i > x, ops.log(beta + ops.maximum(declined - 1, 0.0)), 0.0))
+    log_stayed = _log_rising(delta, i, ops) - _log_rising(gamma + delta, i, ops)
+    log_bought = log_orders + log_taken + log_declined - _log_rising(alpha + beta, i, ops)
+    leaves = ops.where(i < n, gamma / (gamma + delta + i), 1.0)
+    return ops.where((x <= i) & (i <= n), leaves * ops.exp(log_bought + log_stayed), 0.0)
 
 
-def _log_bought(alpha: Any, beta: Any, x: Any, i: Any, ops: Ops) -> Any:
-    """log b(x, i): x purchases at i opportunities of a customer who is there."""
-    orders = ops.gammaln(i + 1) - ops.gammaln(x + 1) - ops.gammaln(i - x + 1)
-    return orders + ops.betaln(alpha + x, beta + i - x) - ops.betaln(alpha, beta)
+def _log_rising(a: Any, i: Any, ops: Ops) -> Any:
+    """log of a (a + 1) ... (a + i - 1) for i = 0, 1, ... along the last axis."""
+    return ops.cumsum(ops.where(i > 0, ops.log(a + ops.maximum(i - 1, 0)), 0.0))
 
 
 def purchase_next(parameters: Draws, x: FloatArray, n: FloatArray) -> FloatArray:
     """P(purchase at opportunity n + 1 | x of n taken); (S, 1) with (K,) gives (S, K).
 
-    b(x, n) (alpha + x) / (alpha + beta + n) B(gamma, delta + n + 1) / B(gamma, delta), divided by P(X = x): who buys at
-    n + 1 was there at all n before.
+    Who buys at n + 1 was there at all n before, stays, and takes it.
     """
     alpha, beta, gamma, delta = (parameters[name] for name in NAMES)
-    log_both = (
-        _log_bought(alpha, beta, x, n, NUMPY_OPS)
-        + np.log((alpha + x) / (alpha + beta + n))
-        + log_stayed(gamma, delta, n + 1, NUMPY_OPS)
-    )
-    return np.asarray(np.exp(log_both - log_likelihood(parameters, PurchasePatterns.of(x, x, n, "year"), NUMPY_OPS)))
+    chances = _chances(parameters, x, n, NUMPY_OPS)
+    there = np.where(np.arange(chances.shape[-1]) == n[:, None], chances, 0.0).sum(axis=-1) / chances.sum(axis=-1)
+    return np.asarray(there * (delta + n) / (gamma + delta + n) * (alpha + x) / (alpha + beta + n))
 
 
 BG_BB_COUNTS = replace(

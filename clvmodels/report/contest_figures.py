@@ -30,6 +30,7 @@ from clvmodels.report.figures import (
     grid,
     legend,
     legend_above,
+    mark_rows,
 )
 from clvmodels.report.numbers import Numbers
 
@@ -349,6 +350,7 @@ def drift(periods: Sequence[DriftPeriod], labels: Sequence[str], words: Mapping[
         axes.fill_between(x, low, high, color=MODEL, alpha=0.22, linewidth=0, label=words["band"])
         axes.plot(x, expected, color=MODEL, linewidth=2, label=words["expected"])
         axes.plot(x, actual, color=ACTUAL, linewidth=1.4, label=words["actual"])
+        mark_rows(axes, x)
         count_axis(axes, numbers)
         dates_axis(axes, labels, most=4)
         legend(axes)

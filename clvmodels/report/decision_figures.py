@@ -26,6 +26,7 @@ from clvmodels.report.figures import (
     dates_axis,
     grid,
     legend_above,
+    mark_rows,
 )
 from clvmodels.report.numbers import Numbers
 from clvmodels.report.retention_figures import wrapped
@@ -110,6 +111,7 @@ def period_bars(panels_of: Sequence[PeriodBars], labels: Sequence[str]) -> Plot:
         place = np.arange(len(labels))
         for axes, bars in zip(panels, panels_of, strict=True):
             axes.bar(place, bars.values, width=0.72, color=bars.colour, linewidth=0)
+            mark_rows(axes, place)
             axes.set_title(bars.title)
             axes.set_ylim(bottom=0)
             axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
@@ -129,6 +131,7 @@ def window_rates(series: Sequence[Series], labels: Sequence[str], numbers: Numbe
         for line in series:
             values = np.array(line.values, dtype=float)
             axes.plot(place, values, "o-", color=line.colour, linewidth=2, markersize=5, label=line.name)
+        mark_rows(axes, place)
         axes.set_ylim(0, 1.02)
         axes.set_xlim(-0.4, len(labels) - 0.6)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.share(value)))
@@ -153,6 +156,7 @@ def in_and_out(
             base += values
         axes.bar(place, -np.array(below.values, dtype=float), 0.66, color=below.colour, linewidth=0, label=below.name)
         axes.axhline(0, color=INK, linewidth=1)
+        mark_rows(axes, place)
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_count(abs(value))))
         grid(axes, "y")
@@ -179,6 +183,7 @@ def cash_flow(
         panels[1].bar(place, alive, 0.66, color=ACTUAL, alpha=0.45, linewidth=0)
         panels[1].yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.share(value)))
         for axes, title in zip(panels, titles, strict=True):
+            mark_rows(axes, place)
             axes.set_title(title)
             axes.set_ylim(bottom=min(0.0, float(np.nanmin(low))) if axes is panels[0] else 0.0)
             axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
@@ -228,6 +233,7 @@ def two_shares(
         (axes,) = panels
         place = np.arange(len(names))[::-1].astype(float)
         mean, low, high = bounds(value)
+        mark_rows(axes, place, "y")
         axes.barh(place + 0.19, customers, 0.3, color=MUTED, alpha=0.55, linewidth=0, label=words["customers"])
         axes.barh(place - 0.17, mean, 0.3, color=MODEL, alpha=0.7, linewidth=0, label=words["value"])
         axes.hlines(place - 0.17, low, high, color=INK, linewidth=1.6)
@@ -424,6 +430,7 @@ def silence(rows: Sequence[SilenceRow], names: Sequence[str], title: str, number
             low, median, high = (math.nan if value is None else value for value in (row.q25, row.q50, row.q75))
             axes.plot([low, high], [y, y], color=colour, linewidth=9, alpha=0.35, solid_capstyle="butt")
             axes.plot([median], [y], "o", color=colour, markersize=8)
+        mark_rows(axes, place, "y")
         axes.set_yticks(place, names)
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(-0.6, len(rows) - 0.4)

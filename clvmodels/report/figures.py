@@ -6,6 +6,7 @@ style sheet's variables, so a figure follows the light or dark theme. The same i
 """
 
 import io
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +127,9 @@ def _svg(key: str, description: str, plot: Plot, size: Size) -> str:
         figure = Figure(figsize=(size.width / 72, size.height / 72), dpi=72, layout=layout)
         panels = figure.subplots(size.rows, size.columns, squeeze=False).ravel().tolist()
         plot(panels, size)
+        marked = [(axes, Marked(*json.loads(gid))) for axes in panels if (gid := axes.get_gid())]
+        for axes, _ in marked:
+            axes.set_gid(None)
         for patch in (figure.patch, *(axes.patch for axes in panels)):
             patch.set_visible(False)  # the page's paper shows through
         target = io.StringIO()
@@ -133,7 +137,42 @@ def _svg(key: str, description: str, plot: Plot, size: Size) -> str:
         FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
             target, metadata={"Date": None, "Creator": None}
         )
-    return _for_the_page(target.getvalue(), f"{key}-{size.name}", description)
+    drawn = _for_the_page(target.getvalue(), f"{key}-{size.name}", description)
+    return _with_rows(drawn, [_on_canvas(axes, rows, size) for axes, rows in marked])
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Where along an axis the rows of the figure's table are drawn, in the order of the table."""
+
+    along: str
+    places: list[float]
+
+
+def mark_rows(axes: Axes, places: Sequence[float] | np.ndarray, along: str = "x") -> None:
+    """Say where the rows of the figure's table are drawn, so that the page can show a row where a reader points."""
+    axes.set_gid(json.dumps([along, [float(place) for place in places]]))
+
+
+def _on_canvas(axes: Axes, rows: Marked, size: Size) -> dict[str, object]:
+    """The panel's box and the places of the rows in the SVG's own units."""
+    box = axes.get_window_extent()
+    low = (axes.get_xlim()[0], axes.get_ylim()[0])
+    points = [(place, low[1]) if rows.along == "x" else (low[0], place) for place in rows.places]
+    places = axes.transData.transform(points)
+    at = places[:, 0] if rows.along == "x" else size.height - places[:, 1]
+    edges = [box.x0, size.height - box.y1, box.x1, size.height - box.y0]
+    return {
+        "along": rows.along,
+        "box": [round(edge, 1) for edge in edges],
+        "at": [round(float(place), 1) for place in at],
+    }
+
+
+def _with_rows(svg: str, panels: Sequence[Mapping[str, object]]) -> str:
+    """The SVG with the places of rows as its metadata, which nobody sees; as it was where there are none."""
+    start = svg.index(">") + 1
+    return f"{svg[:start]}<metadata>{json.dumps(panels)}</metadata>{svg[start:]}" if panels else svg
 
 
 def _style() -> AbstractContextManager[None]:
@@ -421,6 +460,7 @@ def tracking(
             axes.plot(place, expected, color=MODEL, linewidth=2.2, label=words["expected"])
             axes.plot(place, actual, color=ACTUAL, linewidth=1.4, label=words["actual"])
             axes.axvline(start, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
+            mark_rows(axes, place)
             count_axis(axes, numbers)
             dates_axis(axes, labels, most=4)
             axes.set_title(words[prefix + "title"], pad=26)
@@ -575,6 +615,7 @@ def rival_tracking(
             axes.plot(place, [point.expected for point in points], color=MODEL, linewidth=1.8, label=words["expected"])
             axes.plot(place, [point.actual for point in points], color=ACTUAL, linewidth=0.9, label=words["actual"])
             _start_of_holdout(axes, [point.holdout for point in points])
+            mark_rows(axes, place)
             count_axis(axes, numbers, ticks=3)
             axes.set_ylim(0, 1.05 * top)
             _small_dates(axes, labels, lowest)

@@ -141,6 +141,27 @@ class Numbers:
         """A count for an axis, as short as it can be."""
         return self._scaled(value, "axis_scales")
 
+    def for_script(self) -> dict[str, Any]:
+        """What the page's script needs to write and to read numbers as this does."""
+        names = (
+            "percent",
+            "range",
+            "date",
+            "short_date",
+            "month_year",
+            "months",
+            "short_months",
+            "scales",
+            "axis_scales",
+        )
+        return {
+            **{name: self.formats[name] for name in names},
+            "cell": self.cell_pattern,
+            "money": [self.cell_pattern, self.money_pattern],
+            "minus": MINUS,
+            "nothing": NOTHING,
+        }
+
     def _scaled(self, value: float, scales: str = "scales") -> str:
         for scale in self.formats[scales]:
             if value >= scale["from"]:

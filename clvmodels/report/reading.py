@@ -1,18 +1,15 @@
-"""What a report reads: results.json, the customers table beside it, and what the run cost."""
+"""What a report reads beside the customers table: results.json, and what the run cost."""
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from clvmodels.foundation.any_results import RESULTS, Results
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.results import MethodCost
-
-if TYPE_CHECKING:  # slow to import, and only needed where the table is there
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -68,21 +65,6 @@ def holds(folder: Path, results: Results) -> bool:
         return read_results(folder) == msgspec.json.decode(msgspec.json.encode(results), type=type(results))
     except (StudyError, msgspec.DecodeError):
         return False
-
-
-def read_customers(folder: Path) -> "pa.Table | None":
-    """The study's customers table, from Parquet or else CSV; None where the folder has neither."""
-    if (folder / "customers.parquet").is_file():
-        import pyarrow.parquet as pq
-
-        return pq.read_table(folder / "customers.parquet")
-    if (folder / "customers.csv").is_file():
-        import pyarrow as pa
-        import pyarrow.csv as csv
-
-        as_text = csv.ConvertOptions(column_types={"customer_id": pa.string()})
-        return csv.read_csv(folder / "customers.csv", convert_options=as_text)
-    return None
 
 
 def read_costs(folder: Path) -> list[Cost]:

@@ -16,12 +16,17 @@ from markupsafe import Markup
 
 from clvmodels.foundation.any_results import Results
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.results import StudyResults
+from clvmodels.report.customers import read_customers
 from clvmodels.report.fonts import SANS, SERIF, font_face
-from clvmodels.report.reading import holds, read_costs, read_customers, read_method_costs, read_results
+from clvmodels.report.reading import holds, read_costs, read_method_costs, read_results
 from clvmodels.report.sections import PURCHASES, Layout, Section, pages_of
 from clvmodels.report.sections.downloads import names_beside
+from clvmodels.report.tables import json_block
 from clvmodels.report.voice import SourceOf, Voice, voice_for
 from clvmodels.report.words import languages, read_words
+
+SCRIPTS = ("page.js", "tables.js", "readouts.js", "explorer.js")  # one script on the page, in this order
 
 
 def render_report(results: Results | str | Path, *, language: str = "en", output: str | Path | None = None) -> Path:
@@ -85,7 +90,8 @@ def _source(results: Results, folders: tuple[Path, ...]) -> SourceOf[Any]:
         return SourceOf(results, None, [], ())
     there = names_beside(folder, pages_of(results)[0].files)
     costs = read_method_costs(folder)
-    return SourceOf(results, read_customers(folder), read_costs(folder), there, method_costs=costs)
+    customers = read_customers(folder) if isinstance(results, StudyResults) else None  # no other page shows them
+    return SourceOf(results, customers, read_costs(folder), there, method_costs=costs)
 
 
 def render_page(source: SourceOf[Any], language: str, *, layout: Layout[Any] | None = None) -> str:
@@ -98,7 +104,15 @@ def render_page(source: SourceOf[Any], language: str, *, layout: Layout[Any] | N
         for section in layout.sections
         if (built := section.build(source, voice)) is not None
     ]
-    body = environment.get_template("page.html.j2").render(_page_context(source, voice, layout, parts))
+    return page_of("page.html.j2", _page_context(source, voice, layout, parts))
+
+
+def page_of(template: str, context: dict[str, Any]) -> str:
+    """A page with the style sheet, the script and the fonts in it."""
+    script = "".join(_asset(name) for name in SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    own = {"style": Markup(_asset("page.css")), "script": Markup(script), "script_digest": digest}
+    body = _environment().get_template(template).render(**own, **context)
     return body.replace("/*fonts*/", _fonts(body), 1)
 
 
@@ -117,10 +131,8 @@ def _page_context(
 ) -> dict[str, Any]:
     study, head = source.results.study, layout.head(source.results, voice)
     language = voice.words.language
-    script = _asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
-        "language": {"en": "en", "zh": "zh-Hans"}.get(language, language),
+        "language": voice.text("page.tag"),
         "others": [
             (code, page_name(code, layout.stem), read_words(code).at("page.name"))
             for code in study.languages
@@ -132,9 +144,7 @@ def _page_context(
         "chapters": _chapters([section for section, _ in parts], voice),
         "parts": [(section.key, Markup(html)) for section, html in parts],  # escaped when rendered
         "made_by": layout.made_by(source.results, voice),
-        "style": Markup(_asset("page.css")),
-        "script": Markup(script),
-        "script_digest": digest,
+        "formats": json_block(voice.numbers.for_script()),
         "say": voice.say,
     }
 

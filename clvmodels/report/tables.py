@@ -3,12 +3,15 @@
 import csv
 import dataclasses
 import io
+import json
 import urllib.parse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
+
+from clvmodels.foundation.files import not_a_formula
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Table:
     label : what a screen reader calls it
     marked : positions of rows to set apart, such as the study's own model
     foot : a row of totals, or none
+    ordered : the order of the rows says something, as in an account that adds up: the reader is not to sort it
     """
 
     label: str
@@ -35,6 +39,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     marked: frozenset[int] = frozenset()
     foot: tuple[str, ...] = ()
+    ordered: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,18 @@ def csv_link(records: Sequence[Any]) -> str:
     return csv_of(names, ([getattr(record, name) for name in names] for record in records))
 
 
+def json_block(content: Any) -> Markup:
+    """Data for the page's script as JSON, in which no letter can begin or end markup."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for letter in "<>&":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
+
+
 def csv_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows at full precision under their names as a data: address of a CSV file."""
+    """Rows at full precision under their names as a data: address of a CSV file, safe in a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows(rows)
+    writer.writerows([not_a_formula(value) for value in row] for row in rows)
     return "data:text/csv;charset=utf-8," + urllib.parse.quote(text.getvalue(), safe="/,")

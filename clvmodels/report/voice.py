@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -11,12 +10,10 @@ from clvmodels.foundation.contest_results import ContestData, ContestResults
 from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.results import MethodCost, StudyInfo, StudyResults
 from clvmodels.foundation.retention_results import RetentionInfo, RetentionResults
+from clvmodels.report.customers import CustomersShown
 from clvmodels.report.numbers import Numbers, numbers_for
 from clvmodels.report.reading import Cost
 from clvmodels.report.words import Words, read_words
-
-if TYPE_CHECKING:  # slow to import, and only named here
-    import pyarrow as pa
 
 LEVEL = 0.90  # every interval of the results runs from the 5 % to the 95 % quantile
 
@@ -28,7 +25,7 @@ class SourceOf[R: Results]:
     Attributes
     ----------
     results : the study's results
-    customers : the customers table, or None where the folder has none
+    customers : those that the page shows, or None where the folder has no customers table
     costs : seconds and megabytes by step, empty where not known
     downloads : names of the files that lie beside the page, in the order in which it lists them
     pages : file names of the pages made together, by stem ("index", "data"), for links between them
@@ -36,7 +33,7 @@ class SourceOf[R: Results]:
     """
 
     results: R
-    customers: "pa.Table | None"
+    customers: CustomersShown | None
     costs: list[Cost]
     downloads: Collection[str]
     pages: Mapping[str, str] = field(default_factory=dict)

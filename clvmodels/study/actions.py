@@ -165,7 +165,7 @@ def _outcomes(
         seed=seed_for(study.seed, random_numbers),
         rate=discount_rates(value.annual_discount_rate, None, customers),
         margin=value.margin,
-        draws=None,
+        draws=outlook.draws,
     )
     return outcomes_of(values, cell[rows], groups=len(CELLS), costs=costs, n_draws=n_draws)
 
@@ -300,7 +300,9 @@ def _with_columns(
     columns["purchases_to_next"] = np.nan
     left_out, silence = dict(section.left_out), []
     try:
-        silent = silence_until(outlook.fits[0], outlook.customers) * days_per_unit(outlook.customers.unit)
+        silent = silence_until(outlook.fits[0], outlook.customers, draws=outlook.draws) * days_per_unit(
+            outlook.customers.unit
+        )
         columns["days_until_half"] = silent
         silence = _silence(silent, weighed.cell)
     except FitError as problem:

@@ -21,6 +21,8 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Loss = Annotated[float, msgspec.Meta(ge=0)]
 GRADED = ("purchases", "spend", "clv", "p_alive", "frequency", "recency", "T", "current_value")
+DRAWS = 2000  # of a fit, where a study does not state them
+MOST_FUTURES, LEAST_FORECAST_DRAWS = 250_000_000, 250  # customers x draws of a forecast; and draws at the least
 CheckName = Literal[  # the diagnostics of `clvmodels.inference.diagnostics.ADVICE`
     "newton_decrement",
     "smallest_curvature",
@@ -139,12 +141,27 @@ class FitTable(Table, frozen=True):
     """
 
     method: Literal["laplace", "nuts"] = "laplace"
-    draws: Annotated[int, msgspec.Meta(ge=100)] = 2000
+    stated_draws: Annotated[int, msgspec.Meta(ge=100)] | None = msgspec.field(default=None, name="draws")
     compare: tuple[Literal["mle", "laplace", "nuts"], ...] = ()
     allow: tuple[CheckName, ...] = ()
     replicates: Annotated[int, msgspec.Meta(ge=20)] = 200
     purchases: EffectsTable = EffectsTable()
     spend: EffectsTable = EffectsTable()
+
+    @property
+    def draws(self) -> int:
+        """Number of draws of a fit."""
+        return self.stated_draws or DRAWS
+
+    def forecast_draws(self, customers: int) -> int | None:
+        """Draws of what so many customers will do: those of the fits where the study states them, else fewer of many.
+
+        Fewer than 250 would show: they give the quantiles of a sum to a seventh of its standard deviation.
+        """
+        if self.stated_draws is not None:
+            return None
+        few = max(LEAST_FORECAST_DRAWS, MOST_FUTURES // max(customers, 1))
+        return few if few < DRAWS else None
 
 
 class KeepShares(Table, frozen=True):

@@ -54,6 +54,23 @@ GRID = 24  # cells of the matrix picture along each axis
 
 
 @dataclass(frozen=True)
+class Base:
+    """The customers on the decision date, and the models that have learnt from them.
+
+    Attributes
+    ----------
+    customers : all of them; their current value is contribution
+    learnt : those that the fits have learnt from
+    fits : of purchases and of spend
+    """
+
+    as_of: dt.date
+    customers: CustomerSummary
+    learnt: CustomerSummary
+    fits: tuple[Fit, Fit]
+
+
+@dataclass(frozen=True)
 class Outlook:
     """What the models say of the customers on the decision date; per-customer arrays have shape (N,).
 
@@ -64,6 +81,7 @@ class Outlook:
     active : ndarray, shape (S,), customers still active, draw by draw
     p_buy : probability of at least one purchase within the horizon
     buyers : ndarray, shape (S,), customers who buy within the horizon, draw by draw
+    draws : of a forecast, as `sample_future` takes them: None for those of the fits
     ceiling : most to spend on keeping each customer
     last_purchase : ndarray of days
     drifting : fields of the value section with totals where demand drifts, those that could be worked out
@@ -80,6 +98,7 @@ class Outlook:
     active: FloatArray
     p_buy: FloatArray
     buyers: FloatArray
+    draws: int | None
     matrix: ValueMatrix
     ceiling: FloatArray
     last_purchase: np.ndarray
@@ -103,7 +122,12 @@ class Decision:
 
 def decide(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Decision:
     """Fit on the customers that the study learns from, forecast every customer, and set out who needs what."""
-    outlook = _outlook(study, log, traits, steps)
+    return decide_on(study, log, fit_base(study, log, traits, steps), steps)
+
+
+def decide_on(study: Study, log: TransactionLog, base: Base, steps: Steps) -> Decision:
+    """Forecast every customer by the fits that there are, and set out who needs what."""
+    outlook = _outlook(study, log, base, steps)
     ranked = None
     if study.contest.best:
         with steps.step("best", "rank the customers by the models that do it best inside the log"):
@@ -133,14 +157,20 @@ def decide(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps
         )
 
 
-def _outlook(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Outlook:
+def fit_base(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Base:
+    """Summarise the customers up to the decision date, and fit both models to those that the study learns from."""
     as_of = study.value.as_of or log.last_date
     with steps.step("fit_all", f"fit on all data until {as_of}"):
         everyone, learning = Window(as_of, unit=study.window.unit), study.learning_window(as_of)
         customers = summarise(study, log, traits, everyone)
         customers = replace(customers, current_value=customers.current_value * study.value.margin)  # contribution
         learnt = customers if learning == everyone else summarise(study, log, traits, learning)
-        fits = fit_pair(study, learnt, study.fit.method, "decision")
+        return Base(as_of, customers, learnt, fit_pair(study, learnt, study.fit.method, "decision"))
+
+
+def _outlook(study: Study, log: TransactionLog, base: Base, steps: Steps) -> Outlook:
+    as_of, customers, learnt, fits = base.as_of, base.customers, base.learnt, base.fits
+    draws = study.fit.forecast_draws(len(customers))
     ahead = f"{study.value.horizon:g} {study.window.unit}s"
     with steps.step("forecast", f"forecast the next {ahead} of each customer"):
         by_period = sample_future_by_period(
@@ -150,13 +180,15 @@ def _outlook(study: Study, log: TransactionLog, traits: pd.DataFrame | None, ste
             annual_discount_rate=study.value.annual_discount_rate,
             margin=study.value.margin,
             seed=seed_for(study.seed, "decision forecast"),
+            draws=draws,
         )
         future = by_period.future
-        alive = predict(fits[0], customers, quantity="p_alive")
+        alive = predict(fits[0], customers, quantity="p_alive", draws=draws)
         active = _active(alive, np.random.default_rng(seed_for(study.seed, "active customers")))
         p_buy, buyers = _buyers(future.purchases)
     with steps.step("totals", f"totals of the next {ahead} where demand drifts"):
         # with limits of acquisition the fits are of other customers than those to forecast
+        everyone = Window(as_of, unit=study.window.unit)
         drifting = drifting_totals(study, log, fits, customers, everyone) if learnt is customers else {}
     with steps.step("matrix", "value matrix"):
         matrix = value_matrix(customers.current_value, future.clv, **matrix_options(study))
@@ -174,6 +206,7 @@ def _outlook(study: Study, log: TransactionLog, traits: pd.DataFrame | None, ste
         active=active,
         p_buy=p_buy,
         buyers=buyers,
+        draws=draws,
         matrix=matrix,
         ceiling=retention_ceilings(matrix, future.clv, shares=_keep_shares(study)),
         last_purchase=np.datetime64(as_of, "D") - silence,

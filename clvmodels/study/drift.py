@@ -24,7 +24,7 @@ from clvmodels.study.fits import fit_pair
 from clvmodels.study.progress import seed_for
 
 MOST_CELLS = 10_000_000  # customers x draws of a forecast of totals, which take a pass over all of them for each period
-LEAST_DRAWS = 500
+LEAST_DRAWS = 250
 
 
 @dataclass(frozen=True)

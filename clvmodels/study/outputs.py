@@ -13,7 +13,7 @@ import msgspec
 
 from clvmodels.foundation.any_results import Results
 from clvmodels.foundation.errors import StudyError
-from clvmodels.foundation.files import whole
+from clvmodels.foundation.files import not_a_formula, whole
 from clvmodels.study.progress import Step
 
 PACKAGES = ("clvmodels", "numpy", "scipy", "pandas", "pymc", "nutpie", "arviz", "duckdb", "ibis-framework", "lifetimes")
@@ -54,12 +54,8 @@ def write_table(frame: Any, path: Path) -> None:
             texts = [
                 name for name in frame.columns if frame[name].dtype.kind in "OSTU" or str(frame[name].dtype) == "str"
             ]
-            safe = frame.assign(**{name: frame[name].map(_not_a_formula) for name in texts})
+            safe = frame.assign(**{name: frame[name].map(not_a_formula) for name in texts})
             safe.to_csv(partial, index=False, lineterminator="\n")
-
-
-def _not_a_formula(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def write_results(results: Results, path: Path) -> None:

@@ -96,6 +96,7 @@ def ledger_table(section: DataSection, samples: int, voice: Voice) -> Table:
         (*columns(*heads), Column(voice.text("data.head_sample"), number=False)),
         body,
         foot=(voice.text("data.total"), *total, ""),
+        ordered=True,
     )
 
 

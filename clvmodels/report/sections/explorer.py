@@ -1,78 +1,204 @@
-"""The customers with the most to come, for the reader to sort, filter and search."""
+"""The customers, for the reader to sort, filter and search: a block of columns for the script, and its first rows."""
 
-from collections.abc import Callable
+import datetime as dt
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
+from clvmodels.report.customers import FIRST, RANK, CustomersShown, leading
 from clvmodels.report.sections.headline import CELL_ORDER
+from clvmodels.report.tables import json_block
 from clvmodels.report.voice import Source, Voice, cell_names
 
-SHOWN = 200
-RANK = "rank"
+if TYPE_CHECKING:  # slow to import, and only named here
+    import pyarrow as pa
+
+PLAIN = 50  # rows that are there without a script, and in print
+LARGEST_BLOCK = 8_000_000  # bytes of the block of columns: ids may be long, and a page is to load at once
+CODES = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True)
 class Field:
-    """A column: its name in the customers table, its head's key, how its values are written, and sorted at first."""
+    """A column of numbers or days, or of an interval from one to another.
 
-    name: str
+    Attributes
+    ----------
+    names : column of the customers table; two for an interval
+    head : key of its head
+    kind : the word by which the script knows how to write what is packed
+    form : how the page writes a value
+    pack : the value as the script gets it: as exact as `form` writes it, and no longer
+    first : how it is sorted at first
+    """
+
+    names: tuple[str, ...]
     head: str
+    kind: str
     form: Callable[[Any], str]
+    pack: Callable[[Any], float | None]
     first: str = "descending"
 
 
 def explorer(source: Source, voice: Voice) -> dict[str, Any]:
-    """The first customers by expected future value."""
-    table = source.customers
-    if table is None:
-        return {"rows": None, "missing": voice.text("explorer.missing")}
-    names = cell_names(source.results, voice)
-    shown = _shown(table)
-    fields = [field for field in _fields(voice) if field.name in table.column_names]
-    first = voice.count(min(SHOWN, table.num_rows))
+    """The customers by expected future value, the columns that the study has."""
+    shown = source.customers
+    if shown is None:
+        return {"missing": voice.text("explorer.missing")}
+    words = _words(shown.rows, source, voice)
+    fields = [field for field in _fields(voice) if set(field.names) <= set(shown.rows.column_names)]
+    rows, block = _fitting(shown.rows, words, fields)
     return {
-        "intro": voice.say("explorer.intro", count=first, customers=voice.count(table.num_rows)),
-        "rank": voice.say("best.explorer", count=first, section=voice.text("sections.contest"))
-        if RANK in table.column_names
-        else None,
-        "heads": [(voice.text(f"act_on.head_{field.head}"), field.first) for field in fields],
-        "rows": [_row(row, fields, names, voice) for row in shown],
-        "types": [(key, names[key]) for key in CELL_ORDER if key in names],
         "missing": None,
+        "intro": _intro(rows.num_rows, shown, source, voice),
+        "rank": voice.say("best.explorer", section=voice.text("sections.contest"))
+        if RANK in shown.rows.column_names
+        else None,
+        "heads": [(voice.text(f"explorer.{name}"), False) for name in words]
+        + [(str(voice.say(f"act_on.head_{field.head}", level=voice.level)), True) for field in fields],
+        "filters": [(name, voice.text(f"explorer.{name}"), list(names.items())) for name, names in words.items()],
+        "rows": [_row(row, words, fields, voice) for row in rows.slice(0, PLAIN).to_pylist()],
+        "printed": voice.say("explorer.printed", count=voice.count(min(PLAIN, rows.num_rows))),
+        "block": block,
     }
 
 
-def _shown(table: Any) -> list[dict[str, Any]]:
-    """The first customers by expected future value, and those by rank where there is one; by future value."""
-    columns = {"clv_mean": "descending"} | ({RANK: "ascending"} if RANK in table.column_names else {})
-    firsts = [
-        table.sort_by([(column, order), ("customer_id", "ascending")]).slice(0, SHOWN).to_pylist()
-        for column, order in columns.items()
-    ]
-    once = {row["customer_id"]: row for rows in firsts for row in rows}
-    return sorted(once.values(), key=lambda row: (-row["clv_mean"], str(row["customer_id"])))
+def _intro(rows: int, shown: CustomersShown, source: Source, voice: Voice) -> Markup:
+    if rows == shown.count:
+        return voice.say("explorer.all_shown", customers=voice.count(rows))
+    key = "first_ranked_shown" if RANK in shown.rows.column_names else "first_shown"
+    file = "customers.parquet" if "customers.parquet" in source.downloads else "customers.csv"
+    return voice.say(f"explorer.{key}", count=voice.count(rows), customers=voice.count(shown.count), file=file)
+
+
+def _words(rows: "pa.Table", source: Source, voice: Voice) -> dict[str, Mapping[str, str]]:
+    """Columns of keys, each with the names of the keys that are there, in the order of the catalogue."""
+    cells = cell_names(source.results, voice)
+    known: dict[str, Mapping[str, str]] = {
+        "cell": {key: cells[key] for key in CELL_ORDER if key in cells},
+        "tier": voice.words.at("pyramid.tiers"),
+        "stage": voice.words.at("stages.names"),
+    }
+    found = {name: set(rows[name].unique().to_pylist()) for name in known if name in rows.column_names}
+    return {
+        name: {
+            key: names.get(key, str(key)) for key in (*names, *sorted(found[name] - set(names))) if key in found[name]
+        }
+        for name, names in known.items()
+        if name in found
+    }
 
 
 def _fields(voice: Voice) -> tuple[Field, ...]:
     numbers = voice.numbers
     return (
-        Field("clv_mean", "clv", numbers.cell),
-        Field("p_alive", "alive", numbers.share),
-        Field("last_purchase", "last", lambda value: numbers.short_date(str(value)[:10])),
-        Field("frequency", "frequency", numbers.decimal),
-        Field("current_value", "current", numbers.cell),
-        Field("purchases_mean", "purchases", lambda value: numbers.decimal(value, 1)),
-        Field(RANK, "rank", numbers.decimal, "ascending"),
+        Field(("clv_mean",), "clv", "money", numbers.cell, _money),
+        Field(("clv_q05", "clv_q95"), "range", "money", numbers.cell, _money),
+        Field(("p_alive",), "alive", "share", numbers.share, _share),
+        Field(("last_purchase",), "last", "day", lambda day: numbers.short_date(str(day)[:10]), _days),
+        Field(("frequency",), "frequency", "count", numbers.decimal, lambda value: _rounded(value, 0)),
+        Field(("current_value",), "current", "money", numbers.cell, _money),
+        Field(
+            ("purchases_mean",),
+            "purchases",
+            "tenth",
+            lambda value: numbers.decimal(value, 1),
+            lambda value: _rounded(value, 1),
+        ),
+        Field((RANK,), "rank", "count", numbers.decimal, lambda value: _rounded(value, 0), "ascending"),
     )
 
 
-def _row(row: dict[str, Any], fields: list[Field], names: dict[str, str], voice: Voice) -> dict[str, Any]:
-    cell = row["cell"]
+def _row(
+    row: Mapping[str, Any], words: Mapping[str, Mapping[str, str]], fields: Sequence[Field], voice: Voice
+) -> dict[str, Any]:
     return {
         "customer": str(row["customer_id"]),
-        "cell": cell,
-        "label": names.get(cell, cell),
+        "cell": row["cell"],
+        "words": [names[row[name]] for name, names in words.items()],
         "undecided": bool(row.get("undecided")),
-        "range": voice.cells_between(row.get("clv_q05"), row.get("clv_q95")),
-        "values": [(field.form(row[field.name]), str(row[field.name])) for field in fields],
+        "values": [_written([row[name] for name in field.names], field, voice) for field in fields],
     }
+
+
+def _written(values: Sequence[Any], field: Field, voice: Voice) -> str:
+    text: str = field.form(values[0]) if len(values) == 1 else voice.numbers.span(values[0], values[1], field.form)
+    return text
+
+
+# The block
+
+
+def _fitting(
+    rows: "pa.Table", words: Mapping[str, Mapping[str, str]], fields: Sequence[Field]
+) -> "tuple[pa.Table, Markup]":
+    """The rows that a page has room for, with their block."""
+    block = _block(rows, words, fields)
+    if len(block.encode()) > LARGEST_BLOCK and rows.num_rows > FIRST:
+        rows = leading(rows, FIRST)
+        block = _block(rows, words, fields)
+    return rows, block
+
+
+def _block(rows: "pa.Table", words: Mapping[str, Mapping[str, str]], fields: Sequence[Field]) -> Markup:
+    """The columns as JSON that no markup can end or begin in."""
+    content = {
+        "ids": [str(value) for value in rows["customer_id"].to_pylist()],
+        "undecided": _flags(rows),
+        "words": [
+            {"name": name, "keys": list(names), "names": list(names.values()), "codes": _codes(rows[name], names)}
+            for name, names in words.items()
+        ],
+        "fields": [
+            {
+                "names": field.names,
+                "kind": field.kind,
+                "first": field.first,
+                "values": [[field.pack(value) for value in rows[name].to_pylist()] for name in field.names],
+            }
+            for field in fields
+        ],
+    }
+    return json_block(content)
+
+
+def _codes(column: Any, names: Mapping[str, str]) -> str:
+    """A letter a row: the place of its key."""
+    letters = dict(zip(names, CODES, strict=False))
+    return "".join(letters[key] for key in column.to_pylist())
+
+
+def _flags(rows: "pa.Table") -> str:
+    if "undecided" not in rows.column_names:
+        return "0" * int(rows.num_rows)
+    return "".join("01"[bool(value)] for value in rows["undecided"].to_pylist())
+
+
+def _money(value: float | None) -> float | None:
+    """Cents below a hundred, whole units above, as `Numbers.cell` writes them."""
+    return _rounded(value, 2 if value is not None and abs(value) < 99.995 else 0)
+
+
+def _share(value: float | None) -> float | None:
+    """Percent as `Numbers.share` writes them: a decimal of small ones; 0.05 stands for less than 0.1."""
+    if value is None or not math.isfinite(value):
+        return None
+    if 0 < value < 0.0005:
+        return 0.05
+    return _rounded(100 * value, 1 if 0 < abs(value) < 0.0095 else 0)
+
+
+def _days(day: Any) -> int:
+    """Days from 1970-01-01."""
+    return dt.date.fromisoformat(str(day)[:10]).toordinal() - dt.date(1970, 1, 1).toordinal()
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    """Rounded as text is, in the fewest letters; None where there is no number."""
+    if value is None or not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.{digits}f}")
+    return int(rounded) if rounded.is_integer() else rounded

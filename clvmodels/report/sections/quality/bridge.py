@@ -87,4 +87,4 @@ def _table(stages: list[Stage], names: list[str], voice: Voice) -> Table:
         (name, nothing if stage.reason in ("all_rows", "revenue") else exact(stage.amount), exact(stage.total))
         for name, stage in zip(names, stages, strict=True)
     )
-    return Table(voice.text("quality.table_bridge"), columns(*heads), rows)
+    return Table(voice.text("quality.table_bridge"), columns(*heads), rows, ordered=True)

@@ -50,7 +50,7 @@ def contest_answer(source: ContestSource, voice: Voice) -> dict[str, Any]:
     """The verdict on ranking, on the other questions, on intervals; a sentence a data set; the table of counts."""
     results = source.results
     return {
-        "main": _verdict(results, RANKING, voice) or _verdict(results, RANKING_OF_PURCHASES, voice),
+        "main": main_verdict(results, voice),
         "others": [said for score in TOLD[1:] if (said := _verdict(results, score, voice))],
         "absolute": _absolute(results, voice),
         "own": [said for opponent in OPPONENTS if (said := _against(results, opponent, voice)) is not None],
@@ -64,6 +64,11 @@ def contest_answer(source: ContestSource, voice: Voice) -> dict[str, Any]:
         "few_origins": _few_origins(results, voice),
         "note": voice.say("contest_answer.note", set_level=voice.numbers.setting(results.study.level)),
     }
+
+
+def main_verdict(results: ContestResults, voice: Voice) -> Markup | None:
+    """The verdict on ranking by spend, or by purchases where no real data have amounts."""
+    return _verdict(results, RANKING, voice) or _verdict(results, RANKING_OF_PURCHASES, voice)
 
 
 def _verdict(results: ContestResults, score: str, voice: Voice) -> Markup | None:

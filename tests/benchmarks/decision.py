@@ -1,0 +1,107 @@
+"""The decision of a study, from a summary and fits on: wall and CPU seconds and peak memory of each part.
+
+The log is made up by the study's models at the CDNOW sample's parameters, with CDNOW's days, and every setting is that
+of studies/cdnow.toml. Reading, summarising and fitting are outside the clock.
+"""
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+import clvmodels as clv
+from tests.benchmarks.scale import CLV_MODELS, SPEND
+from tests.benchmarks.tasks import ROOT
+
+SIZES = ((23_570, 15.0, None), (1_000_000, 180.0, 4_000.0))  # customers, most wall seconds, most MB
+WINDOW = {"first_day": "1997-01-01", "acquisition_days": 90, "days": 546}  # CDNOW's
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Steps of a study, with the CPU seconds of each; it stands in for `clvmodels.study.progress.Steps`."""
+
+    total: int = 0
+    done: list[dict[str, Any]] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str, _: str = "") -> Iterator[None]:
+        """Time a part."""
+        began, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.done.append(
+            {
+                "part": name,
+                "wall": time.perf_counter() - began,
+                "cpu": time.process_time() - cpu,
+                "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+
+
+def write_log_here(path: Path, size: int) -> dict[str, float]:
+    """Write a log of `size` customers."""
+    frame = clv.simulate_log(
+        "bg_nbd",
+        "gamma_gamma",
+        parameters=CLV_MODELS["bg_nbd"],
+        spend_parameters=SPEND,
+        customers=size,
+        seed=1,
+        **WINDOW,
+    )
+    frame.to_parquet(path)
+    return {"rows": len(frame)}
+
+
+def decide_here(path: Path) -> dict[str, Any]:
+    """Take the decision of a study on a log that was written here."""
+    from clvmodels.data import holdout_summary
+    from clvmodels.strategy import value_matrix
+    from clvmodels.study import decision, evidence
+    from clvmodels.study.actions import weigh_actions
+    from clvmodels.study.classes import classes_section
+    from clvmodels.study.customers import summarise
+    from clvmodels.study.files import read_study
+    from clvmodels.study.fits import fit_pair
+    from clvmodels.study.labels import matrix_options
+    from clvmodels.study.money import money_section, read_past
+
+    study = read_study(ROOT / "studies" / "cdnow.toml").study
+    log = clv.read_transactions(str(path))
+    base = decision.fit_base(study, log, None, Parts())
+    customers = summarise(study, log, None, study.contest_window)
+    fits = fit_pair(study, customers, study.fit.method, "calibration")
+    past = read_past(study, log)
+    at_rest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    parts = Parts()
+    began, cpu = time.perf_counter(), time.process_time()
+    decided = decision.decide_on(study, log, base, parts)
+    with parts.step("money"):
+        money_section(study, log, past, decided)
+    with parts.step("actions"):
+        weigh_actions(study, log, decided.outlook)
+    with parts.step("holdout's matrix"):
+        future = evidence.forecast_holdout(study, fits, customers)
+        matrix = value_matrix(customers.current_value, future.clv, **matrix_options(study))
+        del future
+    seen = SimpleNamespace(
+        customers=customers, holdout=holdout_summary(log, study.contest_window), fits=fits, matrix=matrix
+    )
+    classes_section(study, log, None, seen, decided.outlook, decided.labels, parts)
+    return {
+        "customers": len(base.customers),
+        "draws": len(decided.outlook.active),
+        "parts": parts.done,
+        "wall": time.perf_counter() - began,
+        "cpu": time.process_time() - cpu,
+        "at_rest": at_rest,
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "equity": msgspec.to_builtins(decided.value.equity),
+    }
