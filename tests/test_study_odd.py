@@ -51,6 +51,7 @@ future = {{ amount = 20.0 }}
 
 [contest]
 replicates = 100
+best = false
 """
 
 
@@ -229,7 +230,7 @@ def test_a_failed_check_of_a_method_beside_is_shown_and_stops_nothing(tmp_path, 
         return replace(found, checks=(*found.checks, failed)) if method == "mle" else found
 
     monkeypatch.setattr(fits, "fit", fit)
-    code, folder = run(tmp_path, purchases(300))
+    code, folder = run(tmp_path, purchases(150, seed=6))
     assert code == 0
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert "no forecast rests on: BG/NBD" in page[: page.index('id="matrix"')]
