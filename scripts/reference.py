@@ -25,7 +25,9 @@ def entry(name: str) -> str:
         return f"## clv.{name}\n\nRegistry of {len(thing)}: {keys}.\n"
     doc = inspect.getdoc(thing) or ""
     if inspect.isclass(thing):
-        methods = "".join(member(name, attribute, value) for attribute, value in vars(thing).items())
+        fields = getattr(thing, "__dataclass_fields__", {})  # one whose default is a function is no method
+        own = ((attribute, value) for attribute, value in vars(thing).items() if attribute not in fields)
+        methods = "".join(member(name, attribute, value) for attribute, value in own)
         return f"## clv.{name}\n\n```text\n{doc}\n```\n{methods}"
     return f"## clv.{name}\n\n```python\n{name}{signature(thing)}\n```\n\n```text\n{doc}\n```\n"
 
