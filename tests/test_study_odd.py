@@ -230,7 +230,7 @@ def test_a_failed_check_of_a_method_beside_is_shown_and_stops_nothing(tmp_path, 
         return replace(found, checks=(*found.checks, failed)) if method == "mle" else found
 
     monkeypatch.setattr(fits, "fit", fit)
-    code, folder = run(tmp_path, purchases(150, seed=6))
+    code, folder = run(tmp_path, purchases(300))
     assert code == 0
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert "no forecast rests on: BG/NBD" in page[: page.index('id="matrix"')]
