@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -13,10 +14,12 @@ import pytest
 import clvmodels as clv
 from clvmodels.cli import main
 from clvmodels.foundation.decision_results import ActionsSection
-from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.inference.diagnostics import ADVICE
+from clvmodels.report import read_results
 from clvmodels.study import read_study
 from clvmodels.study.config import CheckName
+from clvmodels.study.progress import seed_for
 
 STUDIES = Path(__file__).parents[1] / "studies"
 QUICK = {
@@ -60,6 +63,11 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def results(folder):
     return json.loads((folder / "results.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def records(folder):
+    return read_results(folder)
 
 
 @pytest.fixture(scope="session")
@@ -273,6 +281,87 @@ def test_the_forecast_of_the_holdout_stands_beside_what_happened(folder, cdnow_h
     assert holdout["actual_purchases"].sum() == 1882
 
 
+def test_cdnow_is_flagged_in_its_study(records, cdnow):
+    check = records.evidence.drift
+    assert check.drifts
+    assert (check.model, check.unit, len(check.periods)) == ("bg_nbd", "week", 39)
+    assert sum(period.actual for period in check.periods) == cdnow.frequency.sum()
+    assert records.evidence.left_out == {}
+
+
+def test_the_total_without_a_drift_is_that_of_the_forecast_and_the_one_with_it_holds_what_came(records):
+    section = records.evidence
+    assert [total.outcome for total in section.totals] == ["purchases", "spend"]
+    for total, forecast in zip(section.totals, (section.purchases, section.spend), strict=True):
+        for name in ("mean", "sd", "q05", "q50", "q95"):
+            assert getattr(total.stationary, name) == pytest.approx(getattr(forecast, name))
+        assert forecast.q95 < total.actual < total.drifting.q95
+        assert total.drifting.q05 < forecast.q05
+
+
+def test_the_coming_sums_with_a_drift_are_those_of_the_saved_fits(records, folder, cdnow_log):
+    """From the fits on disk, by the public functions; equity by a sum over weeks, discounted in their middle."""
+    window = clv.Window("1998-06-30")
+    fits = [clv.load_fit(folder / "draws" / f"{name}.nc") for name in ("bg_nbd", "gamma_gamma")]
+    totals = clv.sample_totals(
+        fits[0],
+        clv.customer_summary(cdnow_log, window),
+        history=clv.purchase_history(cdnow_log, window),
+        horizon=52.0,
+        seed=seed_for(records.study.seed, "decision forecast"),
+        spend=fits[1],
+    )
+    middle = (np.arange(52) + 0.5) * 7 / 365.25
+    value = records.value
+    for found, expected, spend in (
+        (value.equity, totals.stationary_spend, None),
+        (value.drifting_equity, totals.spend, value.drifting_spend),
+    ):
+        equity = estimate(expected @ 1.1**-middle)
+        for name in ("mean", "q05", "q50", "q95"):
+            assert getattr(found, name) == pytest.approx(getattr(equity, name), rel=1e-4)
+        if spend is not None:
+            assert spend.q95 == pytest.approx(estimate(expected.sum(axis=1)).q95)
+    assert value.drifting_purchases == estimate(totals.purchases.sum(axis=1))
+
+
+def test_conformal_rows_begin_with_the_intervals_of_the_holdout_table(records, folder):
+    table = pd.read_parquet(folder / "holdout.parquet")
+    for row in records.evidence.conformal:
+        low, high = table[f"{row.quantity}_q05"], table[f"{row.quantity}_q95"]
+        inside = table[f"actual_{row.quantity}"].between(low, high)
+        assert row.before == pytest.approx(inside.mean())
+        assert row.before_width == pytest.approx((high - low).mean())
+        assert row.after > 0.88
+
+
+def test_a_rank_is_the_place_by_score_and_by_id_where_scores_are_equal(records, customers):
+    assert sorted(customers["rank"]) == list(range(1, len(customers) + 1))
+    by_score = customers.sort_values(["rank_score", "customer_id"], ascending=[False, True])
+    assert by_score["rank"].is_monotonic_increasing
+    places = customers.set_index("customer_id")["rank"]
+    assert all(row.rank == places[row.customer_id] for row in records.act_on)
+
+
+def test_the_contest_has_the_models_chosen_inside_the_calibration(records, cdnow_log, window, cdnow_holdout):
+    """Its scores are those of the forecast made without the holdout, and it ranks CDNOW better than ABC and RFM."""
+    before = replace(window, holdout_end=None)
+    best = clv.best_forecast(
+        cdnow_log, before, seed=seed_for(records.study.seed, "best of the contest"), horizon=39.0, draws=2
+    )
+    order = np.lexsort((best.ranking.customer_id.astype(str), -best.ranking.mean))
+    taken = cdnow_holdout.amount[order[: round(0.2 * len(order))]].sum() / cdnow_holdout.amount.sum()
+    scores = {(row.method, row.score): row.value for row in records.comparison.scores}
+    assert scores["best", "spend_capture_20"] == pytest.approx(taken, abs=0.002)
+    for score in ("spend_gini", "spend_capture_20"):
+        assert scores["best", score] > max(scores[method, score] for method in ("bg_nbd", "abc", "rfm"))
+    choice = records.comparison.best
+    assert [row.gini for row in choice.rows] == pytest.approx([np.mean(row.gini) for row in best.scores])
+    assert [row.weight for row in choice.rows] == pytest.approx([row.weight for row in best.scores])
+    assert all(origin.holdout_end <= "1997-09-30" for origin in choice.origins)
+
+
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_bytes(folder, tmp_path):
     """All but the manifest and the pages, which hold costs."""
     clv.run_study(write_own_study(tmp_path), output=tmp_path)

@@ -51,6 +51,7 @@ future = {{ amount = 20.0 }}
 
 [contest]
 replicates = 100
+best = false
 """
 
 
