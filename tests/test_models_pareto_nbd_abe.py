@@ -232,8 +232,9 @@ def test_the_kernel_is_exact_where_the_two_rates_hang_together():
     """Rates drawn given a history, by their means and product against the integrals, for hard histories and priors."""
     from clvmodels.foundation.streams import PURCHASES, open_stream, stream_memory
     from clvmodels.models.kernels import pareto_nbd_abe as kernel
+    from clvmodels.models.kernels.changes import new_state
 
-    size, streams, state = 4_000, stream_memory(), np.zeros(16)
+    size, streams, state = 4_000, stream_memory(), new_state()
     wide = {"lam": 0.1, "mu": 0.05, "sigma_lam": 2.5, "sigma_mu": 2.0, "rho": 0.85}
     for parameters in (WEEKLY, NARROW, wide):
         theta = np.array([parameters[name] for name in abe.NAMES])
