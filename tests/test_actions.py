@@ -11,10 +11,24 @@ from clvmodels.forecast.what_if import UNCHANGED, changed_values
 from clvmodels.foundation.changes import Change
 from clvmodels.foundation.units import discount_per_unit
 from clvmodels.strategy.actions import NOBODY, best_actions, best_split, expected_gains, outcomes_of
-from clvmodels.study.config import purchase_study
+from clvmodels.study.config import FitTable, purchase_study
 from clvmodels.study.strict import read_toml
 from tests.forecast_cases import PURCHASES, SPEND, base, posterior
 from tests.test_study import STUDIES
+
+# ------------------------------------------------------------------------------------------------ draws
+
+
+def test_many_customers_take_fewer_draws_unless_the_study_states_them():
+    unsaid = FitTable()
+    assert unsaid.draws == 2000
+    assert [unsaid.forecast_draws(n) for n in (1, 23_570, 250_000, 1_000_000, 10_000_000)] == [
+        None, None, 1000, 250, 250,
+    ]  # fmt: skip
+    stated = purchase_study(read_toml(STUDIES / "cdnow.toml")).fit
+    assert stated.draws == 2000
+    assert stated.forecast_draws(10_000_000) is None
+
 
 CHANGES = (Change(rate=clv.Effect(1.0, 1.2), key="a"), Change(dropout=0.7, key="b"))
 COSTS = (1.0, 6.0)

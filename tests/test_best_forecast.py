@@ -122,6 +122,39 @@ def test_a_candidate_that_cannot_be_fitted_is_left_out_by_name(purchases, window
         clv.best_forecast(log, window, seed=4, candidates=(clv.Candidate("bg_bb"),), **NUMBERS)
 
 
+def test_one_of_the_chosen_that_fails_at_the_end_is_left_out_and_the_others_are_chosen_anew(
+    purchases, window, monkeypatch
+):
+    from clvmodels.evaluation import best as module
+
+    log, learn = clv.read_transactions(purchases), module._learnt
+
+    def refused_at_the_end(model, baskets, customers, seed, made):
+        at_the_end = customers.calibration_end == window.calibration_end
+        return "refused" if model == "nbd" and at_the_end else learn(model, baskets, customers, seed, made)
+
+    monkeypatch.setattr(module, "_learnt", refused_at_the_end)
+    found = clv.best_forecast(log, window, seed=4, candidates=FEW, within=np.inf, **NUMBERS)
+    assert set(found.left_out) == {"nbd+gamma_gamma[all]", "nbd+gamma_gamma"}
+    assert found.weights == {"mbg_nbd+gamma_gamma[all]": 1.0}
+
+
+def test_only_the_chosen_are_fitted_to_the_whole_calibration(purchases, window, monkeypatch):
+    from clvmodels.evaluation import best as module
+
+    learn, fitted = module._learnt, []
+
+    def counted(model, baskets, customers, seed, made):
+        fitted.append((model, customers.calibration_end))
+        return learn(model, baskets, customers, seed, made)
+
+    monkeypatch.setattr(module, "_learnt", counted)
+    found = clv.best_forecast(clv.read_transactions(purchases), window, seed=4, candidates=FEW, within=0, **NUMBERS)
+    (chosen,) = found.weights
+    at_the_end = [model for model, day in fitted if day == window.calibration_end]
+    assert at_the_end == chosen.removesuffix("[all]").split("+")
+
+
 def test_a_model_that_ranks_by_nothing_is_not_chosen(purchases, window, monkeypatch):
     """Candidates told apart: one of the two ranks customers at random on every origin."""
     from clvmodels.evaluation import best as module

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import clvmodels as clv
+from clvmodels.forecast import sample_future_by_period
+from clvmodels.forecast.drift import Stationary, totals_with_drift
 from clvmodels.forecast.drift_response import DriftResponse, drift_response, expected_by_period
 from clvmodels.forecast.period_effect import period_effect
 from clvmodels.foundation.errors import DataError, FitError
@@ -150,6 +152,23 @@ def test_totals_hold_whole_counts_and_the_fits_own_are_beside_them(steady):
     assert len(frame) == 4 * 40
     again = clv.sample_totals(fit, spending, history=history, horizon=39.0, seed=1, spend=spend, draws=200)
     np.testing.assert_array_equal(totals.purchases, again.purchases)
+
+
+def test_totals_from_a_forecast_drawn_before_are_those_drawn_for_them(steady):
+    """A study takes the forecast of its decision, drawn in shorter periods than its report shows."""
+    customers, history, _, fit = steady
+    spending = replace(
+        customers, monetary_value=np.where(customers.frequency > 0, 30.0, np.nan), first_amount=np.full(3000, 20.0)
+    )
+    spend, ends = replace(SPEND, unit="week"), np.arange(1.0, 14.0)
+    options = {"seed": 1, "draws": 50}
+    drawn = sample_future_by_period(fit, spend, spending, ends=ends, discount_per_unit=0.0, **options)
+    stationary = Stationary(drawn.ends, drawn.flows["purchases"], drawn.flows["spend"])
+    from_it = totals_with_drift(fit, spending, history=history, stationary=stationary, seed=1, spend=spend)
+    own = clv.sample_totals(fit, spending, history=history, ends=ends, spend=spend, **options)
+    np.testing.assert_array_equal(from_it.purchases, own.purchases)
+    np.testing.assert_array_equal(from_it.stationary_purchases, own.stationary_purchases)
+    np.testing.assert_allclose(from_it.spend, own.spend, rtol=1e-12)
 
 
 def test_a_first_period_in_which_nobody_can_buy_again_changes_nothing(steady):

@@ -352,6 +352,13 @@ def test_the_same_log_in_days_weeks_or_months_has_the_same_clv(values_by_unit, m
 # ------------------------------------------------------------------------------------------------ numbers
 
 
+def test_where_nothing_is_discounted_curves_are_taken_at_the_ends_alone():
+    """It once took twenty-four values more of each curve, each with a weight of 0."""
+    times, weights = discounting(np.array([1.0, 3.0]), 0.0)
+    assert times.tolist() == [1.0, 3.0]
+    assert weights.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
 @pytest.mark.parametrize("discount", [-0.3, 0.0, 0.05, 0.3, 5.0, 1e3])
 @pytest.mark.parametrize("scale", [0.05, 1.0, 40.0])
 def test_discounted_curves_are_integrals_to_every_end(discount, scale):

@@ -337,7 +337,7 @@ def _scores(
     differences = np.nanmean(np.array(drawn), axis=(0, 2))
     error = np.nanstd(differences[first] - differences, axis=1, ddof=1)
     behind = score[first] - score
-    equal = behind <= within * error
+    equal = (behind == 0) | (behind <= within * np.maximum(error, np.finfo(float).tiny))  # infinity times 0 is none
     rows = [
         InnerScore(
             candidate=name,

@@ -116,14 +116,67 @@ def sample_totals(
     The drift moves all customers alike: it is for totals, not for ranks. How long a drift lasts cannot be read off
     one calibration; horizons longer than it rest on the prior of the half-life.
     """
+    times = period_times(horizon, None if horizon is None else history.unit, ends, customers.unit, fit.model)
+    expected = _require_story_and_history(fit, customers, history, times)
+    purchases, money = stationary_totals(fit, customers, ends=times, seed=seed, spend=spend, draws=draws)
+    return _drifting(fit, customers, history, expected, Stationary(times, purchases, money), seed, spend)
+
+
+@dataclass(frozen=True)
+class Stationary:
+    """Predictive totals of customers who buy as they did, by period up to each of the ends.
+
+    Attributes
+    ----------
+    ends : ndarray, shape (H,), time from T
+    purchases, spend : ndarrays, shape (S, H)
+    """
+
+    ends: FloatArray
+    purchases: FloatArray
+    spend: FloatArray | None
+
+
+def totals_with_drift(
+    fit: Fit,
+    customers: CustomerSummary,
+    *,
+    history: PurchaseHistory,
+    stationary: Stationary,
+    seed: int,
+    spend: Fit | None = None,
+) -> Totals:
+    """The totals of `sample_totals` where those without a drift have been drawn before, as `sample_future` does.
+
+    Parameters and errors are those of `sample_totals`.
+    """
+    expected = _require_story_and_history(fit, customers, history, stationary.ends)
+    return _drifting(fit, customers, history, expected, stationary, seed, spend)
+
+
+def _require_story_and_history(
+    fit: Fit, customers: CustomerSummary, history: PurchaseHistory, ends: FloatArray
+) -> FloatArray:
+    """The fit's expectation of each period of the history, once everything is known to belong together."""
     require_passed(fit)
     require_same_units(fit, customers)
     require_story(fit)
-    times = period_times(horizon, None if horizon is None else history.unit, ends, customers.unit, fit.model)
-    _require_steps(times, history, customers.unit)
-    expected = require_history(fit, customers, history)
+    _require_steps(ends, history, customers.unit)
+    return require_history(fit, customers, history)
+
+
+def _drifting(
+    fit: Fit,
+    customers: CustomerSummary,
+    history: PurchaseHistory,
+    expected: FloatArray,
+    stationary: Stationary,
+    seed: int,
+    spend: Fit | None,
+) -> Totals:
+    """Totals at draws of the effect that the history tells of."""
+    times, purchases, money = stationary.ends, stationary.purchases, stationary.spend
     history, expected = _expected_at_all(history, expected)
-    purchases, money = stationary_totals(fit, customers, ends=times, seed=seed, spend=spend, draws=draws)
     rng = np.random.default_rng([require_seed(seed), len(times)])
     begun = expected > 0  # a first period in which everybody has just come expects nothing, and tells nothing
     response = drift_response(

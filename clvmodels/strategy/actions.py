@@ -21,7 +21,7 @@ from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary
 
 ALIKE = 250  # customers whose relative gain is taken together
-MOST_FUTURES, LEAST_DRAWS = 12_000_000, 500  # customers x draws of a pass over all of them
+MOST_FUTURES, LEAST_DRAWS = 6_000_000, 500  # customers x draws of a pass over all of them
 CURVE_POINTS = 60
 NOBODY = -1
 

@@ -11,7 +11,8 @@ from clvmodels.baselines import BASELINES, Training
 from clvmodels.baselines.abc import abc_classes
 from clvmodels.baselines.rfm import rfm_scores
 from clvmodels.forecast import predict, sample_future_by_period
-from clvmodels.forecast.future import Future
+from clvmodels.forecast.drift import Stationary
+from clvmodels.forecast.future import Future, FutureByPeriod
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.patterns import FloatArray
@@ -31,7 +32,7 @@ from clvmodels.strategy import (
 from clvmodels.strategy.lifecycle import ALIVE_LIMIT, BUY_LIMIT
 from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise, training_for
-from clvmodels.study.drift import drifting_totals
+from clvmodels.study.drift import drift_ends, drifting_totals
 from clvmodels.study.fits import fit_pair
 from clvmodels.study.labels import Labels, label_customers, matrix_options
 from clvmodels.study.newcomers import value_of_new
@@ -176,7 +177,7 @@ def _outlook(study: Study, log: TransactionLog, base: Base, steps: Steps) -> Out
         by_period = sample_future_by_period(
             *fits,
             customers,
-            ends=_period_ends(study),
+            ends=np.union1d(_period_ends(study), drift_ends(study, fits[0])),
             annual_discount_rate=study.value.annual_discount_rate,
             margin=study.value.margin,
             seed=seed_for(study.seed, "decision forecast"),
@@ -189,7 +190,8 @@ def _outlook(study: Study, log: TransactionLog, base: Base, steps: Steps) -> Out
     with steps.step("totals", f"totals of the next {ahead} where demand drifts"):
         # with limits of acquisition the fits are of other customers than those to forecast
         everyone = Window(as_of, unit=study.window.unit)
-        drifting = drifting_totals(study, log, fits, customers, everyone) if learnt is customers else {}
+        stationary = _stationary(by_period, drift_ends(study, fits[0]))
+        drifting = drifting_totals(study, log, fits, customers, everyone, stationary) if learnt is customers else {}
     with steps.step("matrix", "value matrix"):
         matrix = value_matrix(customers.current_value, future.clv, **matrix_options(study))
         matrix = replace(matrix, customer_id=customers.customer_id)
@@ -200,8 +202,8 @@ def _outlook(study: Study, log: TransactionLog, base: Base, steps: Steps) -> Out
         learnt=learnt,
         fits=fits,
         future=future,
-        ends=by_period.ends,
-        flows=by_period.flows,
+        ends=_period_ends(study),
+        flows={name: _up_to(_period_ends(study), flow, by_period.ends) for name, flow in by_period.flows.items()},
         alive=alive,
         active=active,
         p_buy=p_buy,
@@ -219,6 +221,18 @@ def _period_ends(study: Study) -> FloatArray:
     years = study.value.horizon / A_YEAR[study.window.unit]
     periods = max(1, round(years if years >= YEARS_FROM else 4 * years))
     return np.arange(1, periods + 1) / periods * study.value.horizon
+
+
+def _up_to(ends: FloatArray, flow: FloatArray, drawn_ends: FloatArray) -> FloatArray:
+    """A flow drawn in shorter periods, shape (S, drawn), in those up to each of some of their ends, shape (S, ends)."""
+    starts = np.searchsorted(drawn_ends, np.append(0.0, ends[:-1]), side="right")
+    return np.asarray(np.add.reduceat(flow, starts, axis=1))
+
+
+def _stationary(drawn: FutureByPeriod, ends: FloatArray) -> Stationary:
+    """Totals of a forecast in the periods in which demand drifts."""
+    purchases, spend = (_up_to(ends, drawn.flows[name], drawn.ends) for name in ("purchases", "spend"))
+    return Stationary(ends, purchases, spend)
 
 
 def _keep_shares(study: Study) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Does the base buy as it did? The check, totals where demand drifts, and customers' intervals set right."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,9 @@ from clvmodels.data import purchase_history, training_windows
 from clvmodels.evaluation.conformal import conformal_rows
 from clvmodels.evaluation.drift import drift_check
 from clvmodels.evaluation.totals import check_totals
-from clvmodels.forecast import sample_future, sample_totals
+from clvmodels.forecast import sample_future
+from clvmodels.forecast.cash_flows import period_times
+from clvmodels.forecast.drift import Stationary, totals_with_drift
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.history import PurchaseHistory
@@ -89,7 +92,12 @@ def _conformal(
 
 
 def drifting_totals(
-    study: Study, log: TransactionLog, fits: tuple[Fit, Fit], customers: CustomerSummary, window: Window
+    study: Study,
+    log: TransactionLog,
+    fits: tuple[Fit, Fit],
+    customers: CustomerSummary,
+    window: Window,
+    stationary: Stationary,
 ) -> dict[str, Estimate]:
     """Purchases, spend and equity of the coming period where demand drifts; empty where they cannot be worked out.
 
@@ -98,16 +106,16 @@ def drifting_totals(
     Parameters
     ----------
     customers : those that the fits have learnt from, at the end of the window's calibration
+    stationary : totals of the decision's forecast, at `drift_ends`
     """
     try:
-        totals = sample_totals(
+        totals = totals_with_drift(
             fits[0],
             customers,
             history=_history(study, log, window),
-            horizon=study.value.horizon,
+            stationary=stationary,
             seed=seed_for(study.seed, "decision forecast"),
             spend=fits[1],
-            draws=_draws(study, customers),
         )
     except (DataError, FitError):  # the check at the end of the calibration says why
         return {}
@@ -128,7 +136,16 @@ def _discounts(study: Study, ends: FloatArray) -> FloatArray:
 
 def _history(study: Study, log: TransactionLog, window: Window) -> PurchaseHistory:
     """Repeat purchases by week, or by month where the study counts in months or years."""
-    return purchase_history(log, window, periods="week" if study.window.unit in ("day", "week") else "month")
+    return purchase_history(log, window, periods=_period(study))
+
+
+def _period(study: Study) -> Literal["week", "month"]:
+    return "week" if study.window.unit in ("day", "week") else "month"
+
+
+def drift_ends(study: Study, fit: Fit) -> FloatArray:
+    """Ends of the periods of the horizon in which demand drifts, counted from the decision."""
+    return period_times(study.value.horizon, _period(study), None, study.window.unit, fit.model)
 
 
 def _draws(study: Study, customers: CustomerSummary) -> int:

@@ -1,7 +1,7 @@
 """Each task in fresh processes, one at a time: wall and CPU seconds, and the process's peak memory.
 
-python -m tests.benchmarks [PART ...] [--runs 3]; parts are tasks, peer, scale, clv, logs. Times are the least of the
-runs, so that a machine shared with others disturbs them least; the load beside a table says how busy it was.
+python -m tests.benchmarks [PART ...] [--runs 3]; parts are tasks, peer, scale, clv, decision, logs. Times are the least
+of the runs, so that a machine shared with others disturbs them least; the load beside a table says how busy it was.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks import logs, scale
+from tests.benchmarks import decision, logs, scale
 from tests.benchmarks.logs import LOG_TASKS
 from tests.benchmarks.tasks import ROOT, TASKS, customers_of
 
@@ -30,7 +30,7 @@ LOG_PEERS: dict[str, str | Path] = {"lifetimes": sys.executable, "pymc-marketing
 PEER_TARGET = f"{logs.TIMES_LESS_CPU} and {1 / logs.SHARE_OF_MEMORY:.0f}"
 WARM_FITS = 4  # in one process; the first is not counted
 
-GROUPS = ("peer", "scale", "clv", "logs")
+GROUPS = ("peer", "scale", "clv", "decision", "logs")
 
 Figures = dict[str, Any]
 
@@ -172,6 +172,27 @@ def bench_clv(size: int, draws: int) -> list[Figures]:
     return table
 
 
+def bench_decision(most: int) -> list[Figures]:
+    """The decision of a study by part, once."""
+    table = []
+    with TemporaryDirectory() as folder:
+        for size, seconds, megabytes in decision.SIZES:
+            if size > most:
+                continue
+            path = Path(folder) / f"{size}.parquet"
+            in_fresh_process(here("--decision-log", path, "--size", str(size)))
+            busy = load()
+            row = in_fresh_process(here("--decision", path))
+            table.append(row)
+            print(f"\ndecision on {row['customers']} customers, {row['draws']} draws; {busy}, after it {load()}")
+            print(f"{'part':18} {'wall s':>8} {'CPU s':>8} {'peak MB':>8}")
+            for part in row["parts"]:
+                print(f"{part['part']:18} {part['wall']:8.1f} {part['cpu']:8.1f} {part['megabytes']:8.0f}")
+            print(f"{'all':18} {row['wall']:8.1f} {row['cpu']:8.1f} {row['megabytes']:8.0f}", end="")
+            print(f"  wanted: {seconds:.0f} s{'' if megabytes is None else f', {megabytes:.0f} MB'}", flush=True)
+    return table
+
+
 def bench_logs(names: Sequence[str], runs: int) -> dict[str, list[Figures]]:
     """Logs to summaries and patterns; of 10,000,000 rows the least of the runs, larger ones once."""
     print(
@@ -268,6 +289,8 @@ WORK_HERE: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "simulate_spenders": lambda of: scale.simulate_spenders_here(of.simulate_spenders, of.model, of.size),
     "fit": lambda of: scale.fit_here(of.fit, of.method),
     "clv": lambda of: scale.clv_here(of.clv, of.model, of.draws),
+    "decision_log": lambda of: decision.write_log_here(of.decision_log, of.size),
+    "decision": lambda of: decision.decide_here(of.decision),
     "write_log": lambda of: logs.write_log_here(of.write_log, of.size, of.form, of.refunded),
     "log": lambda of: logs.log_here(of.log, of.work),
 }
@@ -283,7 +306,7 @@ def main() -> None:
         help=f"{', '.join(GROUPS)}, or some of {', '.join((*TASKS, *LOG_TASKS))}; or all",
     )
     parser.add_argument("--runs", type=int, default=3, help="fresh processes a task")
-    parser.add_argument("--most", type=int, default=10_000_000, help="customers of the largest fit of scale")
+    parser.add_argument("--most", type=int, default=10_000_000, help="customers of the largest fit, and decision")
     parser.add_argument("--customers", type=int, default=1_000_000, help="of clv")
     parser.add_argument("--draws", type=int, default=1_000, help="of clv")
     parser.add_argument("--task", help=argparse.SUPPRESS)
@@ -293,6 +316,8 @@ def main() -> None:
     parser.add_argument("--simulate-spenders", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--clv", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
+    parser.add_argument("--decision-log", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--decision", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--write-log", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--form", help=argparse.SUPPRESS)
     parser.add_argument("--refunded", type=float, help=argparse.SUPPRESS)
@@ -318,6 +343,8 @@ def main() -> None:
         figures["scale"] = bench_scale(arguments.most, arguments.runs)
     if "clv" in parts:
         figures["clv"] = bench_clv(arguments.customers, arguments.draws)
+    if "decision" in parts:
+        figures["decision"] = bench_decision(arguments.most)
     if names := [name for name in LOG_TASKS if name in parts or "logs" in parts]:
         figures["logs"] = bench_logs(names, arguments.runs)
     LATEST.parent.mkdir(exist_ok=True)

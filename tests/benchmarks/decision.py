@@ -1,7 +1,8 @@
 """The decision of a study, from a summary and fits on: wall and CPU seconds and peak memory of each part.
 
-The log is made up by the study's models at the CDNOW sample's parameters, with CDNOW's days, and every setting is that
-of studies/cdnow.toml. Reading, summarising and fitting are outside the clock.
+The log is made up by the study's models at the CDNOW sample's parameters, with CDNOW's days. Settings are those of
+studies/cdnow.toml, but for the draws, which it leaves to the number of customers. Reading, summarising and fitting are
+outside the clock.
 """
 
 import resource
@@ -74,6 +75,7 @@ def decide_here(path: Path) -> dict[str, Any]:
     from clvmodels.study.money import money_section, read_past
 
     study = read_study(ROOT / "studies" / "cdnow.toml").study
+    study = msgspec.structs.replace(study, fit=msgspec.structs.replace(study.fit, stated_draws=None))
     log = clv.read_transactions(str(path))
     base = decision.fit_base(study, log, None, Parts())
     customers = summarise(study, log, None, study.contest_window)
