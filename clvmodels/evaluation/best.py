@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clvmodels.data import customer_summary, training_windows
-from clvmodels.evaluation.contest import bootstrap_weights
+from clvmodels.evaluation.contest import bootstrap_counts
 from clvmodels.evaluation.pairs import Candidate, FitsMade, Fitting, fit_once
-from clvmodels.evaluation.scores import Case, Ranking, Resample, ResampledOutcome, capture_20, normalised_gini
-from clvmodels.forecast import average_forecasts, expected_clv, sample_spend
+from clvmodels.evaluation.scores import Case, Counts, Ranking, Resample, ResampledOutcome, capture_20, normalised_gini
+from clvmodels.forecast import expected_clv, sample_average_spend
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Baskets
 from clvmodels.foundation.patterns import FloatArray
@@ -302,9 +302,9 @@ def _scores(
     for (_, outcome), expected in zip(inner, values, strict=True):
         cases = [_case(outcome, expected[name]) for name in names]
         n = len(outcome.customer_id)
-        plain.append(_ranked(cases, np.ones((1, n)))[..., 0])
+        plain.append(_ranked(cases, np.ones((1, n), dtype=np.uint8))[..., 0])
         drawn.append(
-            np.concatenate([_ranked(cases, weights) for weights in bootstrap_weights(n, replicates, rng)], axis=-1)
+            np.concatenate([_ranked(cases, counts) for counts in bootstrap_counts(n, replicates, rng)], axis=-1)
         )
     by_origin = np.array(plain)  # (origins, candidates, scores)
     score = by_origin.mean(axis=(0, 2))
@@ -335,10 +335,10 @@ def _case(outcome: HoldoutSummary, expected: FloatArray) -> Case:
     return Case(outcome.amount[rows], expected[rows], *[np.full(len(rows), np.nan)] * 6)
 
 
-def _ranked(cases: Sequence[Case], weights: FloatArray) -> FloatArray:
+def _ranked(cases: Sequence[Case], counts: Counts) -> FloatArray:
     """The scores of each case in replicates of its customers, shape (cases, scores, R)."""
     outcome = cases[0].outcome
-    of = ResampledOutcome(outcome, Ranking.of(outcome), weights)
+    of = ResampledOutcome(outcome, Ranking.of(outcome), counts)
     return np.array([[score(Resample(case, of)) for score in SCORES_READ] for case in cases])
 
 
@@ -350,7 +350,7 @@ def _by_share(
     for (customers, outcome), expected in zip(inner, values, strict=True):
         mean = _weighted(expected, weights)
         cases = [_case(outcome, _with_past_spend(mean, customers, share)) for share in SHARES]
-        scores.append(_ranked(cases, np.ones((1, len(customers))))[..., 0].mean(axis=1))
+        scores.append(_ranked(cases, np.ones((1, len(customers)), dtype=np.uint8))[..., 0].mean(axis=1))
     return dict(zip(SHARES, np.mean(scores, axis=0).tolist(), strict=True))
 
 
@@ -380,5 +380,6 @@ def _mixture(
     seed: int,
 ) -> Forecast:
     """The candidates' predictive spend together, its mean their weighted expectation."""
-    members = {name: sample_spend(*fits[name], customers, horizon=horizon, seed=seed, draws=draws) for name in weights}
-    return replace(average_forecasts(members, weights, seed=seed), method="best", mean=_weighted(expected, weights))
+    members = {name: fits[name] for name in weights}
+    drawn = sample_average_spend(members, weights, customers, horizon=horizon, seed=seed, draws=draws)
+    return replace(drawn, method="best", mean=_weighted(expected, weights))
