@@ -21,7 +21,7 @@ from clvmodels.data import customer_summary, training_windows
 from clvmodels.evaluation.contest import bootstrap_counts
 from clvmodels.evaluation.pairs import Candidate, FitsMade, Fitting, fit_once
 from clvmodels.evaluation.scores import Case, Counts, Ranking, Resample, ResampledOutcome, capture_20, normalised_gini
-from clvmodels.forecast import expected_clv, sample_average_spend
+from clvmodels.forecast import expected_spends, sample_average_spend
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Baskets
 from clvmodels.foundation.patterns import FloatArray
@@ -176,7 +176,7 @@ def best_forecast(
     values = [_expected_at(origin, candidates, left_out, seed, made) for origin in inner]
     customers = customer_summary(log, window)
     pairs = _fits(customers, candidates, left_out, seed, made)
-    expected = {name: _expected(pair, customers, ahead, name, left_out) for name, pair in pairs.items()}
+    expected = _expected(pairs, customers, ahead, left_out)
     names = [candidate.name for candidate in candidates if candidate.name not in left_out]
     if not names:
         raise FitError(f"no candidate is left: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}.")
@@ -228,7 +228,7 @@ def _expected_at(
     customers, outcome = origin
     fits = _fits(customers, candidates, left_out, seed, made)
     ahead = outcome.window.holdout_length
-    return {name: _expected(pair, customers, ahead, name, left_out) for name, pair in fits.items()}
+    return _expected(fits, customers, ahead, left_out)
 
 
 def _fits(
@@ -276,16 +276,20 @@ def _learnt(
 
 
 def _expected(
-    fits: tuple[Fit, Fit], customers: CustomerSummary, horizon: float, name: str, left_out: dict[str, str]
-) -> FloatArray:
-    """Expected spend of each customer over a horizon, shape (N,); a candidate without one is left out."""
-    purchases, spend = fits
-    forecast = expected_clv(
-        purchases, spend, customers, horizon=horizon, discount_per_unit=0.0, draws=EXPECTATION_DRAWS
-    )
-    if not np.isfinite(forecast.mean).all():
-        left_out[name] = f"at {customers.calibration_end}: the expected spend of some customers is infinite"
-    return forecast.mean
+    fits: Mapping[str, tuple[Fit, Fit]], customers: CustomerSummary, horizon: float, left_out: dict[str, str]
+) -> dict[str, FloatArray]:
+    """Expected spend of each customer over a horizon, shape (N,) each; a candidate without one is left out."""
+    expected: dict[str, FloatArray] = {}
+    for model in dict.fromkeys(purchases.model.name for purchases, _ in fits.values()):
+        of_model = {name: pair for name, pair in fits.items() if pair[0].model.name == model}
+        purchases, _ = next(iter(of_model.values()))
+        spends = [spend for _, spend in of_model.values()]
+        values = expected_spends(purchases, spends, customers, horizon=horizon, draws=EXPECTATION_DRAWS)
+        expected |= dict(zip(of_model, values, strict=True))
+    for name, values_of in expected.items():
+        if not np.isfinite(values_of).all():
+            left_out[name] = f"at {customers.calibration_end}: the expected spend of some customers is infinite"
+    return expected
 
 
 def _scores(

@@ -4,7 +4,7 @@ from clvmodels.forecast.acquisition import sample_new_customers
 from clvmodels.forecast.average import average_forecasts, sample_average_spend
 from clvmodels.forecast.by_period import expected_by_day
 from clvmodels.forecast.cash_flows import CashFlows, cash_flows
-from clvmodels.forecast.clv import expected_clv, sample_clv
+from clvmodels.forecast.clv import expected_clv, expected_spends, sample_clv
 from clvmodels.forecast.drift import Totals, sample_totals
 from clvmodels.forecast.future import (
     Future,
@@ -56,6 +56,7 @@ __all__ = [
     "cash_flows",
     "expected_by_day",
     "expected_clv",
+    "expected_spends",
     "leaving_reasons",
     "new_customer",
     "new_retention_value",
