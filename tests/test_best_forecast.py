@@ -1,7 +1,6 @@
 """`best_forecast` chooses by days inside the calibration, and by nothing after them."""
 
 import datetime as dt
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd

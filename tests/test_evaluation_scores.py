@@ -302,7 +302,9 @@ def test_the_log_score_of_many_draws_is_that_of_their_distribution():
     draws = np.sort(rng.negative_binomial(0.8, 0.3, size=(6, 100_000)).astype(float), axis=1)
     chance = stats.nbinom.pmf(outcome, 0.8, 0.3)
     chance_errors = np.sqrt((1 - chance) / chance / 100_000)  # of the logarithm of a share of the draws
-    assert (np.abs(log_score_of_draws(HeldDraws.of(draws, outcome), outcome) + np.log(chance)) < 4 * chance_errors + 1e-4).all()
+    assert (
+        np.abs(log_score_of_draws(HeldDraws.of(draws, outcome), outcome) + np.log(chance)) < 4 * chance_errors + 1e-4
+    ).all()
 
 
 def test_the_chances_behind_a_log_score_sum_to_one_and_none_of_them_is_zero():

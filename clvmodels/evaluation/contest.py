@@ -288,8 +288,7 @@ def replicate_blocks(n: int, replicates: int) -> Iterator[range]:
 def _values(entries: list[Entry], counts: Counts) -> dict[Key, FloatArray]:
     """Each score of each entry in the replicates of a block, shape (R,)."""
     outcomes = {
-        entry.outcome: ResampledOutcome(entry.case.outcome, Ranking.of(entry.case.outcome), counts)
-        for entry in entries
+        entry.outcome: ResampledOutcome(entry.case.outcome, Ranking.of(entry.case.outcome), counts) for entry in entries
     }
 
     def values_of(entry: Entry) -> list[tuple[Key, FloatArray]]:

@@ -124,7 +124,7 @@ class RankedSums:
     ----------
     outcome, forecast : ndarrays, shape (10, R), of the top tenth, two tenths, ... and of all customers; customers with
         equal forecasts at an edge count in part
-    gini : ndarray, shape (R,), Gini coefficient of the outcome in that order: 2 x area under the concentration curve - 1
+    gini : ndarray, shape (R,), of the outcome in that order: 2 x area under the concentration curve - 1
     rank_product : ndarray, shape (R,), sum over customers of the product of centred mid-ranks of forecast and outcome
     rank_variance : ndarray, shape (R,), sum of squares of those of the forecast; 0 where all share one place
     """
@@ -140,8 +140,9 @@ def ranked_sums(forecast: FloatArray, ranking: Ranking, of: ResampledOutcome) ->
     """Sums down the ranking of a forecast, shape (N,), from one pass over customers and replicates.
 
     The area is that of trapezoids, straight lines between the places: Σ ½ (y_g + y_g+1)(x_g+1 - x_g) in shares, so that
-    2 x area - 1 = Σ (y_g (x_g+1 - x_g) - (y_g+1 - y_g) x_g). The variance of ranks is (n³ - Σ w³) / 12 with w the customers of each place: ranks spread evenly over n have n³ / 12,
-    and those of a place, w³ / 12 of it, fall on its middle.
+    2 x area - 1 = Σ (y_g (x_g+1 - x_g) - (y_g+1 - y_g) x_g). The variance of ranks is (n³ - Σ w³) / 12 with w the
+    customers of each place: ranks spread evenly over n have n³ / 12, and those of a place, w³ / 12 of it, fall on its
+    middle.
     """
     from clvmodels.evaluation.kernels import TENTHS, go_down
 

@@ -179,9 +179,10 @@ def draw_futures(
 ) -> None:
     """Fill `outcomes`, shape (3, K, D): purchases in (T, T + horizon], their value, their discounted value.
 
-    The s-th of the draws, shape (D,), has the parameters theta[cells[k], s]. Each customer has a horizon, a discount rate and a margin, all shape (K,). The purchases are those of
-    `draw_purchases`: values come from a stream of their own. Where there are `ends` of periods, up to the horizon,
-    purchases, value, margin and discounted margin of all customers are added to `of_draws`, shape (4, D, periods).
+    The s-th of the draws, shape (D,), has the parameters theta[cells[k], s]. Each customer has a horizon, a discount
+    rate and a margin, all shape (K,). The purchases are those of `draw_purchases`: values come from a stream of their
+    own. Where there are `ends` of periods, up to the horizon, purchases, value, margin and discounted margin of all
+    customers are added to `of_draws`, shape (4, D, periods).
     """
     stream, state = streams[0], new_state()
     spend_stream, spend_state = streams[1], np.zeros(STATE)
