@@ -344,8 +344,7 @@ def precision(resample: Resample, tenths: int) -> FloatArray:
     Customers with equal forecasts at the edge count in part, so a constant forecast has the share of all. NaN where
     nobody came back.
     """
-    came = resample.ranked.outcome
-    return np.where(came[-1] > 0, ratio(came[tenths - 1], tenths / 10 * resample.of.customers), np.nan)
+    return capture(resample, tenths) * ratio(resample.ranked.outcome[-1], tenths / 10 * resample.of.customers)
 
 
 def precision_10(resample: Resample) -> FloatArray:
