@@ -1,7 +1,6 @@
 """`best_forecast` chooses by days inside the calibration, and by nothing after them."""
 
 import datetime as dt
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -159,15 +158,15 @@ def test_a_model_that_ranks_by_nothing_is_not_chosen(purchases, window, monkeypa
     """Candidates told apart: one of the two ranks customers at random on every origin."""
     from clvmodels.evaluation import best as module
 
-    honest = module.expected_clv
+    honest = module.expected_spends
 
-    def noise(fit, spend, customers, *, horizon, discount_per_unit, draws):
-        told = honest(fit, spend, customers, horizon=horizon, discount_per_unit=discount_per_unit, draws=draws)
+    def noise(fit, spends, customers, *, horizon, draws):
+        told = honest(fit, spends, customers, horizon=horizon, draws=draws)
         if fit.model.name == "nbd":
-            return replace(told, mean=np.random.default_rng(1).random(len(customers)))
+            return [np.random.default_rng(1).random(len(customers)) for _ in told]
         return told
 
-    monkeypatch.setattr(module, "expected_clv", noise)
+    monkeypatch.setattr(module, "expected_spends", noise)
     chosen = clv.best_forecast(clv.read_transactions(purchases), window, seed=4, candidates=FEW, **NUMBERS)
     assert list(chosen.weights) == ["mbg_nbd+gamma_gamma[all]"]
 

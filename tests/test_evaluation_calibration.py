@@ -19,7 +19,7 @@ from clvmodels.evaluation.calibration import (
     wilson_bounds,
 )
 from clvmodels.evaluation.drawn import DrawScores
-from clvmodels.evaluation.scores import crps_of_draws
+from clvmodels.evaluation.scores import HeldDraws, crps_of_draws
 from clvmodels.foundation.errors import DataError
 from tests.evaluation_cases import drawn, ids, point
 
@@ -153,7 +153,7 @@ def test_counts_are_of_purchases_only(checks):
 def test_crps_of_the_pass_is_that_of_the_draws(world, checks):
     draws = np.sort(world["purchases"][:, :S], axis=1)
     np.testing.assert_allclose(
-        checks["purchases"].drawn.crps, crps_of_draws(draws, world["purchases"][:, S]), rtol=1e-12
+        checks["purchases"].drawn.crps, crps_of_draws(HeldDraws.of(draws, world["purchases"][:, S])), rtol=1e-12
     )
 
 

@@ -260,7 +260,7 @@ def test_a_section_is_written_and_read_as_json_without_loss(shop):
 
 def test_replicates_do_not_depend_on_the_size_of_the_blocks(shop, monkeypatch):
     whole = run(*shop)
-    monkeypatch.setattr("clvmodels.evaluation.rolling.BLOCK_NUMBERS", 300 * 7)
+    monkeypatch.setattr("clvmodels.evaluation.contest.BLOCK_NUMBERS", 300 * 7)
     assert run(*shop) == whole
 
 

@@ -14,6 +14,7 @@ from clvmodels.evaluation.drawn import chance_of_any, pit_bounds
 from clvmodels.evaluation.scores import (
     PIT_LEVELS,
     Case,
+    HeldDraws,
     Ranking,
     Resample,
     ResampledOutcome,
@@ -29,7 +30,7 @@ def score(name, forecast, outcome, *, weights=None, **columns):
     outcome = np.asarray(outcome, dtype=float)
     given = {"forecast": forecast, **NOT_KNOWN, **columns}
     given = {key: np.broadcast_to(np.asarray(column, dtype=float), outcome.shape) for key, column in given.items()}
-    weights = np.ones((1, len(outcome))) if weights is None else np.atleast_2d(weights).astype(float)
+    weights = np.atleast_2d(np.ones(len(outcome)) if weights is None else weights).astype(np.uint8)
     resampled = ResampledOutcome(outcome, Ranking.of(outcome), weights)
     return SCORES[name].function(Resample(Case(outcome=outcome, **given), resampled))[0]
 
@@ -154,8 +155,9 @@ def test_a_weight_of_three_is_three_customers_in_the_scores_of_coming_back(retur
 def test_the_chance_of_coming_back_is_that_which_the_log_score_gives_to_counts_above_zero():
     rng = np.random.default_rng(3)
     draws = np.sort(rng.poisson(rng.gamma(0.5, 1.0, size=(50, 1)), size=(50, 40)), axis=1).astype(float)
-    of_zero = np.exp(-log_score_of_draws(draws, np.zeros(50)))
-    np.testing.assert_allclose(chance_of_any(draws), 1 - of_zero, atol=1e-12)
+    held = HeldDraws.of(draws, np.zeros(50))
+    of_zero = np.exp(-log_score_of_draws(held, np.zeros(50)))
+    np.testing.assert_allclose(chance_of_any(held), 1 - of_zero, atol=1e-12)
 
 
 def test_pit_distance_is_that_of_very_many_randomised_pits():
@@ -164,7 +166,7 @@ def test_pit_distance_is_that_of_very_many_randomised_pits():
     rates = rng.gamma(0.7, 2.0, size=(60, 1))
     draws = np.sort(rng.poisson(1.6 * rates, size=(60, 30)), axis=1).astype(float)
     outcome = rng.poisson(rates[:, 0]).astype(float)
-    low, high = pit_bounds(draws, outcome)
+    low, high = pit_bounds(HeldDraws.of(draws, outcome))
     pits = low + rng.random((20_000, 60)) * (high - low)
     distance = max(abs((pits <= level).mean() - level) for level in PIT_LEVELS)
     found = score("purchases_pit_distance", 0.0, outcome, pit_low=low, pit_high=high)
@@ -207,7 +209,7 @@ def test_a_weight_of_three_is_three_customers(name, pair, counted):
 
 def test_replicates_scored_together_are_those_scored_alone(pair, counted):
     forecast, outcome = pair
-    weights = np.stack([counted, np.ones(200), counted[::-1]]).astype(float)
+    weights = np.stack([counted, np.ones(200), counted[::-1]]).astype(np.uint8)
     case = Case(outcome=outcome, forecast=forecast, **{key: np.full(200, np.nan) for key in NOT_KNOWN})
     together = Resample(case, ResampledOutcome(outcome, Ranking.of(outcome), weights))
     for name, rule in SCORES.items():
@@ -226,7 +228,7 @@ def test_crps_is_the_fair_estimator_of_scoringrules():
     rng = np.random.default_rng(4)
     draws = np.sort(rng.poisson(rng.gamma(0.5, 3.0, size=(100, 1)), size=(100, 60)), axis=1).astype(float)
     outcome = rng.poisson(1.0, size=100).astype(float)
-    ours = crps_of_draws(draws, outcome)
+    ours = crps_of_draws(HeldDraws.of(draws, outcome))
     np.testing.assert_allclose(ours, scoringrules.crps_ensemble(outcome, draws, estimator="fair"), atol=1e-12)
 
 
@@ -234,7 +236,7 @@ def test_crps_of_normal_draws_tends_to_the_closed_form():
     # Fair, so unbiased for any number of draws: 4 standard errors over 20,000 forecasts of 5 draws.
     rng = np.random.default_rng(6)
     draws, outcome = np.sort(rng.normal(size=(20_000, 5)), axis=1), np.full(20_000, 0.7)
-    crps = crps_of_draws(draws, outcome)
+    crps = crps_of_draws(HeldDraws.of(draws, outcome))
     exact = scoringrules.crps_normal(0.7, 0.0, 1.0)
     assert abs(crps.mean() - exact) < 4 * crps.std() / np.sqrt(20_000)
 
@@ -300,13 +302,15 @@ def test_the_log_score_of_many_draws_is_that_of_their_distribution():
     draws = np.sort(rng.negative_binomial(0.8, 0.3, size=(6, 100_000)).astype(float), axis=1)
     chance = stats.nbinom.pmf(outcome, 0.8, 0.3)
     chance_errors = np.sqrt((1 - chance) / chance / 100_000)  # of the logarithm of a share of the draws
-    assert (np.abs(log_score_of_draws(draws, outcome) + np.log(chance)) < 4 * chance_errors + 1e-4).all()
+    assert (
+        np.abs(log_score_of_draws(HeldDraws.of(draws, outcome), outcome) + np.log(chance)) < 4 * chance_errors + 1e-4
+    ).all()
 
 
 def test_the_chances_behind_a_log_score_sum_to_one_and_none_of_them_is_zero():
     draws = np.array([[0.0, 0.0, 2.0, 5.0]])
     counts = np.arange(100_000.0)
-    chances = np.exp(-log_score_of_draws(np.repeat(draws, len(counts), axis=0), counts))
+    chances = np.exp(-log_score_of_draws(HeldDraws.of(np.repeat(draws, len(counts), axis=0), counts), counts))
     assert chances.sum() == pytest.approx(1, abs=1e-5)  # the tail beyond has 1 / 100,000 / 5
     assert (chances > 0).all()
     assert chances[0] == pytest.approx((2 + 1 / 2) / 5)

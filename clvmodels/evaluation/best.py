@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clvmodels.data import customer_summary, training_windows
-from clvmodels.evaluation.contest import bootstrap_weights
+from clvmodels.evaluation.contest import bootstrap_counts
 from clvmodels.evaluation.pairs import Candidate, FitsMade, Fitting, fit_once
-from clvmodels.evaluation.scores import Case, Ranking, Resample, ResampledOutcome, capture_20, normalised_gini
-from clvmodels.forecast import average_forecasts, expected_clv, sample_spend
+from clvmodels.evaluation.scores import Case, Counts, Ranking, Resample, ResampledOutcome, capture_20, normalised_gini
+from clvmodels.forecast import expected_spends, sample_average_spend
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Baskets
 from clvmodels.foundation.patterns import FloatArray
@@ -228,7 +228,7 @@ def _expected_at(
     customers, outcome = origin
     fits = _fits(customers, candidates, left_out, seed, made)
     ahead = outcome.window.holdout_length
-    return {name: _expected(pair, customers, ahead, name, left_out) for name, pair in fits.items()}
+    return _expected(fits, customers, ahead, left_out)
 
 
 def _chosen(
@@ -249,7 +249,7 @@ def _chosen(
         scores = score(names)
         best = {row.candidate for row in scores if row.weight > 0}
         pairs = _fits(customers, [one for one in candidates if one.name in best], left_out, seed, made)
-        expected = {name: _expected(pair, customers, ahead, name, left_out) for name, pair in pairs.items()}
+        expected = _expected(pairs, customers, ahead, left_out)
         if best.isdisjoint(left_out):
             return scores, pairs, expected
     raise FitError(f"no candidate is left: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}.")
@@ -300,16 +300,20 @@ def _learnt(
 
 
 def _expected(
-    fits: tuple[Fit, Fit], customers: CustomerSummary, horizon: float, name: str, left_out: dict[str, str]
-) -> FloatArray:
-    """Expected spend of each customer over a horizon, shape (N,); a candidate without one is left out."""
-    purchases, spend = fits
-    forecast = expected_clv(
-        purchases, spend, customers, horizon=horizon, discount_per_unit=0.0, draws=EXPECTATION_DRAWS
-    )
-    if not np.isfinite(forecast.mean).all():
-        left_out[name] = f"at {customers.calibration_end}: the expected spend of some customers is infinite"
-    return forecast.mean
+    fits: Mapping[str, tuple[Fit, Fit]], customers: CustomerSummary, horizon: float, left_out: dict[str, str]
+) -> dict[str, FloatArray]:
+    """Expected spend of each customer over a horizon, shape (N,) each; a candidate without one is left out."""
+    expected: dict[str, FloatArray] = {}
+    for model in dict.fromkeys(purchases.model.name for purchases, _ in fits.values()):
+        of_model = {name: pair for name, pair in fits.items() if pair[0].model.name == model}
+        purchases, _ = next(iter(of_model.values()))
+        spends = [spend for _, spend in of_model.values()]
+        values = expected_spends(purchases, spends, customers, horizon=horizon, draws=EXPECTATION_DRAWS)
+        expected |= dict(zip(of_model, values, strict=True))
+    for name, values_of in expected.items():
+        if not np.isfinite(values_of).all():
+            left_out[name] = f"at {customers.calibration_end}: the expected spend of some customers is infinite"
+    return expected
 
 
 def _scores(
@@ -326,9 +330,9 @@ def _scores(
     for (_, outcome), expected in zip(inner, values, strict=True):
         cases = [_case(outcome, expected[name]) for name in names]
         n = len(outcome.customer_id)
-        plain.append(_ranked(cases, np.ones((1, n)))[..., 0])
+        plain.append(_ranked(cases, np.ones((1, n), dtype=np.uint8))[..., 0])
         drawn.append(
-            np.concatenate([_ranked(cases, weights) for weights in bootstrap_weights(n, replicates, rng)], axis=-1)
+            np.concatenate([_ranked(cases, counts) for counts in bootstrap_counts(n, replicates, rng)], axis=-1)
         )
     by_origin = np.array(plain)  # (origins, candidates, scores)
     score = by_origin.mean(axis=(0, 2))
@@ -359,10 +363,10 @@ def _case(outcome: HoldoutSummary, expected: FloatArray) -> Case:
     return Case(outcome.amount[rows], expected[rows], *[np.full(len(rows), np.nan)] * 6)
 
 
-def _ranked(cases: Sequence[Case], weights: FloatArray) -> FloatArray:
+def _ranked(cases: Sequence[Case], counts: Counts) -> FloatArray:
     """The scores of each case in replicates of its customers, shape (cases, scores, R)."""
     outcome = cases[0].outcome
-    of = ResampledOutcome(outcome, Ranking.of(outcome), weights)
+    of = ResampledOutcome(outcome, Ranking.of(outcome), counts)
     return np.array([[score(Resample(case, of)) for score in SCORES_READ] for case in cases])
 
 
@@ -374,7 +378,7 @@ def _by_share(
     for (customers, outcome), expected in zip(inner, values, strict=True):
         mean = _weighted(expected, weights)
         cases = [_case(outcome, _with_past_spend(mean, customers, share)) for share in SHARES]
-        scores.append(_ranked(cases, np.ones((1, len(customers))))[..., 0].mean(axis=1))
+        scores.append(_ranked(cases, np.ones((1, len(customers)), dtype=np.uint8))[..., 0].mean(axis=1))
     return dict(zip(SHARES, np.mean(scores, axis=0).tolist(), strict=True))
 
 
@@ -404,5 +408,6 @@ def _mixture(
     seed: int,
 ) -> Forecast:
     """The candidates' predictive spend together, its mean their weighted expectation."""
-    members = {name: sample_spend(*fits[name], customers, horizon=horizon, seed=seed, draws=draws) for name in weights}
-    return replace(average_forecasts(members, weights, seed=seed), method="best", mean=_weighted(expected, weights))
+    members = {name: fits[name] for name in weights}
+    drawn = sample_average_spend(members, weights, customers, horizon=horizon, seed=seed, draws=draws)
+    return replace(drawn, method="best", mean=_weighted(expected, weights))

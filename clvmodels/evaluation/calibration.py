@@ -7,6 +7,7 @@ from statistics import NormalDist
 import numpy as np
 
 from clvmodels.evaluation.drawn import DrawScores, pit_bounds, score_draws
+from clvmodels.evaluation.scores import HeldDraws
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import DrawBlock, Forecast, IdArray, Replay
@@ -131,7 +132,7 @@ def randomised_pit(ordered: FloatArray, outcome: FloatArray, *, tie_breaks: Floa
     ----------
     .. [1] Czado, Gneiting and Held (2009), doi:10.1111/j.1541-0420.2009.01191.x
     """
-    low, high = pit_bounds(ordered, outcome)
+    low, high = pit_bounds(HeldDraws.of(ordered, outcome))
     return low + tie_breaks * (high - low)
 
 
@@ -156,8 +157,11 @@ def _quantile(ordered: FloatArray, probability: float) -> FloatArray:
 
 def _counted(values: FloatArray) -> FloatArray:
     """Number of customers at each of `COUNTS` in each draw, shape (10, S)."""
-    exact = np.stack([(values == count).sum(axis=0) for count in range(len(COUNTS) - 1)])
-    return np.vstack([exact, len(values) - exact.sum(axis=0)]).astype(np.float64)
+    from clvmodels.evaluation.kernels import count_values
+
+    counts = np.zeros((len(COUNTS), values.shape[1]))
+    count_values(np.ascontiguousarray(values), counts)
+    return counts
 
 
 def calibration_rows(check: PredictiveCheck) -> list[CalibrationRow]:

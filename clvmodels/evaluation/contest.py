@@ -9,7 +9,7 @@ import numpy as np
 
 from clvmodels.evaluation.calibration import PredictiveCheck
 from clvmodels.evaluation.drawn import DrawScores, scores_by_customer
-from clvmodels.evaluation.scores import SCORES, Case, Needs, Ranking, Resample, ResampledOutcome, ScoringRule
+from clvmodels.evaluation.scores import SCORES, Case, Counts, Needs, Ranking, Resample, ResampledOutcome, ScoringRule
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import Forecast, HoldoutSummary, IdArray
@@ -21,7 +21,7 @@ Checks = Mapping[str, Mapping[str, PredictiveCheck]]
 Key = tuple[str, str]  # method, score
 
 BAND = (0.05, 0.95)
-BLOCK_NUMBERS = 1_000_000  # customers x replicates at a time: 8 MB an array
+BLOCK_NUMBERS = 16_000_000  # customers x replicates at a time: 16 MB of counts
 WORTH_THREADS = 100_000  # customers x replicates, from which on scores of several entries are worked out at once
 
 
@@ -91,7 +91,7 @@ def contest(
     """
     entries = entries_of(forecasts, holdout, model=model, replicates=replicates, checks=checks)
     n = len(holdout.customer_id)
-    whole, drawn = scored(entries, bootstrap_weights(n, replicates, rng))
+    whole, drawn = scored(entries, bootstrap_counts(n, replicates, rng))
     return ComparisonSection(
         model=model,
         methods=list(forecasts),
@@ -132,16 +132,16 @@ def id_order(customer_id: IdArray) -> IntArray:
     return np.argsort(customer_id.astype(str), kind="stable")
 
 
-def scored(entries: list[Entry], weights: Iterable[FloatArray]) -> tuple[dict[Key, FloatArray], dict[Key, FloatArray]]:
+def scored(entries: list[Entry], counts: Iterable[Counts]) -> tuple[dict[Key, FloatArray], dict[Key, FloatArray]]:
     """Every score of every entry: on the customers as they are, shape (1,), and in replicates, shape (R,).
 
     Parameters
     ----------
-    weights : blocks of replicates, each of shape (some of R, N), customers in the order of their ids
+    counts : blocks of replicates, each of shape (some of R, N), customers in the order of their ids
     """
     n = len(entries[0].case.outcome)
-    whole = _values(entries, np.ones((1, n)))
-    blocks = [_values(entries, block) for block in weights]
+    whole = _values(entries, np.ones((1, n), dtype=np.uint8))
+    blocks = [_values(entries, block) for block in counts]
     return whole, {key: np.concatenate([block[key] for block in blocks]) for key in whole}
 
 
@@ -272,28 +272,30 @@ def _entry(method: str, outcome: str, told: Told, *, actual: FloatArray, rows: I
     return Entry(method, outcome, case, rules)
 
 
-def bootstrap_weights(n: int, replicates: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """How often n customers are counted in bootstrap replicates, a block at a time, shape (R, n)."""
+def bootstrap_counts(n: int, replicates: int, rng: np.random.Generator) -> Iterator[Counts]:
+    """How often n customers are counted in bootstrap replicates, a block at a time, shape (some of R, n)."""
+    for block in replicate_blocks(n, replicates):
+        yield np.array([np.bincount(rng.integers(n, size=n), minlength=n) for _ in block]).astype(np.uint8)
+
+
+def replicate_blocks(n: int, replicates: int) -> Iterator[range]:
+    """Replicates of n customers that are worked on at once."""
     at_once = max(1, BLOCK_NUMBERS // n)
-    for start in range(0, replicates, at_once):
-        block = min(at_once, replicates - start)
-        drawn = rng.integers(n, size=(block, n))
-        counts = [np.bincount(customers, minlength=n) for customers in drawn]
-        yield np.array(counts, dtype=np.float64)
+    for first in range(0, replicates, at_once):
+        yield range(first, min(first + at_once, replicates))
 
 
-def _values(entries: list[Entry], weights: FloatArray) -> dict[Key, FloatArray]:
+def _values(entries: list[Entry], counts: Counts) -> dict[Key, FloatArray]:
     """Each score of each entry in the replicates of a block, shape (R,)."""
     outcomes = {
-        entry.outcome: ResampledOutcome(entry.case.outcome, Ranking.of(entry.case.outcome), weights)
-        for entry in entries
+        entry.outcome: ResampledOutcome(entry.case.outcome, Ranking.of(entry.case.outcome), counts) for entry in entries
     }
 
     def values_of(entry: Entry) -> list[tuple[Key, FloatArray]]:
         resample = Resample(entry.case, outcomes[entry.outcome])
         return [((entry.method, rule.name), rule.function(resample)) for rule in entry.rules]
 
-    if weights.size < WORTH_THREADS:
+    if counts.size < WORTH_THREADS:
         return dict(pair for entry in entries for pair in values_of(entry))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         return dict(pair for pairs in threads.map(values_of, entries) for pair in pairs)

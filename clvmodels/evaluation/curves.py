@@ -4,7 +4,6 @@ import numpy as np
 from scipy import stats
 
 from clvmodels.evaluation.calibration import PredictiveCheck
-from clvmodels.evaluation.contest import BLOCK_NUMBERS
 from clvmodels.evaluation.scores import Ranking
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
@@ -12,6 +11,7 @@ from clvmodels.foundation.results import ActivityRow, DecileRow, PitBin, PitChec
 
 BAND = (0.05, 0.95)
 TENTHS = 10
+BLOCK_NUMBERS = 1_000_000  # customers x replicates at a time: 8 MB an array
 
 
 def tenths(forecast: FloatArray) -> IntArray:

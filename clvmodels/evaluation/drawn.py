@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from clvmodels.evaluation.scores import crps_of_draws, log_score_of_draws
+from clvmodels.evaluation.scores import HeldDraws, crps_of_draws, log_score_of_draws
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import Forecast
 
@@ -45,12 +45,13 @@ class DrawScores:
 def score_draws(quantity: str, ordered: FloatArray, outcome: FloatArray) -> DrawScores:
     """Scores of ordered draws, shape (N, S); spend has no probability of one amount, so no log score."""
     counted = quantity == "purchases"
+    held = HeldDraws.of(ordered, outcome)
     unknown = np.full(len(outcome), np.nan)
     return DrawScores(
-        crps_of_draws(ordered, outcome),
-        log_score_of_draws(ordered, outcome) if counted else unknown,
-        *pit_bounds(ordered, outcome),
-        chance_of_any(ordered) if counted else unknown,
+        crps_of_draws(held),
+        log_score_of_draws(held, outcome) if counted else unknown,
+        *pit_bounds(held),
+        chance_of_any(held) if counted else unknown,
     )
 
 
@@ -64,31 +65,23 @@ def scores_by_customer(forecast: Forecast, outcome: FloatArray) -> DrawScores:
     )
 
 
-def pit_bounds(ordered: FloatArray, outcome: FloatArray) -> tuple[FloatArray, FloatArray]:
+def pit_bounds(held: HeldDraws) -> tuple[FloatArray, FloatArray]:
     """Ends of the step of each outcome among its draws, from 0 to 1; the randomised PIT is uniform between them.
 
     draws below / (S + 1), and (draws below + draws equal + 1) / (S + 1), with the outcome itself as one more draw.
-
-    Parameters
-    ----------
-    ordered : ndarray, shape (N, S), draws in increasing order
-    outcome : ndarray, shape (N,)
 
     Returns
     -------
     (low, high) : ndarrays, shape (N,)
     """
-    below = (ordered < outcome[:, None]).sum(axis=1)
-    equal = (ordered == outcome[:, None]).sum(axis=1)
-    places = ordered.shape[1] + 1
-    return below / places, (below + equal + 1) / places
+    places = held.draws + 1
+    return held.below / places, (held.below + held.equal + 1) / places
 
 
-def chance_of_any(ordered: FloatArray) -> FloatArray:
+def chance_of_any(held: HeldDraws) -> FloatArray:
     """Probability of one purchase or more among S draws of counts, shape (N,): (draws above 0 + 1/2) / (S + 1).
 
     The chance that `log_score_of_draws` gives to all counts above 0: one draw more, half of it there, so that no
     customer is taken for gone with certainty because no draw happened to have a purchase.
     """
-    chance: FloatArray = ((ordered > 0).sum(axis=1) + 0.5) / (ordered.shape[1] + 1)
-    return chance
+    return (held.positive + 0.5) / (held.draws + 1)

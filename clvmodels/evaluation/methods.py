@@ -19,7 +19,7 @@ from clvmodels.evaluation.pairs import (
     summary_model,
 )
 from clvmodels.evaluation.rolling import Occasion
-from clvmodels.forecast import sample_future
+from clvmodels.forecast import sample_purchases_and_spend
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.model import Baskets
 from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
@@ -149,15 +149,14 @@ def _pair_forecasts(
 ) -> dict[str, Forecast]:
     """Both models fitted, and the future drawn."""
     fitted = fit_pair_once(pair, customers, fits or FitsMade(), fitting=fitting)
-    future = sample_future(
+    purchases, spend = sample_purchases_and_spend(
         *fitted,
         customers,
         horizon=horizon,
-        discount_per_unit=0.0,
         seed=seed_of(fitting.seed, str(customers.calibration_end)),
         draws=fitting.draws,
     )
-    return {"purchases": future.purchases, "spend": future.spend}
+    return {"purchases": purchases, "spend": spend}
 
 
 def best_method(*, seed: int, draws: int = 500, fits: FitsMade | None = None) -> LogMethod:

@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from clvmodels.evaluation.confidence_set import confidence_set
 from clvmodels.evaluation.contest import (
     BAND,
-    BLOCK_NUMBERS,
     Checks,
     Forecasts,
     Key,
@@ -19,9 +17,10 @@ from clvmodels.evaluation.contest import (
     entries_of,
     id_order,
     interval,
+    replicate_blocks,
     scored,
 )
-from clvmodels.evaluation.scores import SCORES, ScoringRule, ratio
+from clvmodels.evaluation.scores import SCORES, Counts, ScoringRule, ratio
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import HoldoutSummary, IdArray, Window
@@ -189,7 +188,7 @@ def _scored(occasion: Occasion, window: Window, *, model: str, seed: int, replic
         )
     entries = entries_of(occasion.forecasts, holdout, model=model, replicates=replicates, checks=occasion.checks)
     ids = holdout.customer_id[id_order(holdout.customer_id)]
-    whole, drawn = scored(entries, _customer_weights(ids, seed, replicates))
+    whole, drawn = scored(entries, _customer_counts(ids, seed, replicates))
     spend = float(holdout.amount.sum())
     origin = Origin(
         calibration_end=window.calibration_end.isoformat(),
@@ -202,30 +201,20 @@ def _scored(occasion: Occasion, window: Window, *, model: str, seed: int, replic
     return _Scored(origin, {key: float(value[0]) for key, value in whole.items()}, drawn)
 
 
-def _customer_weights(ids: IdArray, seed: int, replicates: int) -> Iterator[FloatArray]:
+def _customer_counts(ids: IdArray, seed: int, replicates: int) -> Iterator[Counts]:
     """How often customers are counted in bootstrap replicates, a block at a time, shape (some of R, N).
 
     Poisson with mean 1 by a hash of (seed, customer, replicate): the same at every origin.
     """
+    from clvmodels.evaluation.kernels import count_customers
     from clvmodels.foundation.streams import customer_keys
 
     chances = stats.poisson.cdf(np.arange(20), 1.0)
     keys = customer_keys(ids)
-    at_once = max(1, BLOCK_NUMBERS // len(ids))
-    for first in range(0, replicates, at_once):
-        number = np.arange(first, min(first + at_once, replicates), dtype=np.uint64)
-        bits = _mixed(keys[None, :] ^ _mixed(number + _mixed(np.array([seed], dtype=np.uint64)))[:, None])
-        uniform = (bits >> np.uint64(11)) * 2.0**-53
-        yield np.searchsorted(chances, uniform, side="right").astype(np.float64)
-
-
-def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Each word of 64 bits made another that looks random: the finaliser of SplitMix64."""
-    words = words + np.uint64(0x9E3779B97F4A7C15)
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: NDArray[np.uint64] = words ^ (words >> np.uint64(31))
-    return mixed
+    for block in replicate_blocks(len(ids), replicates):
+        counts = np.empty((len(block), len(ids)), dtype=np.uint8)
+        count_customers(keys, np.uint64(seed), np.uint64(block.start), chances, counts)
+        yield counts
 
 
 # Over time

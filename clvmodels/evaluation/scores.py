@@ -2,7 +2,7 @@
 
 Each score is a function of a `Resample`: a case (a method's forecast of one outcome) and how often
 each customer is counted in each replicate. The plain score is the replicate in which each counts once.
-Arrays of replicates and customers have shape (R, N): sums over customers run along memory.
+Arrays of replicates and customers have shape (R, N): sums over customers run along memory, in compiled loops.
 """
 
 from collections.abc import Callable
@@ -11,15 +11,16 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from clvmodels.foundation.patterns import FloatArray, IntArray
 
+Counts = NDArray[np.uint8]
 Outcome = Literal["purchases", "spend", "active"]
 Better = Literal["low", "high", "zero"]
 Needs = Literal["mean", "ranking", "probability", "distribution"]
 
-DECILES = tuple(tenths / 10 for tenths in range(1, 11))
 PIT_LEVELS = tuple(twentieths / 20 for twentieths in range(1, 20))
 
 
@@ -47,11 +48,6 @@ class Ranking:
         place = np.empty(len(values), dtype=np.int64)
         place[order] = np.repeat(np.arange(len(last)), np.diff(last, prepend=-1))
         return cls(order, last, place)
-
-    def cumulated(self, weights: FloatArray) -> FloatArray:
-        """Sums of (R, N) weights down to each place, shape (R, G + 1), from a column of zeros."""
-        sums = np.cumsum(np.take(weights, self.order, axis=1), axis=1)
-        return np.hstack([np.zeros((len(weights), 1)), np.take(sums, self.last, axis=1)])
 
 
 @dataclass(frozen=True)
@@ -92,43 +88,71 @@ class ResampledOutcome:
     ----------
     outcome : ndarray, shape (N,)
     ranking : customers by outcome
-    weights : ndarray, shape (R, N), how often a customer is counted
+    counts : ndarray of uint8, shape (R, N), how often a customer is counted
     """
 
     outcome: FloatArray
     ranking: Ranking
-    weights: FloatArray
+    counts: Counts
 
     @cached_property
     def customers(self) -> FloatArray:
         """Customers counted, shape (R,)."""
-        return self.weights.sum(axis=1)
+        return self.counts.sum(axis=1, dtype=np.float64)
 
     @cached_property
-    def amounts(self) -> FloatArray:
-        """Outcome times weight, shape (R, N)."""
-        return self.weights * self.outcome
+    def ranks(self) -> FloatArray:
+        """Mid-ranks of the outcome's places less their mean, shape (R, G)."""
+        from clvmodels.evaluation.kernels import count_places
+
+        held = np.empty((len(self.counts), len(self.ranking.last)))
+        count_places(self.counts, self.ranking.place, held)
+        ranks: FloatArray = np.cumsum(held, axis=1) - 0.5 * held - 0.5 * self.customers[:, None]
+        return ranks
 
     @cached_property
-    def customers_down_to(self) -> FloatArray:
-        """Number of customers down to each place of the outcome, shape (R, G + 1)."""
-        return self.ranking.cumulated(self.weights)
+    def ideal(self) -> "RankedSums":
+        """Of a perfect ranking."""
+        return ranked_sums(self.outcome, self.ranking, self)
 
-    @cached_property
-    def ideal_area(self) -> FloatArray:
-        """Area under the concentration curve of a perfect ranking, shape (R,)."""
-        return concentration_area(self.customers_down_to, self.ranking.cumulated(self.amounts))
 
-    @cached_property
-    def weighted_ranks(self) -> FloatArray:
-        """Centred ranks of the outcome, times weight, shape (R, N)."""
-        ranks = centred_ranks(self.customers_down_to)
-        return self.weights * np.take(ranks, self.ranking.place, axis=1)
+@dataclass(frozen=True)
+class RankedSums:
+    """What R replicates of the customers hold down a ranking, the best first; equal forecasts share their outcomes.
 
-    @cached_property
-    def rank_variance(self) -> FloatArray:
-        """Sum of squares of the centred ranks of the outcome, shape (R,)."""
-        return rank_variance(self.customers_down_to)
+    Attributes
+    ----------
+    outcome, forecast : ndarrays, shape (10, R), of the top tenth, two tenths, ... and of all customers; customers with
+        equal forecasts at an edge count in part
+    gini : ndarray, shape (R,), of the outcome in that order: 2 x area under the concentration curve - 1
+    rank_product : ndarray, shape (R,), sum over customers of the product of centred mid-ranks of forecast and outcome
+    rank_variance : ndarray, shape (R,), sum of squares of those of the forecast; 0 where all share one place
+    """
+
+    outcome: FloatArray
+    forecast: FloatArray
+    gini: FloatArray
+    rank_product: FloatArray
+    rank_variance: FloatArray
+
+
+def ranked_sums(forecast: FloatArray, ranking: Ranking, of: ResampledOutcome) -> RankedSums:
+    """Sums down the ranking of a forecast, shape (N,), from one pass over customers and replicates.
+
+    The area is that of trapezoids, straight lines between the places: Σ ½ (y_g + y_g+1)(x_g+1 - x_g) in shares, so that
+    2 x area - 1 = Σ (y_g (x_g+1 - x_g) - (y_g+1 - y_g) x_g). The variance of ranks is (n³ - Σ w³) / 12 with w the
+    customers of each place: ranks spread evenly over n have n³ / 12, and those of a place, w³ / 12 of it, fall on its
+    middle.
+    """
+    from clvmodels.evaluation.kernels import TENTHS, go_down
+
+    replicates, order = len(of.counts), ranking.order
+    outcome_of, forecast_of, sums = (np.empty((rows, replicates)) for rows in (TENTHS, TENTHS, 3))
+    in_order = of.outcome[order], forecast[order], of.ranking.place[order]
+    go_down(of.counts, order, ranking.last, *in_order, of.ranks, outcome_of, forecast_of, sums)
+    crossed, rank_product, rank_variance = sums
+    gini = ratio(crossed, of.customers * outcome_of[-1])
+    return RankedSums(outcome_of, forecast_of, gini, rank_product, rank_variance)
 
 
 @dataclass(frozen=True)
@@ -138,43 +162,23 @@ class Resample:
     case: Case
     of: ResampledOutcome
 
+    def means(self, columns: FloatArray) -> FloatArray:
+        """Means over customers of columns, shape (K, N) to (K, R)."""
+        from clvmodels.evaluation.kernels import weigh
+
+        sums = np.empty((len(columns), len(self.of.counts)))
+        weigh(self.of.counts, np.ascontiguousarray(columns), sums)
+        return ratio(sums, np.broadcast_to(self.of.customers, sums.shape))
+
     def mean(self, per_customer: FloatArray) -> FloatArray:
         """Mean over customers of a column, shape (N,) to (R,)."""
-        return ratio(_row_products(self.of.weights, per_customer[None, :]), self.of.customers)
+        of_one: FloatArray = self.means(per_customer[None, :])[0]
+        return of_one
 
     @cached_property
-    def customers_down_to(self) -> FloatArray:
-        """Number of customers down to each place of the forecast, shape (R, G + 1)."""
-        return self.case.ranking.cumulated(self.of.weights)
-
-    @cached_property
-    def outcome_down_to(self) -> FloatArray:
-        """Outcome of the customers down to each place of the forecast, shape (R, G + 1)."""
-        return self.case.ranking.cumulated(self.of.amounts)
-
-    @cached_property
-    def forecast_down_to(self) -> FloatArray:
-        """Forecast of the customers down to each place of the forecast, shape (R, G + 1)."""
-        return self.case.ranking.cumulated(self.of.weights * self.case.forecast)
-
-    def of_top(self, share: float, down_to: FloatArray) -> FloatArray:
-        """Part of a sum that the top `share` of customers by forecast carries, shape (R,).
-
-        Customers with equal forecasts at the edge count in part.
-
-        Parameters
-        ----------
-        share : above 0, at most 1
-        down_to : ndarray, shape (R, G + 1), the sum down to each place of the forecast
-        """
-        customers = self.customers_down_to
-        edge = share * customers[:, -1]
-        place = (customers < edge[:, None]).sum(axis=1)  # the place that the edge lies in
-        replicate = np.arange(len(place))
-        before, at = customers[replicate, place - 1], customers[replicate, place]
-        sum_before, sum_at = down_to[replicate, place - 1], down_to[replicate, place]
-        part: FloatArray = sum_before + (sum_at - sum_before) * ratio(edge - before, at - before)
-        return part
+    def ranked(self) -> RankedSums:
+        """Sums down the ranking by forecast."""
+        return ranked_sums(self.case.forecast, self.case.ranking, self.of)
 
 
 @dataclass(frozen=True)
@@ -235,17 +239,15 @@ def decile_bias(resample: Resample) -> FloatArray:
     alone makes it positive, so a right forecast has not 0, and a bootstrap, which adds chance, draws it too high: it
     compares methods on the same customers. NaN where the actual total is 0.
     """
-    error = resample.forecast_down_to - resample.outcome_down_to
-    down_to = np.stack([resample.of_top(share, error) for share in DECILES])  # (10, R)
-    return ratio(np.abs(np.diff(down_to, axis=0, prepend=0.0)).sum(axis=0), resample.outcome_down_to[:, -1])
+    ranked = resample.ranked
+    error = np.diff(ranked.forecast - ranked.outcome, axis=0, prepend=0.0)  # of each tenth, (10, R)
+    return ratio(np.abs(error).sum(axis=0), ranked.outcome[-1])
 
 
 def spearman(resample: Resample) -> FloatArray:
     """Spearman's rank correlation, ties at their mid-rank; NaN where either side is constant."""
-    down_to = resample.customers_down_to
-    ranks = np.take(centred_ranks(down_to), resample.case.ranking.place, axis=1)
-    covariance = _row_products(ranks, resample.of.weighted_ranks)
-    return ratio(covariance, np.sqrt(rank_variance(down_to) * resample.of.rank_variance))
+    ranked, ideal = resample.ranked, resample.of.ideal
+    return ratio(ranked.rank_product, np.sqrt(ranked.rank_variance * ideal.rank_variance))
 
 
 def normalised_gini(resample: Resample) -> FloatArray:
@@ -254,28 +256,27 @@ def normalised_gini(resample: Resample) -> FloatArray:
     Customers with equal forecasts share the average of their outcomes, so a constant forecast has 0.
     NaN where the outcome is 0 or the same for everyone.
     """
-    area = concentration_area(resample.customers_down_to, resample.outcome_down_to)
-    return ratio(area - 0.5, resample.of.ideal_area - 0.5)
+    return ratio(resample.ranked.gini, resample.of.ideal.gini)
 
 
-def capture(resample: Resample, share: float) -> FloatArray:
-    """Share of the outcome that the top `share` of customers by forecast carries.
+def capture(resample: Resample, tenths: int) -> FloatArray:
+    """Share of the outcome that the top tenths of customers by forecast carry.
 
-    Customers with equal forecasts at the edge count in part, so a constant forecast captures `share`.
+    Customers with equal forecasts at the edge count in part, so a constant forecast captures as many tenths.
     NaN where the outcome is 0.
     """
-    outcome = resample.outcome_down_to
-    return ratio(resample.of_top(share, outcome), outcome[:, -1])
+    outcome = resample.ranked.outcome
+    return ratio(outcome[tenths - 1], outcome[-1])
 
 
 def capture_10(resample: Resample) -> FloatArray:
     """Share of the outcome that the top 10 % of customers by forecast carries."""
-    return capture(resample, 0.10)
+    return capture(resample, 1)
 
 
 def capture_20(resample: Resample) -> FloatArray:
     """Share of the outcome that the top 20 % of customers by forecast carries."""
-    return capture(resample, 0.20)
+    return capture(resample, 2)
 
 
 def coverage_90(resample: Resample) -> FloatArray:
@@ -313,8 +314,9 @@ def pit_distance(resample: Resample) -> FloatArray:
     .. [1] Czado, Gneiting and Held (2009), doi:10.1111/j.1541-0420.2009.01191.x
     """
     low, high = resample.case.pit_low, resample.case.pit_high
-    below = [resample.mean(np.clip((level - low) / (high - low), 0.0, 1.0)) - level for level in PIT_LEVELS]
-    distance: FloatArray = np.abs(below).max(axis=0)
+    levels = np.array(PIT_LEVELS)[:, None]
+    below = resample.means(np.clip((levels - low) / (high - low), 0.0, 1.0))  # (19, R)
+    distance: FloatArray = np.abs(below - levels).max(axis=0)
     return distance
 
 
@@ -336,73 +338,60 @@ def log_loss(resample: Resample) -> FloatArray:
     return np.where(resample.mean(impossible.astype(np.float64)) > 0, np.nan, score)
 
 
-def precision(resample: Resample, share: float) -> FloatArray:
-    """Share of the top `share` of customers by forecast who came back.
+def precision(resample: Resample, tenths: int) -> FloatArray:
+    """Share of the top tenths of customers by forecast who came back.
 
     Customers with equal forecasts at the edge count in part, so a constant forecast has the share of all. NaN where
     nobody came back.
     """
-    return capture(resample, share) * ratio(resample.outcome_down_to[:, -1], share * resample.of.customers)
+    return capture(resample, tenths) * ratio(resample.ranked.outcome[-1], tenths / 10 * resample.of.customers)
 
 
 def precision_10(resample: Resample) -> FloatArray:
     """Share of the top 10 % of customers by forecast who came back."""
-    return precision(resample, 0.10)
+    return precision(resample, 1)
 
 
 def precision_20(resample: Resample) -> FloatArray:
     """Share of the top 20 % of customers by forecast who came back."""
-    return precision(resample, 0.20)
+    return precision(resample, 2)
 
 
-def concentration_area(customers: FloatArray, outcome: FloatArray) -> FloatArray:
-    """Area under the share of outcome against the share of customers, best first, shape (R,).
+@dataclass(frozen=True)
+class HeldDraws:
+    """S draws of each of N customers, held against their outcomes in one pass; each ndarray has shape (N,).
 
-    Straight lines between the places: customers who share a place share their outcomes.
-
-    Parameters
+    Attributes
     ----------
-    customers, outcome : ndarray, shape (R, G + 1), cumulated from a column of zeros
+    draws : their number S
+    distance : mean distance from the outcome
+    spread : Σ_i (2i - S - 1) x_(i), i from 1: the sum of distances of every two draws
+    below, equal : draws below the outcome, and equal to it
+    positive : draws above 0
     """
-    # Trapezoids Σ ½ (y_g + y_g+1)(x_g+1 - x_g) = ½ (Σ y_g x_g+1 - Σ y_g+1 x_g + x_G y_G).
-    below = _row_products(outcome[:, :-1], customers[:, 1:])
-    crossed = below - _row_products(outcome[:, 1:], customers[:, :-1])
-    return 0.5 * (1.0 + ratio(crossed, customers[:, -1] * outcome[:, -1]))
+
+    draws: int
+    distance: FloatArray
+    spread: FloatArray
+    below: FloatArray
+    equal: FloatArray
+    positive: FloatArray
+
+    @classmethod
+    def of(cls, ordered: FloatArray, outcome: FloatArray) -> "HeldDraws":
+        """Draws in increasing order, shape (N, S), and outcomes, shape (N,)."""
+        from clvmodels.evaluation.kernels import hold_draws
+
+        sums = np.empty((5, len(outcome)))
+        hold_draws(np.ascontiguousarray(ordered), np.ascontiguousarray(outcome), sums)
+        return cls(ordered.shape[1], *sums)
 
 
-def _row_products(a: FloatArray, b: FloatArray) -> FloatArray:
-    # Not BLAS, whose last bits depend on the number of rows and of threads.
-    products: FloatArray = np.einsum("ij,ij->i", a, b)
-    return products
-
-
-def centred_ranks(customers: FloatArray) -> FloatArray:
-    """Mid-ranks of the places less their mean: shape (R, G + 1) cumulated customers to (R, G)."""
-    ranks: FloatArray = 0.5 * (customers[:, 1:] + customers[:, :-1] - customers[:, -1:])
-    return ranks
-
-
-def rank_variance(customers: FloatArray) -> FloatArray:
-    """Sum over customers of squared centred mid-ranks, shape (R,); 0 where all share one place.
-
-    (n³ - Σ w³) / 12 with w the customers of each place: ranks spread evenly over n have n³ / 12, and
-    those of a place, w³ / 12 of it, fall on its middle.
-    """
-    n, places = customers[:, -1], np.diff(customers, axis=1)
-    variance: FloatArray = (n * n * n - (places * places * places).sum(axis=1)) / 12.0
-    return variance
-
-
-def crps_of_draws(ordered: FloatArray, outcome: FloatArray) -> FloatArray:
-    """Continuous ranked probability score of each customer's draws; the fair estimator.
+def crps_of_draws(held: HeldDraws) -> FloatArray:
+    """Continuous ranked probability score of each customer's draws, at least 2; the fair estimator.
 
     E|X - y| - ½ E|X - X'|, the second mean over pairs of different draws, so that its expectation
     does not depend on how many draws there are (eq. 6 of [1]_ with the fair weights of [2]_).
-
-    Parameters
-    ----------
-    ordered : ndarray, shape (N, S), draws in increasing order, S at least 2
-    outcome : ndarray, shape (N,)
 
     Returns
     -------
@@ -413,15 +402,10 @@ def crps_of_draws(ordered: FloatArray, outcome: FloatArray) -> FloatArray:
     .. [1] Gneiting and Raftery (2007), doi:10.1198/016214506000001437
     .. [2] Ferro (2014), doi:10.1002/qj.2270
     """
-    S = ordered.shape[1]
-    distance = np.abs(ordered - outcome[:, None]).mean(axis=1)
-    # Σ_i<j (x_(j) - x_(i)) = Σ_i (2i - S - 1) x_(i)
-    spread = _row_products(ordered, (2.0 * np.arange(1, S + 1) - S - 1)[None, :])
-    fair: FloatArray = distance - spread / (S * (S - 1.0))
-    return fair
+    return held.distance - held.spread / (held.draws * (held.draws - 1.0))
 
 
-def log_score_of_draws(ordered: FloatArray, outcome: FloatArray) -> FloatArray:
+def log_score_of_draws(held: HeldDraws, outcome: FloatArray) -> FloatArray:
     """Minus the log probability of each customer's count k among S draws; lower is better.
 
     p = (draws equal to k + w_k) / (S + 1) with w_k = 1 / ((k + 1) (k + 2)), which sums to 1 over k = 0, 1, ...:
@@ -430,16 +414,15 @@ def log_score_of_draws(ordered: FloatArray, outcome: FloatArray) -> FloatArray:
 
     Parameters
     ----------
-    ordered : ndarray, shape (N, S), draws of counts
+    held : draws of counts
     outcome : ndarray, shape (N,), counts
 
     Returns
     -------
     ndarray, shape (N,)
     """
-    equal = (ordered == outcome[:, None]).sum(axis=1)
     weight = 1 / ((outcome + 1) * (outcome + 2))
-    score: FloatArray = np.log(ordered.shape[1] + 1) - np.log(equal + weight)
+    score: FloatArray = np.log(held.draws + 1) - np.log(held.equal + weight)
     return score
 
 

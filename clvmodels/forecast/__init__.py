@@ -1,10 +1,10 @@
 """Floor 4: forecasts of each customer, in bounded memory."""
 
 from clvmodels.forecast.acquisition import sample_new_customers
-from clvmodels.forecast.average import average_forecasts
+from clvmodels.forecast.average import average_forecasts, sample_average_spend
 from clvmodels.forecast.by_period import expected_by_day
 from clvmodels.forecast.cash_flows import CashFlows, cash_flows
-from clvmodels.forecast.clv import expected_clv, sample_clv
+from clvmodels.forecast.clv import expected_clv, expected_spends, sample_clv
 from clvmodels.forecast.drift import Totals, sample_totals
 from clvmodels.forecast.future import (
     Future,
@@ -12,6 +12,7 @@ from clvmodels.forecast.future import (
     purchases_by_period,
     sample_future,
     sample_future_by_period,
+    sample_purchases_and_spend,
     sample_spend,
 )
 from clvmodels.forecast.leaving_reasons import leaving_reasons
@@ -55,6 +56,7 @@ __all__ = [
     "cash_flows",
     "expected_by_day",
     "expected_clv",
+    "expected_spends",
     "leaving_reasons",
     "new_customer",
     "new_retention_value",
@@ -66,10 +68,12 @@ __all__ = [
     "retention_value",
     "retention_what_if",
     "revenue_retention",
+    "sample_average_spend",
     "sample_clv",
     "sample_future",
     "sample_future_by_period",
     "sample_new_customers",
+    "sample_purchases_and_spend",
     "sample_retained",
     "sample_retention_value",
     "sample_spend",

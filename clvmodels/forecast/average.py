@@ -15,11 +15,13 @@ from numbers import Real
 
 import numpy as np
 
-from clvmodels.forecast.draws import row_statistics
+from clvmodels.forecast.draws import forecasts_of, row_statistics
+from clvmodels.forecast.future import spend_table
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
-from clvmodels.foundation.records import DrawBlock, Forecast
+from clvmodels.foundation.records import CustomerSummary, DrawBlock, Forecast
 from clvmodels.foundation.whole import require_seed
+from clvmodels.inference.result import Fit
 
 SUM_TOLERANCE = 1e-6
 
@@ -61,7 +63,7 @@ def average_forecasts(forecasts: Mapping[str, Forecast], weights: Mapping[str, f
     assert first.totals is not None  # total_draws are there
     return replace(
         first,
-        method=f"average({', '.join(name for name in forecasts if weights[name] > 0)})",
+        method=_method_name({name: weights[name] for name in forecasts}),
         mean=mean,
         sd=sd,
         q05=q05,
@@ -70,6 +72,58 @@ def average_forecasts(forecasts: Mapping[str, Forecast], weights: Mapping[str, f
         totals=first.totals.copy(data=chosen.reshape(first.totals.shape)),
         replay=mixture.replay,
     )
+
+
+def sample_average_spend(
+    pairs: Mapping[str, tuple[Fit, Fit]],
+    weights: Mapping[str, float],
+    customers: CustomerSummary,
+    *,
+    horizon: float,
+    seed: int,
+    draws: int,
+) -> Forecast:
+    """The mixture that `average_forecasts` makes of `sample_spend` by each pair; only draws that count are made.
+
+    Parameters
+    ----------
+    pairs : name -> fits of a purchase model and of a spend model
+    weights : name -> weight, 0 or above, summing to 1
+    customers : a row a customer
+    horizon : length of time, in the customers' unit
+    seed : of the random numbers and of the choice of models, 0 to 2^64 - 1
+    draws : number of draws S
+
+    Raises
+    ------
+    DataError, FitError
+        As `average_forecasts` and `sample_spend` do.
+    """
+    rng = np.random.default_rng(require_seed(seed))
+    _require_weights(pairs, weights)
+    member_of = _choose(np.array([weights[name] for name in pairs], dtype=np.float64), draws, rng)
+    own = [np.flatnonzero(member_of == place) for place in range(len(pairs))]
+    tables = [
+        (spend_table(*pair, customers, horizon=horizon, seed=seed, draws=draws, only=only), only)
+        for pair, only in zip(pairs.values(), own, strict=True)
+        if len(only)
+    ]
+
+    def make(rows: IntArray, at: slice) -> FloatArray:
+        values = np.empty((1, len(rows), at.stop - at.start))
+        for table, only in tables:
+            first, end = np.searchsorted(only, [at.start, at.stop]).tolist()
+            if first < end:
+                values[:, :, only[first:end] - at.start] = table.make(rows, slice(first, end))
+        return values
+
+    whole = replace(tables[0][0], make=make, chains=(1, draws))
+    method = _method_name(weights)
+    return forecasts_of(whole, customers, quantities=("spend",), method=method, horizon=horizon)[0]
+
+
+def _method_name(weights: Mapping[str, float]) -> str:
+    return f"average({', '.join(name for name in weights if weights[name] > 0)})"
 
 
 @dataclass(frozen=True)
@@ -113,7 +167,7 @@ def _require_forecasts(forecasts: Mapping[str, Forecast]) -> None:
             raise DataError(f"the forecast {name} is a {type(forecast).__name__}: expected name -> Forecast.")
 
 
-def _require_weights(forecasts: Mapping[str, Forecast], weights: Mapping[str, float]) -> None:
+def _require_weights(forecasts: Mapping[str, object], weights: Mapping[str, float]) -> None:
     if not hasattr(weights, "keys"):  # a pandas Series has them, and is no Mapping
         raise DataError(f"weights = {weights!r}: expected name -> weight.")
     odd = sorted(map(str, set(weights.keys()) ^ set(forecasts)))

@@ -1,12 +1,13 @@
 """Customer lifetime value: the predictive distribution, and the posterior of its mean."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from clvmodels.forecast import checks
 from clvmodels.forecast.checks import ByCustomer
-from clvmodels.forecast.draws import DrawTable, forecasts_of
+from clvmodels.forecast.draws import DrawTable, forecasts_of, over_blocks
 from clvmodels.forecast.expectations import (
     NO_END,
     NO_MEAN,
@@ -21,7 +22,10 @@ from clvmodels.forecast.expectations import (
 from clvmodels.forecast.future import require_value_fits, sample_value
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
+from clvmodels.inference.parameters import CustomerParameters
 from clvmodels.inference.result import Fit
+
+ROWS_AT_ONCE = 4_096  # customers that a thread works on: those of one age and frequency mostly stand together
 
 
 def sample_clv(
@@ -124,6 +128,59 @@ def expected_clv(
     without_end = math.isinf(horizon) and bool((rate <= 0).any())
     warn_if_infinite(forecast, f"{NO_END}, or {NO_MEAN}" if without_end else NO_MEAN)
     return forecast
+
+
+def expected_spends(
+    fit: Fit, spends: Sequence[Fit], customers: CustomerSummary, *, horizon: float, draws: int | None = None
+) -> list[FloatArray]:
+    """Each customer's expected spend in (T, T + horizon] by a fit of purchases with each of some of spend.
+
+    The means of `expected_clv` without a discount. Purchases, which take longest, are worked out once for all fits of
+    spend, and for customers of one history.
+
+    Parameters
+    ----------
+    fit, spends : of a purchase model and of spend models, with the same number of draws (or one)
+    customers : a row a customer
+    horizon : length of time, in the customers' unit
+    draws : by default those of the fits; fewer are evenly spaced ones
+
+    Returns
+    -------
+    list of ndarray, shape (N,), in currency; where the mean of spend does not exist it is infinite
+
+    Raises
+    ------
+    FitError, DataError
+        As `expected_clv` does.
+    """
+    horizon = checks.require_horizon(horizon, "expected_clv", fit.model)
+    require_formulas(fit, "expected_clv", "expected_purchases")
+    for spend in spends:
+        require_value_fits(fit, spend, customers)
+        require_formulas(spend, "expected_clv", "expected_spend")
+    (parameters, *of_spend), chains = checks.joint_draws((fit, *spends), customers, draws, outcomes=False)
+    at, valued = slice(0, chains[0] * chains[1]), weighed_by_value(fit)
+    columns, row_of = distinct((parameters.cell.astype(np.float64), *checks.history_of(customers, fit.model)))
+
+    def bought(rows: IntArray) -> FloatArray:
+        cell, *past = (column[rows] for column in columns)
+        history = History.of(parameters, at, cell, *past)
+        return discounted_purchases(valued, history, np.zeros(len(rows)), horizon=horizon)
+
+    purchases = np.concatenate(list(over_blocks(len(columns[0]), bought, size=ROWS_AT_ONCE)))
+
+    def expected(spend: Fit, parameters: CustomerParameters) -> FloatArray:
+        baskets = checks.history_of(customers, spend.model)
+
+        def value(rows: IntArray) -> FloatArray:
+            history = History(parameters, at, parameters.cell[rows], tuple(column[rows] for column in baskets))
+            mean: FloatArray = worth(purchases[row_of[rows]], spend, history).mean(axis=1)
+            return mean
+
+        return np.concatenate(list(over_blocks(len(customers), value, size=ROWS_AT_ONCE)))
+
+    return [expected(spend, parameters) for spend, parameters in zip(spends, of_spend, strict=True)]
 
 
 def worth(purchases: FloatArray, spend: Fit, baskets: History) -> FloatArray:

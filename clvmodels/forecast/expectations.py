@@ -119,6 +119,8 @@ def purchase_sums(fit: Fit, history: History, times: FloatArray, weights: FloatA
     weights : ndarray, shape (I, L)
     """
     together = fit.model.formulas.get("curve_if_alive")
+    used = np.flatnonzero((weights != 0).any(axis=0))  # without a discount the last time alone
+    times, weights = times[used], weights[:, used]
 
     def sums(formula: Formula) -> Formula:
         def of(parameters: Draws, *columns: FloatArray) -> FloatArray:

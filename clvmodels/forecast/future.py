@@ -194,6 +194,33 @@ def sample_spend(
     return forecasts_of(table, customers, quantities=("spend",), method=method, horizon=horizon)[0]
 
 
+def sample_purchases_and_spend(
+    fit: Fit, spend: Fit, customers: CustomerSummary, *, horizon: float, seed: int, draws: int | None = None
+) -> tuple[Forecast, Forecast]:
+    """Predictive purchases and spend of each customer in (T, T + horizon], from one pass.
+
+    Parameters and errors are those of `sample_future`, which gives the same numbers.
+    """
+    horizon, rate = checks.require_horizon(horizon, "a predictive forecast", fit.model), np.zeros(len(customers))
+    table, _, method = _value_table(
+        fit, spend, customers, horizon=horizon, seed=seed, rate=rate, margin=1.0, draws=draws, kept=slice(0, 2)
+    )
+    purchases, amounts = forecasts_of(table, customers, quantities=OUTCOMES[:2], method=method, horizon=horizon)
+    return purchases, amounts
+
+
+def spend_table(
+    fit: Fit, spend: Fit, customers: CustomerSummary, *, horizon: float, seed: int, draws: int, only: IntArray
+) -> DrawTable:
+    """Some of the draws of `sample_spend`, by their increasing numbers."""
+    horizon, rate = checks.require_horizon(horizon, "a predictive forecast", fit.model), np.zeros(len(customers))
+    table, _, _ = _value_table(
+        fit, spend, customers,
+        horizon=horizon, seed=seed, rate=rate, margin=1.0, draws=draws, kept=slice(1, 2), only=only,
+    )  # fmt: skip
+    return table
+
+
 def sample_value(
     fit: Fit,
     spend: Fit,
@@ -292,20 +319,25 @@ def _value_table(
     margin: ByCustomer,
     draws: int | None,
     kept: slice,
+    only: IntArray | None = None,
 ) -> tuple[DrawTable, MakeByPeriod, str]:
-    """The table of those outcomes that are kept, the same with sums by period, and the name of the method."""
+    """The table of those outcomes that are kept, the same with sums by period, and the name of the method.
+
+    With `only`, increasing numbers of draws, the table has those alone.
+    """
     require_value_fits(fit, spend, customers)
     profit = checks.margins(margin, customers)
     seed = require_outcome_arguments(fit, customers, seed)
     ends = _last_times(horizon, rate, fit.model)
-    draw, walkers, chains = future_drawer(fit, spend, customers, draws, "draw_futures")
+    draw, walkers, chains = future_drawer(fit, spend, customers, draws, "draw_futures", only=only)
+    numbers = np.arange(chains[0] * chains[1], dtype=np.uint64) if only is None else only.astype(np.uint64)
     ends, rate, profit = ends[walkers.order], rate[walkers.order], profit[walkers.order]
 
     def by_period(rows: IntArray, at: slice, periods: FloatArray) -> tuple[FloatArray, FloatArray]:
         outcomes = np.empty((len(OUTCOMES), len(rows), at.stop - at.start))
         sums = np.zeros((len(FLOWS), at.stop - at.start, len(periods)))
         own = (ends[rows], rate[rows], profit[rows])
-        draw(rows, at, np.uint64(seed), np.uint64(at.start), *own, periods, sums, outcomes)
+        draw(rows, at, np.uint64(seed), numbers[at], *own, periods, sums, outcomes)
         outcomes[2] *= profit[rows, None]
         return outcomes[kept], sums
 
@@ -343,7 +375,7 @@ def theta_of(
 
 
 def future_drawer(
-    fit: Fit, spend: Fit, customers: CustomerSummary, draws: int | None, loop: str
+    fit: Fit, spend: Fit, customers: CustomerSummary, draws: int | None, loop: str, *, only: IntArray | None = None
 ) -> tuple[Callable[..., None], Walkers, tuple[int, int]]:
     """A compiled loop over futures with money, the customers in canonical order, and chains and draws.
 
@@ -351,12 +383,15 @@ def future_drawer(
     ----------
     loop : name in `clvmodels.forecast.kernels`; called as f(rows, draws, *arguments), with the arguments that the
         loop takes after the customers' keys
+    only : numbers of those draws that are wanted, increasing; by default all. Then they are the first, second, ...
     """
     from clvmodels.forecast import kernels
     from clvmodels.foundation.streams import stream_memory
 
     spend_columns = np.column_stack(checks.history_of(customers, spend.model))
     (parameters, spend_parameters), chains = checks.joint_draws((fit, spend), customers, draws, outcomes=True)
+    if only is not None:
+        parameters, spend_parameters, chains = parameters.take(only), spend_parameters.take(only), (1, len(only))
     walkers = Walkers.of(customers, fit.model)
     baskets = np.ascontiguousarray(spend_columns[walkers.order])
     purchases, amounts = kernel_of(fit.model), kernel_of(spend.model)

@@ -144,7 +144,7 @@ def count_by_period(
         TABLE,
         KEYS,
         U64,
-        U64,
+        KEYS,
         VECTOR,
         VECTOR,
         VECTOR,
@@ -169,7 +169,7 @@ def draw_futures(
     spend_history: Any,
     keys: Any,
     seed: Any,
-    first_draw: Any,
+    draws: Any,
     horizons: Any,
     discounts: Any,
     margins: Any,
@@ -179,16 +179,17 @@ def draw_futures(
 ) -> None:
     """Fill `outcomes`, shape (3, K, D): purchases in (T, T + horizon], their value, their discounted value.
 
-    Each customer has a horizon, a discount rate and a margin, all shape (K,). The purchases are those of
-    `draw_purchases`: values come from a stream of their own. Where there are `ends` of periods, up to the horizon,
-    purchases, value, margin and discounted margin of all customers are added to `of_draws`, shape (4, D, periods).
+    The s-th of the draws, shape (D,), has the parameters theta[cells[k], s]. Each customer has a horizon, a discount
+    rate and a margin, all shape (K,). The purchases are those of `draw_purchases`: values come from a stream of their
+    own. Where there are `ends` of periods, up to the horizon, purchases, value, margin and discounted margin of all
+    customers are added to `of_draws`, shape (4, D, periods).
     """
     stream, state = streams[0], new_state()
     spend_stream, spend_state = streams[1], np.zeros(STATE)
     for k in range(len(keys)):
         horizon, discount = horizons[k], discounts[k]
         for s in range(theta.shape[1]):
-            draw = first_draw + np.uint64(s)
+            draw = draws[s]
             own, basket = theta[cells[k], s], spend_theta[spend_cells[k], s]
             open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
             start(stream, own, history[k], state)

@@ -10,7 +10,6 @@ from clvmodels.evaluation import (
     best_method,
     check_totals,
     circumstances,
-    conformal_check,
     difficulty_rows,
     drift_check,
     forecast_occasion,
@@ -19,7 +18,7 @@ from clvmodels.evaluation import (
     shuffled,
     total_coverage,
 )
-from clvmodels.evaluation.conformal import LEAST
+from clvmodels.evaluation.conformal import LEAST, conformal_rows
 from clvmodels.evaluation.method_calibration import method_calibrations, occasion_checks
 from clvmodels.evaluation.methods import Ground, Method, measured
 from clvmodels.evaluation.pairs import Candidate, FitsMade, Fitting, candidate_named, fit_pair_once
@@ -258,13 +257,15 @@ def _drift(study: ContestStudy, arena: Arena, panel: Panel, contestants: Contest
 
 def _conformal(log: TransactionLog, panel: Panel, method: Baseline) -> list[ConformalRow]:
     """Intervals before and after; none with too few customers inside the calibration, or without a fit."""
-    ((inner, _),) = training_windows(log, panel.window, origins=1)
-    if len(inner) < LEAST:
+    forecasts = panel.occasion.forecasts.get(method.name)
+    ((known, outcome),) = training_windows(log, panel.window, origins=1, logarithms=None)
+    if forecasts is None or len(known) < LEAST:
         return []
     try:
-        return conformal_check(log, panel.window, method=method)
+        inner = (known, method.forecasts(known, outcome.window.holdout_length), outcome)
     except FitError:
         return []
+    return conformal_rows(forecasts, panel.customers, holdout=panel.occasion.holdout, inner=[inner])
 
 
 def _circumstances(log: TransactionLog, panel: Panel, method: str) -> list[Circumstance]:
