@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,12 +14,11 @@ from clvmodels.report import read_results
 from clvmodels.report.sections.best import best
 from clvmodels.report.sections.contest import contest
 from clvmodels.report.sections.drift import conformal, drift
-from clvmodels.report.sections.explorer import explorer
 from clvmodels.report.sections.headline import headline
 from clvmodels.report.voice import Source, voice_for
 from clvmodels.study import read_study, run_study
 from clvmodels.study.progress import seed_for
-from tests.report_fixture import fixture_results, without_figures, write_fixture_customers
+from tests.report_fixture import fixture_results, without_figures
 from tests.test_study import write_study
 from tests.test_study_odd import STUDY, purchases
 
@@ -200,24 +198,6 @@ def test_the_contest_says_which_models_were_taken_and_how_they_did():
     assert (
         best(replace(made, ranking=None, comparison=replace(made.comparison, best=None)), voice_for(made, "en")) is None
     )
-
-
-def test_the_explorer_has_the_first_of_both_orders(tmp_path):
-    import pyarrow.parquet as pq
-
-    write_fixture_customers(tmp_path)
-    table = pq.read_table(tmp_path / "customers.parquet")
-    plain = explorer(Source(fixture_results(), table, [], frozenset()), voice_for(fixture_results(), "en"))
-    assert len(plain["rows"]) == 200
-    assert plain["rank"] is None
-    rank = 1 + np.arange(600)[::-1]  # the last by value is the first by rank
-    ranked = table.append_column("rank", [rank.tolist()])
-    part = explorer(Source(fixture_results(), ranked, [], frozenset()), voice_for(fixture_results(), "en"))
-    assert len(part["rows"]) == 400
-    assert part["heads"][-1] == ("Value rank", "ascending")
-    shown = [int(row["values"][-1][1]) for row in part["rows"]]
-    assert sorted(shown)[:200] == list(range(1, 201))
-    assert [row["customer"] for row in part["rows"]][:200] == [row["customer"] for row in plain["rows"]]
 
 
 def test_every_step_is_counted_and_named(shop):
