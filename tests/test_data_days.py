@@ -30,7 +30,8 @@ def day_of(moment, zone, starts=0):
 def moments():
     """Moments of which one at least is not at midnight."""
     return st.lists(
-        st.datetimes(dt.datetime(1972, 1, 1), dt.datetime(2023, 12, 31)).map(lambda m: m.replace(microsecond=0)),
+        # A frame's times have no fold; Python's would name the later of two moments, and the clock after a gap.
+        st.datetimes(dt.datetime(1972, 1, 1), dt.datetime(2023, 12, 31)).map(lambda m: m.replace(microsecond=0, fold=0)),
         min_size=40, max_size=40,
     ).map(lambda found: [*found, dt.datetime(2020, 6, 1, 12, 34)])  # fmt: skip
 
@@ -72,7 +73,8 @@ def test_a_local_time_is_the_moment_that_zoneinfo_takes_it_for(zone, found):
 @pytest.mark.parametrize(
     ("zone", "night"),
     [("America/New_York", dt.date(2024, 3, 10)), ("America/New_York", dt.date(2024, 11, 3)),
-     ("Europe/Berlin", dt.date(2024, 10, 27)), ("Australia/Lord_Howe", dt.date(2024, 4, 7))],
+     ("Europe/Berlin", dt.date(2024, 10, 27)), ("Australia/Lord_Howe", dt.date(2024, 4, 7)),
+     ("Pacific/Apia", dt.date(2011, 12, 30))],  # a day that never was
 )  # fmt: skip
 def test_summer_time_nights_are_those_of_zoneinfo(zone, night, minute):
     # Hours that are skipped or shown twice, on clocks whose midnight falls within them.
