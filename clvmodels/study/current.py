@@ -91,7 +91,7 @@ def versions() -> Mapping[str, str]:
 def _is_same(source: str, noted: Mapping[str, Any]) -> bool:
     """Whether a source still has the files that it had, and these their bytes."""
     files = [Path(name) for name in noted["files"]]
-    return listing_of(source) == noted["listing"] and digest_of(files) == noted["digest"]
+    return (listing_of(source), digest_of(files)) == (noted["listing"], noted["digest"])
 
 
 def listing_of(source: str) -> list[str]:
