@@ -37,6 +37,7 @@ from clvmodels.study.files import StudyFile
 from clvmodels.study.graph import Graph, Render, Task, task_of, units_of
 from clvmodels.study.progress import Tell, seed_for, silent
 from clvmodels.study.roots import baseline_code, model_code
+from clvmodels.study.supervised import UNWATCHED, Watch
 from clvmodels.study.units import Unit, Units
 
 Frames = Mapping[str, pd.DataFrame]
@@ -75,10 +76,10 @@ def contest_task(
     return task_of(file, study, output=output, data=data, sources=sources, words=left_out, render=render)
 
 
-def contest_graph(task: Task, *, tell: Tell = silent) -> Graph[ContestResults]:
+def contest_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED) -> Graph[ContestResults]:
     """The units of a contest; none has run yet."""
     study, file, digests = task.study, task.file, task.inputs.digests
-    units = units_of(task, tell)
+    units = units_of(task, tell, watch)
     held: dict[str, _Parts] = {}
     for key, table in study.data.items():
         if key in task.words:

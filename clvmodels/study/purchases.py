@@ -63,6 +63,7 @@ from clvmodels.study.ranking import Ranked
 from clvmodels.study.rivals import Rivals, group_rivals, scores_of, weigh_rival
 from clvmodels.study.roots import baseline_code, model_code
 from clvmodels.study.sections import fit_row
+from clvmodels.study.supervised import UNWATCHED, Watch
 from clvmodels.study.units import Unit, Units
 
 FEW_CUSTOMERS = 100
@@ -141,10 +142,10 @@ def purchase_task(
     return task_of(file, study, output=output, data=data, sources=sources, words=strategies, render=render)
 
 
-def purchase_graph(task: Task, *, tell: Tell = silent) -> Graph[StudyResults]:
+def purchase_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED) -> Graph[StudyResults]:
     """The units of a study of purchases; none has run yet."""
     study, digest = task.study, task.inputs.digests[task.study.data.source]
-    units = units_of(task, tell)
+    units = units_of(task, tell, watch)
     read = _reading(task, units)
     calibration = _calibration(study, units, read)
     decision = _decision(study, units, read, calibration)

@@ -38,6 +38,7 @@ from clvmodels.study.retention_segments import Segment, back_tests, fit_segment,
 from clvmodels.study.retention_worth import values_by_age, worth_of
 from clvmodels.study.roots import model_code
 from clvmodels.study.sections import fit_row
+from clvmodels.study.supervised import UNWATCHED, Watch
 from clvmodels.study.units import Unit, Units
 
 ALL = "all"  # the one segment of contracts without segments
@@ -91,10 +92,10 @@ def retention_task(
     return task_of(file, study, output=output, data=data, sources=named, render=render)
 
 
-def retention_graph(task: Task, *, tell: Tell = silent) -> Graph[RetentionResults]:
+def retention_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED) -> Graph[RetentionResults]:
     """The units of a study of retention. The contracts are read, since they have the segments; nothing else has run."""
     study, digests = task.study, task.inputs.digests
-    units = units_of(task, tell)
+    units = units_of(task, tell, watch)
     models = model_code([study.models.main, *study.models.rivals])
     contracts = units.unit(
         "read",
