@@ -71,6 +71,14 @@ FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
 FITTING = ("seed", "models", *(f"fit.{name}" for name in ("method", "stated_draws", "allow", "purchases", "spend")))
 FUTURE = ("value.horizon", "value.annual_discount_rate", "value.margin")
+LOOKED_AT = (
+    "fit.purchases",
+    "fit.spend",
+    "value.as_of",
+    "value.current_days",
+    "value.margin",
+    "value.parts",
+)
 LABELS = ("pyramid", "lifecycle", "grades", "matrix")
 
 
@@ -208,7 +216,7 @@ def _reading(task: Task, units: Units) -> _Read:
         "hold the study against its data",
         _check,
         needs=[log, traits],
-        settings=["data", "customers", "window", "models", "fit", "grades", "value"],
+        settings=["data", "customers", "window", "models", "grades", *LOOKED_AT],
         unkeyed={"file": task.file},
     )
     return _Read(log, traits)
