@@ -253,15 +253,14 @@ def sample_purchases(
     begin, end = horizon
     (parameters,), chains = checks.joint_draws((fit,), customers, draws, outcomes=True)
     walkers = Walkers.of(customers, fit.model)
-    from clvmodels.forecast.kernels import draw_purchases
-    from clvmodels.foundation.streams import stream_memory
+    from clvmodels.forecast.kernels import draw_purchases, memory
 
     kernel = kernel_of(fit.model)
 
     def make(rows: IntArray, at: slice) -> FloatArray:
         purchases = np.empty((len(rows), at.stop - at.start))
         draw_purchases(
-            stream_memory(), kernel.start, kernel.next_purchase, *theta_of(parameters, walkers, rows, at),
+            *memory(), kernel.start, kernel.next_purchase, *theta_of(parameters, walkers, rows, at),
             walkers.history[rows], walkers.keys[rows], np.uint64(seed), np.uint64(at.start), begin, end, purchases,
         )  # fmt: skip
         return purchases[None]
@@ -288,15 +287,14 @@ def purchases_by_period(
     (parameters,), (chains, per_chain) = checks.joint_draws((fit,), customers, draws, outcomes=True)
     n_draws = chains * per_chain
     walkers = Walkers.of(customers, fit.model)
-    from clvmodels.forecast.kernels import count_by_period
-    from clvmodels.foundation.streams import stream_memory
+    from clvmodels.forecast.kernels import count_by_period, memory
 
     kernel = kernel_of(fit.model)
 
     def count(rows: IntArray) -> NDArray[np.int64]:
         counts = np.zeros((n_draws, len(ends)), dtype=np.int64)
         count_by_period(
-            stream_memory(), kernel.start, kernel.next_purchase,
+            *memory(), kernel.start, kernel.next_purchase,
             *theta_of(parameters, walkers, rows, slice(0, n_draws)), walkers.history[rows],
             walkers.keys[rows], np.uint64(seed), np.uint64(0), ends, counts,
         )  # fmt: skip
@@ -336,8 +334,8 @@ def _value_table(
     def by_period(rows: IntArray, at: slice, periods: FloatArray) -> tuple[FloatArray, FloatArray]:
         outcomes = np.empty((len(OUTCOMES), len(rows), at.stop - at.start))
         sums = np.zeros((len(FLOWS), at.stop - at.start, len(periods)))
-        own = (ends[rows], rate[rows], profit[rows])
-        draw(rows, at, np.uint64(seed), numbers[at], *own, periods, sums, outcomes)
+        own, nobody = (ends[rows], rate[rows], profit[rows]), np.empty((len(FLOWS), 0, len(periods)))
+        draw(rows, at, np.uint64(seed), numbers[at], *own, periods, sums, nobody, outcomes)
         outcomes[2] *= profit[rows, None]
         return outcomes[kept], sums
 
@@ -386,7 +384,6 @@ def future_drawer(
     only : numbers of those draws that are wanted, increasing; by default all. Then they are the first, second, ...
     """
     from clvmodels.forecast import kernels
-    from clvmodels.foundation.streams import stream_memory
 
     spend_columns = np.column_stack(checks.history_of(customers, spend.model))
     (parameters, spend_parameters), chains = checks.joint_draws((fit, spend), customers, draws, outcomes=True)
@@ -399,7 +396,7 @@ def future_drawer(
 
     def draw(rows: IntArray, at: slice, *arguments: Any) -> None:
         run(
-            stream_memory(), purchases.start, purchases.next_purchase, amounts.start, amounts.next_amount,
+            *kernels.memory(), purchases.start, purchases.next_purchase, amounts.start, amounts.next_amount,
             *theta_of(parameters, walkers, rows, at), *theta_of(spend_parameters, walkers, rows, at),
             walkers.history[rows], baskets[rows], walkers.keys[rows], *arguments,
         )  # fmt: skip

@@ -147,7 +147,9 @@ def changed_values(
     require_changes(fit, changes)
     draw, walkers, chains = future_drawer(fit, spend, customers, draws, "draw_changed_values")
     rate, profit = rate[walkers.order], profit[walkers.order]
-    factors = np.stack([change.factors(chains[0] * chains[1], seed) for change in changes], axis=1)
+    factors = np.stack([change.factors(chains[0] * chains[1], seed) for change in changes], axis=1)  # (3, V, S)
+    most = np.stack([factors[0].max(axis=0), factors[1].min(axis=0), factors[2].max(axis=0)])
+    factors = np.concatenate([factors, most[:, None]], axis=1)
 
     def make(rows: IntArray, at: slice) -> FloatArray:
         values = np.empty((len(changes), len(rows), at.stop - at.start))
