@@ -51,11 +51,15 @@ class FutureByPeriod:
     ends : ndarray, shape (periods,), time from T to the end of each period; the last one is the horizon
     flows : "purchases", "spend", "margin" and "discounted_margin", ndarrays of shape (S, periods); the periods of the
         last add up to the draws of `future.clv.total_draws`
+    p_buy : ndarray, shape (N,), probability of at least one purchase within the horizon
+    buyers : ndarray, shape (S,), customers with at least one, draw by draw
     """
 
     future: Future
     ends: FloatArray
     flows: Mapping[str, FloatArray]
+    p_buy: FloatArray
+    buyers: FloatArray
 
 
 @dataclass(frozen=True)
@@ -169,15 +173,18 @@ def sample_future_by_period(
     table, make, method = _value_table(
         fit, spend, customers, horizon=horizon, seed=seed, rate=rate, margin=margin, draws=draws, kept=slice(0, 3)
     )
-    future, flows = forecasts_and_sums(
-        table,
-        lambda rows: make(rows, slice(0, table.n_draws), times),
-        customers,
-        quantities=OUTCOMES,
-        method=method,
-        horizon=horizon,
-    )
-    return FutureByPeriod(Future(*future), times, dict(zip(FLOWS, flows, strict=True)))
+    bought, size = np.empty(len(customers)), len(FLOWS) * table.n_draws * len(times)
+
+    def first(rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        outcomes, flows = make(rows, slice(0, table.n_draws), times)
+        some = outcomes[0] > 0
+        bought[rows] = some.sum(axis=1)
+        return outcomes, np.append(flows.ravel(), some.sum(axis=0))
+
+    future, sums = forecasts_and_sums(table, first, customers, quantities=OUTCOMES, method=method, horizon=horizon)
+    flows = sums[:size].reshape(len(FLOWS), table.n_draws, len(times))
+    p_buy = (bought / table.n_draws)[table.row_of]
+    return FutureByPeriod(Future(*future), times, dict(zip(FLOWS, flows, strict=True)), p_buy, sums[size:])
 
 
 def sample_spend(

@@ -7,7 +7,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def borrowed(_typing: Any, array: Any) -> Any:
     """The same array, that does not count who refers to it: for an argument, which the caller holds on to.
 
