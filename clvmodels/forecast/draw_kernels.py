@@ -10,6 +10,7 @@ from numba import types
 
 F64, I64 = types.float64, types.int64
 VECTOR, TABLE, CUBE = (types.Array(F64, n, "C") for n in (1, 2, 3))
+GIVEN, OF_CUSTOMERS = types.Array(F64, 2, "C", readonly=True), types.Array(F64, 1, "C", readonly=True)
 PLACES, NUMBERS = types.Array(I64, 1, "C"), types.Array(I64, 2, "C")
 CODES = types.Array(types.int32, 2, "C")
 
@@ -37,7 +38,7 @@ def unpack(begin: Any, row: Any, values: Any, first: Any, place: Any, by_draw: A
                 by_draw[d, column] = values[at]
 
 
-@numba.njit(types.void(TABLE, VECTOR, TABLE, VECTOR, I64, I64, NUMBERS), cache=True, nogil=True)
+@numba.njit(types.void(GIVEN, VECTOR, GIVEN, VECTOR, I64, I64, NUMBERS), cache=True, nogil=True)
 def count_cells(
     current: Any, current_cut: Any, future: Any, future_cut: Any, first: Any, last: Any, counts: Any
 ) -> None:
@@ -54,7 +55,7 @@ def count_cells(
             counts[n, (0 if later else 2) + (0 if now else 1)] += 1
 
 
-@numba.njit(types.void(TABLE, TABLE, TABLE, I64, I64, TABLE), cache=True, nogil=True)
+@numba.njit(types.void(GIVEN, TABLE, TABLE, I64, I64, TABLE), cache=True, nogil=True)
 def count_reached(by_draw: Any, borders: Any, level_share: Any, first: Any, last: Any, reached: Any) -> None:
     """Add to `reached`, shape (K, N), the draws in which customers first to last reach each of K borders.
 
@@ -74,7 +75,7 @@ def count_reached(by_draw: Any, borders: Any, level_share: Any, first: Any, last
                     reached[tier, n] += level
 
 
-@numba.njit(types.void(TABLE, CODES, VECTOR, CUBE, VECTOR), cache=True, nogil=True)
+@numba.njit(types.void(GIVEN, CODES, OF_CUSTOMERS, CUBE, VECTOR), cache=True, nogil=True)
 def add_segments(by_draw: Any, codes: Any, slope: Any, sums: Any, sloped: Any) -> None:
     """Add each draw's values to the segments of the customers who have them, in the customers' order.
 
