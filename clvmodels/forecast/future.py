@@ -381,7 +381,7 @@ def theta_of(
 
 def future_drawer(
     fit: Fit, spend: Fit, customers: CustomerSummary, draws: int | None, loop: str, *, only: IntArray | None = None
-) -> tuple[Callable[..., None], Walkers, tuple[int, int]]:
+) -> tuple[Callable[..., Any], Walkers, tuple[int, int]]:
     """A compiled loop over futures with money, the customers in canonical order, and chains and draws.
 
     Parameters
@@ -401,8 +401,8 @@ def future_drawer(
     purchases, amounts = kernel_of(fit.model), kernel_of(spend.model)
     run = getattr(kernels, loop)
 
-    def draw(rows: IntArray, at: slice, *arguments: Any) -> None:
-        run(
+    def draw(rows: IntArray, at: slice, *arguments: Any) -> Any:
+        return run(
             *kernels.memory(), purchases.start, purchases.next_purchase, amounts.start, amounts.next_amount,
             *theta_of(parameters, walkers, rows, at), *theta_of(spend_parameters, walkers, rows, at),
             walkers.history[rows], baskets[rows], walkers.keys[rows], *arguments,

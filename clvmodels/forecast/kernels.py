@@ -229,7 +229,7 @@ def draw_futures(
             outcomes[0, k, s], outcomes[1, k, s], outcomes[2, k, s] = count, value, discounted
 
 
-@numba.njit(types.void(*FUTURES, U64, VECTOR, VECTOR, CUBE, CUBE), cache=True, nogil=True)
+@numba.njit(types.boolean(*FUTURES, U64, VECTOR, VECTOR, CUBE, VECTOR, CUBE), cache=True, nogil=True)
 def draw_changed_values(
     streams: Any,
     states: Any,
@@ -249,9 +249,12 @@ def draw_changed_values(
     horizons: Any,
     discounts: Any,
     factors: Any,
+    amounts: Any,
     values: Any,
-) -> None:
+) -> Any:
     """Fill `values`, shape (V, K, D), with the discounted value of each of V futures of a customer.
+
+    Whether it could: not if a future has more purchases than `amounts` has room for.
 
     factors, shape (3, V + 1, D), multiply rate, chance to leave and amounts; where they are 1 a future is that of
     `draw_futures`. The last of them are the highest rate and the lowest chance to leave of all: who buys nothing there
@@ -262,7 +265,6 @@ def draw_changed_values(
     stream, spend_stream = streams[0], streams[1]
     state, spend_state = states[0], states[1]
     most = len(values)
-    amounts = np.empty(64)
     for k in range(len(keys)):
         horizon, discount, past, baskets = horizons[k], discounts[k], history[k], spend_history[k]
         for s in range(theta.shape[1]):
@@ -288,10 +290,11 @@ def draw_changed_values(
                 while time <= horizon:
                     if count == known:
                         if known == len(amounts):
-                            amounts = np.append(amounts, np.empty(known))
+                            return False
                         amounts[known] = next_amount(spend_stream, basket, spend_state)
                         known += 1
                     discounted += amounts[count] * math.exp(-discount * time)
                     count += 1
                     time = next_purchase(stream, own, state, horizon)
                 values[v, k, s] = factors[2, v, s] * discounted
+    return True

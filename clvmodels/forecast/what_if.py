@@ -18,6 +18,7 @@ from clvmodels.models.kernels import kernel_of
 
 UNCHANGED = Change()
 OUTCOMES = ("clv", "changed_clv", "gain")
+PURCHASES = 64  # of a customer in a future that there is room for at first
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,9 @@ def changed_values(
         values = np.empty((len(changes), len(rows), at.stop - at.start))
         ends = np.full(len(rows), horizon)
         of_draws = np.ascontiguousarray(factors[:, :, at])
-        draw(rows, at, np.uint64(seed), np.uint64(at.start), ends, rate[rows], of_draws, values)
+        amounts = np.empty(PURCHASES)
+        while not draw(rows, at, np.uint64(seed), np.uint64(at.start), ends, rate[rows], of_draws, amounts, values):
+            amounts = np.empty(2 * len(amounts))
         values *= profit[rows, None]
         return values
 

@@ -54,7 +54,7 @@ def pyramid(
     places = [int(share * len(clv) + 1e-9) for share in shares.values()]  # 0.15 x 20 is 3
     reached = np.zeros((len(places), len(clv)))
     n_draws = 0
-    for values in [clv.mean[None]] if clv.replay is None else by_draw(clv):
+    for values in [np.ascontiguousarray(clv.mean)[None]] if clv.replay is None else by_draw(clv):
         n_draws += len(values)
         _count_among_best(values, places, reached)
     probabilities = np.diff(reached / n_draws, axis=0, prepend=0.0)

@@ -217,7 +217,7 @@ def _by_draw(value: Any, name: str) -> Iterator[FloatArray]:
 
 def _column(value: Forecast | ArrayLike, name: str) -> FloatArray:
     """A certain value, shape (N,): a column, or the mean of a forecast without draws."""
-    column = np.asarray(value.mean if isinstance(value, Forecast) else value, dtype=np.float64)
+    column = np.ascontiguousarray(value.mean if isinstance(value, Forecast) else value, dtype=np.float64)
     if column.ndim != 1:
         raise DataError(f"{name} value: expected a column of one value a customer, got shape {column.shape}.")
     missing = ~np.isfinite(column)
