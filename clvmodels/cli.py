@@ -262,25 +262,53 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _study(arguments: argparse.Namespace) -> None:
+    from clvmodels.study.current import current_folder
+
+    start = time.perf_counter()
+    output = Path(arguments.output)
+    folders = [current_folder(Path(path), output, arguments.data, pages=True) for path in arguments.files]
+    for folder in folders:
+        if folder is not None:
+            sys.stderr.write(f"{folder} is up to date\n")
+    if None in folders or not (output / "index.html").is_file():
+        _run_studies([path for path, folder in zip(arguments.files, folders, strict=True) if folder is None], arguments)
+        _index(output)
+    sys.stderr.write(f"done in {time.perf_counter() - start:.0f} s\n")
+
+
+def _run_studies(files: Sequence[str], arguments: argparse.Namespace) -> None:
     from clvmodels.study import read_study, run_study
     from clvmodels.study.progress import to_stderr
 
-    start = time.perf_counter()
-    studies = [read_study(path) for path in arguments.files]  # all are read before the first is run
-    for file in studies:
-        run_study(file.path, output=arguments.output, data=arguments.data, tell=to_stderr)
-        _pages(Path(arguments.output) / file.study.name, file.study.languages)
-    _index(Path(arguments.output))
-    to_stderr(f"done in {time.perf_counter() - start:.0f} s")
+    for file in [read_study(path) for path in files]:  # all are read before the first is run
+        run_study(file.path, output=arguments.output, data=arguments.data, tell=to_stderr, render=_render)
+        sys.stdout.writelines(f"{page}\n" for page in _pages_of(Path(arguments.output) / file.study.name))
 
 
-def _pages(folder: Path, languages: Sequence[str]) -> list[Path]:
-    """The pages of a study, made anew, and the page over all studies beside it."""
+def _render(folder: Path) -> None:
+    """The pages of a study, in every language that it has."""
     from clvmodels.report import read_results, render_report
+
+    for language in read_results(folder).study.languages:
+        render_report(folder, language=language)
+
+
+def _pages_of(folder: Path) -> list[Path]:
+    from clvmodels.report import read_results
     from clvmodels.report.render import page_names
 
     results = read_results(folder)
-    current = {name for language in results.study.languages for name in page_names(results, language)}
+    return [folder / name for language in results.study.languages for name in page_names(results, language)]
+
+
+def _pages(folder: Path, languages: Sequence[str]) -> list[Path]:
+    """The pages of a study, made anew in its folder."""
+    from clvmodels.report import read_results, render_report
+    from clvmodels.report.render import page_names
+    from clvmodels.study.outputs import note_files
+
+    results = read_results(folder)
+    current = {page.name for page in _pages_of(folder)}
     for pattern in ("index*.html", "data.html", "data.*.html"):
         for page in folder.glob(pattern):  # of a language or a kind that the study no longer has: its numbers are old
             if page.name not in current:
@@ -289,6 +317,7 @@ def _pages(folder: Path, languages: Sequence[str]) -> list[Path]:
     for language in languages:
         render_report(folder, language=language)
         pages += [folder / name for name in page_names(results, language)]
+    note_files(folder)
     sys.stdout.writelines(f"{page}\n" for page in pages)
     return pages
 
