@@ -24,7 +24,7 @@ from clvmodels.evaluation.scores import Case, Counts, Ranking, Resample, Resampl
 from clvmodels.forecast import expected_spends, sample_average_spend
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Baskets
-from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog, Window
 from clvmodels.foundation.whole import require_count, require_seed
 from clvmodels.inference import Fit, fit_joint
@@ -171,8 +171,8 @@ def best_forecast(
     began = time.perf_counter()
     _check_arguments(candidates, within=within, draws=draws, replicates=replicates, seed=seed)
     ahead = window.holdout_length if horizon is None else horizon
-    inner = training_windows(log, window, horizon=ahead, origins=origins, logarithms=None)
-    inner = [_some_at(*origin) for origin in inner]
+    known = training_windows(log, window, horizon=ahead, origins=origins, logarithms=None)
+    inner = [_some_at(*origin) for origin in known]
     _require_spend(inner)
     left_out: dict[str, str] = {}
     made = fits or FitsMade()
@@ -213,20 +213,22 @@ def _check_arguments(candidates: Sequence[Candidate], *, within: float, draws: i
         raise DataError(f"candidates = {', '.join(names) or 'none'}: expected one or more, each once.")
 
 
+def _evenly(customers: int) -> IntArray:
+    """Places of `MOST_LEARNT` customers at the most, evenly spaced."""
+    return np.arange(0, customers, -(-customers // MOST_LEARNT))
+
+
 def _some(customers: CustomerSummary) -> CustomerSummary:
-    """`MOST_LEARNT` of the customers at the most, evenly spaced."""
-    step = -(-len(customers) // MOST_LEARNT)
-    return customers if step <= 1 else customers.take(np.arange(0, len(customers), step))
+    """Some of the customers, where they are many."""
+    return customers if len(customers) <= MOST_LEARNT else customers.take(_evenly(len(customers)))
 
 
 def _some_at(customers: CustomerSummary, outcome: HoldoutSummary) -> Origin:
     """The same, and what they did."""
-    some = _some(customers)
-    if some is customers:
+    if len(customers) <= MOST_LEARNT:
         return customers, outcome
-    rows = np.isin(outcome.customer_id, some.customer_id)
-    names = ("customer_id", "purchases", "amount")
-    return some, replace(outcome, **{name: getattr(outcome, name)[rows] for name in names})
+    rows, names = _evenly(len(customers)), ("customer_id", "purchases", "amount")
+    return customers.take(rows), replace(outcome, **{name: getattr(outcome, name)[rows] for name in names})
 
 
 def _require_spend(inner: Sequence[Origin]) -> None:
