@@ -26,10 +26,7 @@ from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import TransactionLog
 from clvmodels.foundation.units import DAYS_PER_YEAR, days_per_unit
-from clvmodels.strategy import (
-    CELLS,
-    cell_totals,
-)
+from clvmodels.strategy import CELLS
 from clvmodels.strategy.actions import (
     NOBODY,
     Outcomes,
@@ -275,9 +272,8 @@ def _random_gain(weighed: Weighed, split: Split) -> float:
 def _defections(outlook: Outlook, weighed: Weighed, reduction: float) -> list[FewerDefections]:
     """Of all, and by cell. They are the last of the changes."""
     before, after = weighed.outcomes.totals[0], weighed.outcomes.totals[-1]
-    equity = cell_totals(outlook.matrix, outlook.future.clv)
     parts = {ALL: (outlook.future.clv.total_draws, before.sum(axis=0), after.sum(axis=0))}
-    parts |= {key: (equity[key], before[place], after[place]) for place, key in enumerate(CELLS)}
+    parts |= {key: (outlook.cell_equity[key], before[place], after[place]) for place, key in enumerate(CELLS)}
     return [
         FewerDefections(key, reduction, estimate(whole), estimate(changed - some), _share(changed - some, some))
         for key, (whole, some, changed) in parts.items()

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from clvmodels.data import base_periods
 from clvmodels.forecast import predict, sample_future
+from clvmodels.forecast.draws import sums_by_segment
 from clvmodels.foundation.decision_results import BasePeriod, ClassesSection, ClassRow
 from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import BoolArray, FloatArray
-from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
+from clvmodels.foundation.records import CustomerSummary, TransactionLog, Window
 from clvmodels.inference import Fit
 from clvmodels.strategy import (
     CustomerClasses,
@@ -29,6 +29,7 @@ from clvmodels.study.progress import seed_for
 
 MOVEMENT_DRAWS = 250  # they give the quantiles of a count to a hundredth or two
 MORE_LIKELY_THAN_NOT = 0.5
+NOBODY = -1
 
 
 def classes_section(
@@ -107,11 +108,11 @@ def _class_rows(labels: Labels, outlook: Outlook) -> dict[str, list[ClassRow]]:
     """Rows of each scheme, from one pass over the draws of future value."""
     schemes = [labels.tiers, labels.stages, labels.ended, *([] if labels.graded is None else [labels.graded])]
     members = [_members(classes) for classes in schemes]
-    totals = _totals(np.concatenate(members), outlook.future.clv)
+    codes = [(np.where(own.any(axis=0), own.argmax(axis=0), NOBODY), len(own)) for own in members]
+    totals, _ = sums_by_segment(outlook.future.clv, codes)
     whole = np.maximum(outlook.future.clv.total_draws, np.finfo(float).tiny)
     rows: dict[str, list[ClassRow]] = {}
-    for classes, of_classes in zip(schemes, members, strict=True):
-        own, totals = totals[: len(of_classes)], totals[len(of_classes) :]
+    for classes, of_classes, own in zip(schemes, members, totals, strict=True):
         rows[classes.scheme] = [
             _class_row(classes, place, member, outlook.customers, own[place], whole)
             for place, member in enumerate(of_classes)
@@ -125,13 +126,6 @@ def _members(classes: CustomerClasses) -> BoolArray:
     if classes.scheme == "ended":
         own &= classes.probabilities.sum(axis=1) >= MORE_LIKELY_THAN_NOT
     return np.asarray(own)
-
-
-def _totals(members: BoolArray, clv: Forecast) -> FloatArray:
-    """Future value of the members of each class, draw by draw, shape (K, S)."""
-    assert clv.replay is not None  # predictive forecasts can be drawn again
-    member = sparse.csr_array(members.astype(np.float64))
-    return np.concatenate([member @ block.values for block in clv.replay("draws")], axis=1)
 
 
 def _class_row(
