@@ -81,7 +81,7 @@ def test_no_method_reads_more_than_the_count(occasion):
 
 
 def test_draws_of_gifts_are_0_or_1_with_the_mean_of_the_forecast(occasion):
-    given = occasion[1].forecasts["bg_bb"]["purchases"]
+    given = occasion[1].forecasts["bg_bb_counts"]["purchases"]
     drawn = np.concatenate([block.values for block in given.replay("customers")])
     assert drawn.shape == (11_104, 500)
     assert set(np.unique(drawn)) == {0.0, 1.0}
@@ -100,22 +100,22 @@ def test_the_paper_expects_the_donors_that_came():
 
 
 def test_the_same_seed_makes_the_same_occasion(occasion):
-    again = donor_contest_occasion(seed=1)[1].forecasts["bg_bb"]["purchases"]
-    first = occasion[1].forecasts["bg_bb"]["purchases"]
+    again = donor_contest_occasion(seed=1)[1].forecasts["bg_bb_counts"]["purchases"]
+    first = occasion[1].forecasts["bg_bb_counts"]["purchases"]
     assert (again.mean == first.mean).all()
     assert (again.total_draws == first.total_draws).all()
-    assert (donor_contest_occasion(seed=2)[1].forecasts["bg_bb"]["purchases"].mean != first.mean).any()
+    assert (donor_contest_occasion(seed=2)[1].forecasts["bg_bb_counts"]["purchases"].mean != first.mean).any()
 
 
 def test_the_occasion_stands_a_contest(occasion):
     """All rank alike, and a probability beats a rate that says never or always."""
     window, made = occasion
-    section = rolling_contest([window], lambda _: made, model="bg_bb", seed=1, data="donors", replicates=50)
+    section = rolling_contest([window], lambda _: made, model="bg_bb_counts", seed=1, data="donors", replicates=50)
     values = {(row.method, row.score): row.value for row in section.league}
-    assert values["bg_bb", "purchases_spearman"] == pytest.approx(values["same_rate", "purchases_spearman"])
-    assert values["bg_bb", "active_brier"] < values["same_rate", "active_brier"]
-    table = contest(made.forecasts, made.holdout, model="bg_bb", rng=np.random.default_rng(1), replicates=50)
-    assert {score.method for score in table.scores} == {"bg_bb", "same_rate", "abc"}
+    assert values["bg_bb_counts", "purchases_spearman"] == pytest.approx(values["same_rate", "purchases_spearman"])
+    assert values["bg_bb_counts", "active_brier"] < values["same_rate", "active_brier"]
+    table = contest(made.forecasts, made.holdout, model="bg_bb_counts", rng=np.random.default_rng(1), replicates=50)
+    assert {score.method for score in table.scores} == {"bg_bb_counts", "same_rate", "abc"}
 
 
 def donors_like(parameters, size, rng):
@@ -213,10 +213,10 @@ def test_a_fit_that_fails_its_checks_is_left_out_with_the_reason(monkeypatch):
     monkeypatch.setattr(annealed, "ROUNDS", 1)  # the prior's neighbourhood, where no posterior is
     window, made = donor_contest_occasion(seed=1)
     assert set(made.forecasts) == {"same_rate", "abc"}
-    assert "pareto_k" in made.left_out["bg_bb"]
+    assert "pareto_k" in made.left_out["bg_bb_counts"]
     section = rolling_contest([window], lambda _: made, model="same_rate", seed=1, data="donors", replicates=20)
     assert {row.method for row in section.league} == {"same_rate", "abc"}
-    assert "pareto_k" in section.origins[0].left_out["bg_bb"]
+    assert "pareto_k" in section.origins[0].left_out["bg_bb_counts"]
 
 
 @pytest.mark.parametrize("draws", [1, 2.5])

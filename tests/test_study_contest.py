@@ -277,7 +277,7 @@ def test_the_studies_of_the_repository_are_contests_that_can_be_read():
 def test_who_told_the_customers_wins_and_nobody_wins_where_outcomes_are_shuffled(study_file, tmp_path):
     content = text(size=2000, baselines=("abc", "rfm", "same_rate", "last_period"))
     shuffled = STORY.replace("KEY", "chance").replace("SIZE", "2000").replace("HORIZONS", "[2]")
-    content += '[simulated.chance]\ntitle = { en = "Chance" }\nshuffled = true\n' + shuffled
+    content += '[simulated.chance]\ntitle = { en = "Chance" }\nshuffles = 3\n' + shuffled
     content = content.replace('replicates = 100\ncosts = ["told"]', "replicates = 400").replace(
         "draws = 100", "draws = 300"
     )

@@ -17,7 +17,7 @@ from clvmodels.evaluation.predictive_checks import posterior_predictive_check
 from clvmodels.evaluation.rolling import Occasion, rolling_contest, winners
 from clvmodels.evaluation.sbc import run_sbc
 from clvmodels.evaluation.scores import SCORES, ScoringRule
-from clvmodels.evaluation.shuffling import shuffled
+from clvmodels.evaluation.shuffling import check_shuffles, shuffled
 from clvmodels.evaluation.spend_independence import spend_independence
 from clvmodels.evaluation.totals import check_totals, total_coverage
 
@@ -29,6 +29,7 @@ __all__ = [
     "ScoringRule",
     "best_forecast",
     "best_method",
+    "check_shuffles",
     "check_totals",
     "circumstances",
     "conformal_check",

@@ -31,7 +31,7 @@ def donor_contest_occasion(*, seed: int, draws: int = 500) -> tuple[Window, Occa
     gift until 2000 is known, and not when the last was. So every method reads that number alone, x5 = x - (t_x is 6):
     to read the recency of those of whom it is known would be to read the outcome.
 
-    Methods are "bg_bb", whose posterior is learnt from the counts of x5 by the sum of its likelihood over the
+    Methods are "bg_bb_counts", whose posterior is learnt from the counts of x5 by the sum of its likelihood over the
     histories of x5 gifts (purchases, 0 or 1, with draws of parameters and outcomes, and the probability of a gift);
     "same_rate" (x5 / 5 as purchases and as probability); and "abc", which ranks by x5, as no amounts are known. All
     rank donors alike where the chance of a gift grows with x5: they differ in what they forecast.
@@ -45,7 +45,7 @@ def donor_contest_occasion(*, seed: int, draws: int = 500) -> tuple[Window, Occa
     -------
     window, occasion
         For `rolling_contest`: purchases of the holdout are 1 for a gift in 2001 and 0 for none, amounts NaN. Where
-        the fit of "bg_bb" fails or does not pass its checks, the method is in `left_out` with the reason.
+        the fit of "bg_bb_counts" fails or does not pass its checks, the method is in `left_out` with the reason.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def donor_contest_occasion(*, seed: int, draws: int = 500) -> tuple[Window, Occa
 
     Notes
     -----
-    Counts say little of how many stop giving, so the forecast of "bg_bb" leans on its prior, and is wide; the paper's
+    Counts say little of how many stop giving, so the forecast of "bg_bb_counts" leans on its prior, and is wide; the paper's
     fit reads the years too, 2001 among them.
     """
     require_count("draws", draws, least=2)
@@ -70,9 +70,9 @@ def donor_contest_occasion(*, seed: int, draws: int = 500) -> tuple[Window, Occa
     left_out = {}
     try:
         rng = np.random.default_rng(int(of_outcomes))
-        forecasts = {"bg_bb": _bg_bb(known, draws, int(of_fit), rng), **forecasts}
+        forecasts = {"bg_bb_counts": _bg_bb(known, draws, int(of_fit), rng), **forecasts}
     except FitError as problem:
-        left_out["bg_bb"] = str(problem)
+        left_out["bg_bb_counts"] = str(problem)
     nothing = np.full(len(gave), np.nan)
     holdout = HoldoutSummary(known.customer_id, gave, nothing, WINDOW, known.currency)
     return WINDOW, Occasion(forecasts, holdout, left_out=left_out)
@@ -116,7 +116,7 @@ def _bg_bb(known: CustomerSummary, draws: int, seed: int, rng: np.random.Generat
         return gives[rows, some][None].astype(np.float64)
 
     table = DrawTable(make, np.arange(len(known)), np.ones(len(known)), (1, draws))
-    (drawn,) = forecasts_of(table, known, quantities=("purchases",), method="bg_bb", horizon=AHEAD)
+    (drawn,) = forecasts_of(table, known, quantities=("purchases",), method="bg_bb_counts", horizon=AHEAD)
     mean = chance.mean(axis=1)[place]  # of the chances and not of their draws: donors alike stay tied
-    active = point_forecast("active", "bg_bb", customers=known, horizon=AHEAD, mean=mean)
+    active = point_forecast("active", "bg_bb_counts", customers=known, horizon=AHEAD, mean=mean)
     return {"purchases": replace(drawn, mean=mean), "active": active}

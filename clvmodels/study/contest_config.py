@@ -104,13 +104,20 @@ class StoryTable(Table, frozen=True):
 class SimulatedTable(Table, frozen=True):
     """[simulated.<key>]: a log that models tell.
 
-    shuffled : whether each holdout's outcomes are handed to other customers by chance, so that nobody may win
+    shuffles : how often each holdout's outcomes are handed to other customers by chance, so that nobody may win. The
+        first shuffle is shown as a contest, and over all of them it is counted how often somebody wins all the same. 0
+        leaves outcomes as they are
     """
 
     title: dict[str, str]
     story: StoryTable
     origins: OriginsTable
-    shuffled: bool = False
+    shuffles: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether outcomes are handed out by chance."""
+        return self.shuffles > 0
 
 
 class ContestDonorsTable(Table, frozen=True):
@@ -121,7 +128,7 @@ class ContestDonorsTable(Table, frozen=True):
 
     title: dict[str, str]
     source: Literal["dataset:donations"]
-    method: str = "bg_bb"
+    method: Literal["bg_bb_counts", "same_rate", "abc"] = "bg_bb_counts"
 
 
 class ContestStudy(Table, frozen=True):

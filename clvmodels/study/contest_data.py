@@ -8,6 +8,7 @@ from clvmodels.data import customer_summary, holdout_summary, period_ends, purch
 from clvmodels.evaluation import (
     Occasion,
     best_method,
+    check_shuffles,
     check_totals,
     circumstances,
     difficulty_rows,
@@ -22,7 +23,7 @@ from clvmodels.evaluation.conformal import LEAST, conformal_rows
 from clvmodels.evaluation.method_calibration import method_calibrations, occasion_checks
 from clvmodels.evaluation.methods import Ground, Method, measured
 from clvmodels.evaluation.pairs import Candidate, FitsMade, Fitting, candidate_named, fit_pair_once
-from clvmodels.foundation.contest_results import Circumstance, ContestData
+from clvmodels.foundation.contest_results import Circumstance, ContestData, ShuffleCheck
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.history import LEAST_PERIODS, PurchaseHistory
 from clvmodels.foundation.records import CustomerSummary, TransactionLog, Window
@@ -81,7 +82,7 @@ class Panel:
 
 
 def steps_of(study: ContestStudy, key: str, horizons: int) -> int:
-    """Steps of a data set with so many horizons: a contest for each, panel, totals, and costs where they are asked."""
+    """Steps of a data set with so many horizons: a contest for each, panel, totals or shuffles, and costs if asked."""
     return 2 + horizons + (key in study.contest.costs)
 
 
@@ -97,8 +98,13 @@ def hold_contest(study: ContestStudy, arena: Arena, steps: Steps) -> tuple[Conte
     for horizon, windows in arena.windows.items():
         with steps.step("contest", f"{arena.key}: {len(windows)} origins, {horizon:g} ahead"):
             sections.append(_section(study, arena, windows, panel, contestants))
-    with steps.step("totals", f"{arena.key}: totals, drift and intervals"):
-        data = _with_totals(study, arena, panel, contestants, _data(arena, sections, contestants, panel))
+    data = _data(arena, sections, contestants, panel)
+    if arena.shuffled:
+        with steps.step("shuffles", f"{arena.key}: outcomes shuffled anew"):
+            data = replace(data, shuffles=_shuffles(study, arena, panel, contestants))
+    else:
+        with steps.step("totals", f"{arena.key}: totals, drift and intervals"):
+            data = _with_totals(study, arena, panel, contestants, data)
     costs = []
     if arena.key in study.contest.costs:
         with steps.step("costs", f"{arena.key}: seconds and megabytes of each method"):
@@ -151,15 +157,30 @@ def _occasion(study: ContestStudy, arena: Arena, window: Window, contestants: Co
     return replace(occasion, holdout=shuffled(occasion.holdout, seed=seed))
 
 
+def _shuffles(study: ContestStudy, arena: Arena, panel: Panel, contestants: Contestants) -> ShuffleCheck:
+    """Over as many shuffles as the study wants, at the origins of the shortest horizon."""
+    windows = next(iter(arena.windows.values()))
+    return check_shuffles(
+        {window: _occasion_at(study, arena, window, panel, contestants) for window in windows},
+        model=study.contest.method,
+        seed=seed_for(study.seed, f"shuffles {arena.key}"),
+        shuffles=study.simulated[arena.key].shuffles,
+        replicates=study.contest.replicates,
+        level=study.contest.level,
+    )
+
+
+def _occasion_at(study: ContestStudy, arena: Arena, window: Window, panel: Panel, contestants: Contestants) -> Occasion:
+    """At the panel's origin what it has already."""
+    return panel.occasion if window == panel.window else _occasion(study, arena, window, contestants)
+
+
 def _section(
     study: ContestStudy, arena: Arena, windows: Sequence[Window], panel: Panel, contestants: Contestants
 ) -> RollingSection:
-    def occasion_at(window: Window) -> Occasion:
-        return panel.occasion if window == panel.window else _occasion(study, arena, window, contestants)
-
     return rolling_contest(
         windows,
-        occasion_at,
+        lambda window: _occasion_at(study, arena, window, panel, contestants),
         model=study.contest.method,
         seed=study.seed,
         data=arena.key,
@@ -196,8 +217,8 @@ def _data(arena: Arena, sections: Sequence[RollingSection], contestants: Contest
 def _with_totals(
     study: ContestStudy, arena: Arena, panel: Panel, contestants: Contestants, data: ContestData
 ) -> ContestData:
-    """With what is told by one model of all customers together; nothing where outcomes were shuffled."""
-    if contestants.pair is None or contestants.total_method is None or arena.shuffled:
+    """With what is told by one model of all customers together."""
+    if contestants.pair is None or contestants.total_method is None:
         return data
     totals = [
         check
