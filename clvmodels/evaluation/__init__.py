@@ -3,7 +3,7 @@
 from clvmodels.evaluation.best import BestForecast, best_forecast
 from clvmodels.evaluation.circumstances import circumstances
 from clvmodels.evaluation.conformal import conformal_check, conformal_intervals
-from clvmodels.evaluation.donors import donor_contest_occasion
+from clvmodels.evaluation.donors import donor_contest, donor_costs
 from clvmodels.evaluation.drift import drift_check
 from clvmodels.evaluation.methods import (
     best_method,
@@ -35,7 +35,8 @@ __all__ = [
     "conformal_check",
     "conformal_intervals",
     "difficulty_rows",
-    "donor_contest_occasion",
+    "donor_contest",
+    "donor_costs",
     "drift_check",
     "forecast_occasion",
     "measure_methods",

@@ -11,7 +11,7 @@ import pandas as pd
 
 from clvmodels.data import donor_summary, read_transactions, rolling_windows
 from clvmodels.data.datasets import PREFIX, named_dataset, require_brought
-from clvmodels.evaluation import donor_contest_occasion, rolling_contest, winners
+from clvmodels.evaluation import winners
 from clvmodels.forecast import simulate_log
 from clvmodels.foundation.contest_results import ContestData, ContestInfo, ContestResults
 from clvmodels.foundation.errors import DataError, FitError, StudyError
@@ -20,6 +20,7 @@ from clvmodels.foundation.results import Duel, MethodCost, RollingSection
 from clvmodels.study import outputs
 from clvmodels.study.contest_config import DONORS, ContestDataTable, ContestStudy, OriginsTable, StoryTable
 from clvmodels.study.contest_data import Arena, hold_contest, steps_of
+from clvmodels.study.contest_donors import hold_donors, measure_donors
 from clvmodels.study.files import StudyFile
 from clvmodels.study.progress import Steps, Tell, seed_for
 
@@ -52,8 +53,9 @@ def run_contest(file: StudyFile[ContestStudy], *, output: str | Path, data: str 
         costs |= {arena.key: measured} if measured else {}
     if study.donors is not None:
         with steps.step("donors", "donors: who gives in a year that no method sees"):
-            section, digests[DONORS] = _donors(study)
-            sections.append(section)
+            sections.append(hold_donors(study))
+            digests[DONORS] = donor_summary()[1]
+            costs |= {DONORS: measure_donors(study)} if DONORS in study.contest.costs else {}
     results = ContestResults(
         study=_info(file, study, digests),
         data=sections,
@@ -132,7 +134,7 @@ def _read(file: StudyFile[ContestStudy], study: ContestStudy, left_out: Mapping[
             title=table.title,
             kind="log",
             story="",
-            shuffled=False,
+            shuffles=0,
             log=log,
             windows=_windows(file, f"data.{key}", log, table.origins),
         )
@@ -151,7 +153,7 @@ def _told(file: StudyFile[ContestStudy], study: ContestStudy) -> Iterator[Arena]
             title=table.title,
             kind="simulated",
             story=f"{story.purchases}+{story.spend}",
-            shuffled=table.shuffled,
+            shuffles=table.shuffles,
             log=log,
             windows=_windows(file, f"simulated.{key}", log, table.origins),
         )
@@ -193,42 +195,6 @@ def _windows(
         }
     except DataError as problem:
         raise StudyError(f"{file.path}, [{place}.origins]: {problem}") from None
-
-
-def _donors(study: ContestStudy) -> tuple[ContestData, str]:
-    """The contest of one year, and the digest of its file."""
-    assert study.donors is not None
-    _, digest = donor_summary()
-    window, occasion = donor_contest_occasion(seed=seed_for(study.seed, DONORS), draws=study.fit.draws)
-    section = rolling_contest(
-        [window],
-        lambda _: occasion,
-        model=study.donors.method,
-        seed=study.seed,
-        data=DONORS,
-        replicates=study.contest.replicates,
-        level=study.contest.level,
-    )
-    gifts = occasion.holdout.purchases
-    data = ContestData(
-        key=DONORS,
-        title=study.donors.title,
-        kind="donors",
-        source=study.donors.source,
-        story="",
-        shuffled=False,
-        currency="",
-        unit=window.unit,
-        rows_read=len(gifts),
-        occasions=int(gifts.sum()),
-        customers=len(gifts),
-        first_date="1995-01-01",
-        last_date=str(window.holdout_end),
-        contests=[section],
-        difficulty=[],
-        panel_end=window.calibration_end.isoformat(),
-    )
-    return data, digest
 
 
 def _info(file: StudyFile[ContestStudy], study: ContestStudy, digests: dict[str, str]) -> ContestInfo:

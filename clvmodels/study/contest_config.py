@@ -114,11 +114,6 @@ class SimulatedTable(Table, frozen=True):
     origins: OriginsTable
     shuffles: Annotated[int, msgspec.Meta(ge=0)] = 0
 
-    @property
-    def shuffled(self) -> bool:
-        """Whether outcomes are handed out by chance."""
-        return self.shuffles > 0
-
 
 class ContestDonorsTable(Table, frozen=True):
     """[donors]: the donors of 1995, who give or do not each year.
@@ -208,8 +203,8 @@ def _refuse_data(path: Path, study: ContestStudy) -> None:
     if twice:
         raise StudyError(f'{path}: two data sets have the key "{twice[0]}".')
     for key in study.contest.costs:
-        if key not in keys or key == DONORS:
-            known = ", ".join(f'"{key}"' for key in (*study.data, *study.simulated))
+        if key not in keys:
+            known = ", ".join(f'"{key}"' for key in keys)
             raise StudyError(f'{path}, [contest] costs has "{key}": expected some of {known}.')
     for place, title in study.titles.items():
         for language in study.languages:

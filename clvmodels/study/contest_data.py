@@ -38,7 +38,8 @@ class Arena:
 
     Attributes
     ----------
-    key, title, kind, story, shuffled : as in `ContestData`
+    key, title, kind, story : as in `ContestData`
+    shuffles : how often outcomes are handed out by chance; 0 leaves them as they are
     windows : by horizon, the shortest first
     """
 
@@ -46,9 +47,14 @@ class Arena:
     title: dict[str, str]
     kind: str
     story: str
-    shuffled: bool
+    shuffles: int
     log: TransactionLog
     windows: Mapping[float, Sequence[Window]]
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether outcomes are handed out by chance."""
+        return self.shuffles > 0
 
     @property
     def panel(self) -> Window:
@@ -99,12 +105,8 @@ def hold_contest(study: ContestStudy, arena: Arena, steps: Steps) -> tuple[Conte
         with steps.step("contest", f"{arena.key}: {len(windows)} origins, {horizon:g} ahead"):
             sections.append(_section(study, arena, windows, panel, contestants))
     data = _data(arena, sections, contestants, panel)
-    if arena.shuffled:
-        with steps.step("shuffles", f"{arena.key}: outcomes shuffled anew"):
-            data = replace(data, shuffles=_shuffles(study, arena, panel, contestants))
-    else:
-        with steps.step("totals", f"{arena.key}: totals, drift and intervals"):
-            data = _with_totals(study, arena, panel, contestants, data)
+    with steps.step("totals", f"{arena.key}: totals, drift and intervals, or shuffles"):
+        data = _with_totals(study, arena, panel, contestants, data)
     costs = []
     if arena.key in study.contest.costs:
         with steps.step("costs", f"{arena.key}: seconds and megabytes of each method"):
@@ -164,7 +166,7 @@ def _shuffles(study: ContestStudy, arena: Arena, panel: Panel, contestants: Cont
         {window: _occasion_at(study, arena, window, panel, contestants) for window in windows},
         model=study.contest.method,
         seed=seed_for(study.seed, f"shuffles {arena.key}"),
-        shuffles=study.simulated[arena.key].shuffles,
+        shuffles=arena.shuffles,
         replicates=study.contest.replicates,
         level=study.contest.level,
     )
@@ -217,7 +219,9 @@ def _data(arena: Arena, sections: Sequence[RollingSection], contestants: Contest
 def _with_totals(
     study: ContestStudy, arena: Arena, panel: Panel, contestants: Contestants, data: ContestData
 ) -> ContestData:
-    """With what is told by one model of all customers together."""
+    """With what is told by one model of all customers together; where outcomes are shuffled, with many shuffles."""
+    if arena.shuffled:
+        return replace(data, shuffles=_shuffles(study, arena, panel, contestants))
     if contestants.pair is None or contestants.total_method is None:
         return data
     totals = [
