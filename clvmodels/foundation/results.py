@@ -566,7 +566,7 @@ class RollingVerdict:
     ----------
     best : methods with the best mean; several where they are equal
     kept : those not reliably worse than the best: the model confidence set
-    p_values : of each method; one is kept from `level` on
+    p_values : of each method, allowing for all methods and scores of the contest; one is kept from `level` on
     verdict : "one": the best is reliably better than every other; "some": it is better than some; "none": no method
         is reliably better than another; "alone": there is only one
     duels : the best (the first of several) less each other, paired
@@ -591,8 +591,9 @@ class RollingSection:
     model : the method that `duels` compare the others with
     time : whether intervals and verdicts hold for other origins too; else for these origins and other customers only
     block : origins that are resampled together, as their holdouts overlap
-    level : of the model confidence sets
+    level : of the model confidence sets of all scores together
     duels : `model` less each method, on the mean over origins
+    left_out : calibration end of an origin at which `model` gave no forecast -> why; it is not among `origins`
     """
 
     data: str
@@ -607,6 +608,7 @@ class RollingSection:
     league: list[LeagueRow]
     duels: list[Duel]
     verdicts: list[RollingVerdict]
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
