@@ -91,6 +91,15 @@ class Gains:
     places: Sequence[int]
 
 
+@dataclass(frozen=True)
+class LandedPanel:
+    """A class, its title, and its groups by their row of the figure's table: stated, share, low, high."""
+
+    key: str
+    title: str
+    points: Mapping[int, tuple[float, float, float, float]]
+
+
 def stacked_sizes(rows: Sequence[int]) -> tuple[Size, Size]:
     """Panels one below the other, each as high as the longest list of rows needs."""
     height = (62 + 26 * max(rows)) * len(rows) + 30
@@ -386,26 +395,19 @@ def gains(panels_of: Sequence[Gains], below: str, numbers: Numbers) -> Plot:
     return plot
 
 
-def landed(
-    panels_of: Mapping[str, Sequence[tuple[float, float, float, float]]],
-    colours: Mapping[str, str],
-    words: Mapping[str, str],
-    numbers: Numbers,
-) -> Plot:
-    """Stated probabilities against shares that came: dots, and the band where they lie if the former are right.
-
-    Points are (stated, share, low, high), by title of the panel.
-    """
+def landed(panels_of: Sequence[LandedPanel], words: Mapping[str, str], numbers: Numbers) -> Plot:
+    """Stated probabilities against shares that came: dots, and the band where they lie if the former are right."""
 
     def plot(panels: Panels, size: Size) -> None:
         for axes in panels[len(panels_of) :]:
             axes.set_axis_off()
-        for axes, (title, points) in zip(panels, panels_of.items(), strict=False):
-            stated, share, low, high = np.array(points, dtype=float).reshape(-1, 4).T
+        for axes, panel in zip(panels, panels_of, strict=False):
+            stated, share, low, high = np.array(list(panel.points.values()), dtype=float).reshape(-1, 4).T
             axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
             axes.vlines(stated, low, high, color=MODEL, alpha=0.3, linewidth=9, label=words["band"])
             axes.plot(stated, share, "o", color=ACTUAL, markersize=5, label=words["landed"])
-            axes.set_title(title, fontsize=11.5, pad=4, color=colours.get(title, INK))
+            mark_rows(axes, stated, rows=list(panel.points))
+            axes.set_title(panel.title, fontsize=11.5, pad=4, color=CELL_COLOURS.get(panel.key, INK))
             axes.set_xlim(0, 1.02)
             axes.set_ylim(0, 1.02)
             for line in (axes.xaxis, axes.yaxis):

@@ -186,7 +186,7 @@ def _outlook(study: Study, log: TransactionLog, base: Base, steps: Steps) -> Out
         future = by_period.future
         alive = predict(fits[0], customers, quantity="p_alive", draws=draws)
         active = _active(alive, np.random.default_rng(seed_for(study.seed, "active customers")))
-        p_buy, buyers = _buyers(future.purchases)
+        p_buy, buyers = buyers_of(future.purchases)
     with steps.step("totals", f"totals of the next {ahead} where demand drifts"):
         # with limits of acquisition the fits are of other customers than those to forecast
         everyone = Window(as_of, unit=study.window.unit)
@@ -247,7 +247,7 @@ def _active(alive: Forecast, rng: np.random.Generator) -> FloatArray:
     return np.concatenate(counts).astype(np.float64)
 
 
-def _buyers(purchases: Forecast) -> tuple[FloatArray, FloatArray]:
+def buyers_of(purchases: Forecast) -> tuple[FloatArray, FloatArray]:
     """P(at least one purchase) of each customer, and the number who buy in each draw."""
     assert purchases.replay is not None  # predictive forecasts can be drawn again
     bought = np.zeros(len(purchases))
