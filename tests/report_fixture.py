@@ -393,6 +393,11 @@ def _act_on(rng: np.random.Generator) -> list[ActOn]:
                     label,
                     0.95 - 0.03 * place,
                     clv * 0.2,
+                    days_until_half=None if place == 3 else 140.0 - 12 * place,
+                    next_cell="" if key == "protect" else "high_high",
+                    amount_to_next=12.5 + place if key == "grow" else None,
+                    purchases_to_next=1.0 + place % 3 if key == "win_back" else None,
+                    best_action="none" if place % 4 else "voucher",
                 )
             )
     return rows

@@ -20,7 +20,7 @@ from clvmodels.inference import Fit
 from clvmodels.models import MODELS
 from clvmodels.strategy import read_strategies
 from clvmodels.study import outputs
-from clvmodels.study.actions import weigh_actions
+from clvmodels.study.actions import weigh_actions, with_next_steps
 from clvmodels.study.adequacy import Adequacy, gauge_adequacy
 from clvmodels.study.classes import base_section, classes_section
 from clvmodels.study.config import CalendarTable, Study
@@ -60,7 +60,11 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
         money = money_section(study, log, past, decision)
     with steps.step("actions", "what actions, a budget and fewer defections would bring"):
         actions = weigh_actions(study, log, decision.outlook)
-        decision = replace(decision, table=pd.concat([decision.table, actions.columns], axis=1))
+        decision = replace(
+            decision,
+            table=pd.concat([decision.table, actions.columns], axis=1),
+            act_on=with_next_steps(decision.act_on, decision.table["customer_id"], actions.columns),
+        )
     adequacy = gauge_adequacy(study, decision.outlook.fits, decision.outlook.learnt, steps)
     groups, rivals = weigh_rivals(study, log, evidence, steps)
     classes = classes_section(study, log, traits, evidence, decision.outlook, decision.labels, steps)
