@@ -33,7 +33,7 @@ from clvmodels.inference import Fit
 from clvmodels.models import MODELS
 from clvmodels.strategy import read_strategies
 from clvmodels.study import outputs
-from clvmodels.study.actions import Actions, weigh_actions
+from clvmodels.study.actions import Actions, weigh_actions, with_next_steps
 from clvmodels.study.adequacy import Criteria, gauge_criteria, replicate
 from clvmodels.study.classes import base_section, classes_section
 from clvmodels.study.config import CalendarTable, Study
@@ -547,7 +547,7 @@ def assemble(
         history=told.history,
         value=decision.value,
         matrix=decision.matrix,
-        act_on=decision.act_on,
+        act_on=with_next_steps(decision.act_on, decision.table["customer_id"], actions.columns),
         evidence=evidence,
         comparison=comparison,
         models=models,
