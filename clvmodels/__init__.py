@@ -111,6 +111,7 @@ if TYPE_CHECKING:
     from clvmodels.inference import waic as waic
     from clvmodels.models import MODELS as MODELS
     from clvmodels.report import render_report as render_report
+    from clvmodels.report.verify import verify_report as verify_report
     from clvmodels.strategy import CustomerClasses as CustomerClasses
     from clvmodels.strategy import DatedMatrix as DatedMatrix
     from clvmodels.strategy import discounted_cash_flow as discounted_cash_flow
@@ -229,6 +230,7 @@ HOMES = {
     "waic": "clvmodels.inference",
     "MODELS": "clvmodels.models",
     "render_report": "clvmodels.report",
+    "verify_report": "clvmodels.report.verify",
     "discounted_cash_flow": "clvmodels.strategy",
     "read_strategies": "clvmodels.strategy",
     "CustomerClasses": "clvmodels.strategy",
