@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvmodels.cli_provenance import add_verify
+from clvmodels.cli_provenance import add_diff, add_verify
 from clvmodels.foundation.counting import WORDS
 from clvmodels.foundation.errors import DataError, FitError, StudyError
 
@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_sbc(commands)
     add_verify(commands)
+    add_diff(commands)
     listing = commands.add_parser("list", help="models, baselines and data sets that there are")
     listing.set_defaults(run=_list)
     _add_datasets(commands)
