@@ -54,9 +54,9 @@ def _inputs(found: RunComparison) -> Iterator[str]:
 
 def _rule(found: RunComparison) -> Iterator[str]:
     """What is meant by within and beyond."""
-    yield f"{found.judged:,} numbers have a Monte Carlo error; within it are up to {found.limit:.2f} standard errors of a"
-    yield f"difference. Of comparisons of runs that differ in their seeds alone, at most {found.rate:.0%} have any number"
-    yield "beyond. Numbers that no random number enters (data, settings) are beyond with any difference."
+    yield f"{found.judged:,} numbers have a Monte Carlo error; within it are up to {found.limit:.2f} standard errors of"
+    yield f"a difference. Of comparisons of runs that differ in their seeds alone, at most {found.rate:.0%} have any"
+    yield "number beyond. Numbers that no random number enters (data, settings) are beyond with any difference."
 
 
 def _sections(found: RunComparison) -> Iterator[str]:

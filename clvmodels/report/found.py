@@ -280,6 +280,7 @@ def _of_retention(results: RetentionResults) -> dict[str, Draws]:
         "back_tests": draws,
         "values": draws,
         "worth": draws,
+        "worth.lost_share": None,  # a number by a number, whose quantiles step; it is judged as "lost"
         "donors": donors,
         "donors.donations": outcomes,
     }

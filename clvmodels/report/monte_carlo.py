@@ -63,8 +63,8 @@ def _slope(five: Mapping[str, FloatArray], name: str, shape: FloatArray, scatter
     curved = np.where(shape == 0, upper, TAIL * upper * shape / np.expm1(TAIL * shape)) * np.exp(shape * score)
     curved = np.where((lower > 0) & (upper > 0), curved, 0.0)
     log_normal = np.sqrt(np.log1p(scatter**2)) * np.abs(five[name])
-    steepest: FloatArray = np.fmax.reduce([five["sd"], half, curved, log_normal])
-    return steepest
+    steepest = np.fmax.reduce([five["sd"], half, curved, log_normal])
+    return np.where(np.isfinite(five["sd"]) | np.isfinite(half), steepest, np.nan)
 
 
 def errors_of_band(low: float, high: float, draws: float, *, middle: float | None = None) -> dict[str, float]:

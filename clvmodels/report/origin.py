@@ -12,7 +12,8 @@ from clvmodels.foundation.any_results import Results
 
 CHARSET = '<meta charset="utf-8">'
 HEAD_BYTES = 4096  # of a page, within which its origin stands
-COSTS = re.compile(rb"<!-- costs -->.*?<!-- /costs -->", re.DOTALL)  # they differ from run to run
+COSTS = b"<!-- costs -->", b"<!-- /costs -->"  # they differ from run to run
+FONTS = b"@font-face{", b"}"  # they hold the letters of the costs
 RESULTS_MARK = re.compile(rb'<meta name="clvmodels-results" content="([0-9a-f]{64})">')
 CONTENT_MARK = re.compile(rb'<meta name="clvmodels-content" content="([0-9a-f]{64})">')
 
@@ -27,9 +28,9 @@ class Origin:
 
 def with_origin(page: str, results_digest: str) -> str:
     """A page that says which results it was made from, and what it shows."""
-    marks = {"results": results_digest, "content": content_digest(page.encode())}
-    lines = [f'<meta name="clvmodels-{name}" content="{digest}">' for name, digest in marks.items()]
-    return page.replace(CHARSET, "\n".join([CHARSET, *lines]), 1)
+    named = page.replace(CHARSET, f'{CHARSET}\n<meta name="clvmodels-results" content="{results_digest}">', 1)
+    mark = f'<meta name="clvmodels-content" content="{content_digest(named.encode())}">'
+    return named.replace(CHARSET, CHARSET + mark, 1)
 
 
 def origin_of(page: bytes) -> Origin:
@@ -39,9 +40,15 @@ def origin_of(page: bytes) -> Origin:
 
 
 def content_digest(page: bytes) -> str:
-    """SHA-256 of a page's body without what the run cost; fonts and styles stand before the body."""
-    _, _, body = page.partition(b"<body>")
-    return hashlib.sha256(COSTS.sub(b"", body)).hexdigest()
+    """SHA-256 of a page without its fonts, what the run cost, and what it says of this digest."""
+    shown = _without(_without(page, *COSTS), *FONTS)
+    return hashlib.sha256(CONTENT_MARK.sub(b"", shown, count=1)).hexdigest()
+
+
+def _without(page: bytes, start: bytes, end: bytes) -> bytes:
+    """A page without what stands between two marks, the marks included."""
+    first, *parts = page.split(start)
+    return first + b"".join(part.partition(end)[2] if end in part else start + part for part in parts)
 
 
 def results_digest(results: Results, folder: Path | None) -> str:
