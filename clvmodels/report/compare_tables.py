@@ -105,10 +105,11 @@ def pair_tables(table: str, paths: Sequence[Path], draws: Sequence[float | None]
 
 def judge_column(pair: ColumnPair, limit: float, rounding: float) -> ColumnDifference:
     """A column judged; differences up to `limit` standard errors are within Monte Carlo error."""
-    apart = np.abs(pair.b - pair.a)
-    blank = np.isnan(pair.a) & np.isnan(pair.b)
+    with np.errstate(invalid="ignore"):  # of two infinite ones
+        apart = np.abs(pair.b - pair.a)
+    alike = (pair.a == pair.b) | (np.isnan(pair.a) & np.isnan(pair.b))
     with np.errstate(invalid="ignore", divide="ignore"):
-        same = blank | (apart <= rounding * np.fmax(np.abs(pair.a), np.abs(pair.b)))
+        same = alike | (apart <= rounding * np.fmax(np.abs(pair.a), np.abs(pair.b)))
         known = np.isfinite(pair.errors) & (np.isfinite(apart) | (pair.errors == 0))
         within = ~same & known & (apart <= limit * pair.errors + pair.steps)
         heights = np.where(known & (pair.errors > 0), apart / pair.errors, apart)
@@ -142,10 +143,12 @@ def _read(path: Path) -> "pd.DataFrame":
 
     try:
         frame = pd.read_parquet(path)
-    except (OSError, ValueError, NotImplementedError) as problem:
-        raise StudyError(f"{path}: cannot be read as a table ({str(problem).splitlines()[0]}).") from None
-    if ID in frame and frame[ID].duplicated().any():
-        raise StudyError(f"{path}: {ID} {frame[ID][frame[ID].duplicated()].iloc[0]} is in several rows, not in one.")
+        twice = frame.loc[frame[ID].duplicated(), ID].tolist() if ID in frame else []
+    except (OSError, ValueError, TypeError, NotImplementedError) as problem:
+        said = (str(problem).splitlines() or [type(problem).__name__])[0]
+        raise StudyError(f"{path}: cannot be read as a table of customers ({said}).") from None
+    if twice:
+        raise StudyError(f"{path}: {ID} {twice[0]} is in several rows, not in one.")
     return frame
 
 
@@ -157,7 +160,7 @@ def _errors(frame: "pd.DataFrame", draws: float | None) -> dict[str, FloatArray]
     found: dict[str, FloatArray] = {}
     for name in (column.removesuffix("_mean") for column in frame.columns if column.endswith("_mean")):
         five = {part: f"{name}_{part}" for part in FIVE}
-        if all(column in frame for column in five.values()):
+        if all(column in frame and frame[column].dtype.kind in "iuf" for column in five.values()):
             numbers = {part: frame[column].to_numpy(dtype=np.float64) for part, column in five.items()}
             found |= {five[part]: error for part, error in errors_of_five(numbers, draws).items()}
     for name in frame.columns:

@@ -133,7 +133,7 @@ KEYS: Mapping[type, tuple[str, ...]] = {
     contest.MethodCalibration: ("method",),
     contest.ContestData: ("key",),
 }
-BY_PLACE: tuple[type, ...] = (study.ActivityRow,)  # tenths, which only their places name
+BY_PLACE: tuple[type, ...] = (study.ActivityRow, Estimate)  # of tenths and of years ahead, in their order
 PICTURES: tuple[type, ...] = (
     study.MatrixPoint,
 )  # left out: their points have no names, and tables hold what they show

@@ -1,11 +1,11 @@
 """Monte Carlo errors of numbers that were worked out from draws, from the numbers themselves.
 
 A mean of S independent draws has the standard error sd / sqrt(S). That of a quantile is sqrt(p (1 - p) / S) over the
-density there, which is not in the results; the slope of the quantile function stands for it, the steepest of several
-that go with what is known: a normal distribution's, one of each half's, that of a shifted log-normal through the three
-quantiles, and a log-normal's with the same mean and standard deviation. So the error is rather too large than too
-small. Where a quantile is 0 and the distribution is not, it stands on a heap at 0 that it may leave by a jump: there no
-error is known.
+density there, which is not in the results. The slope of the quantile function stands for it, the steepest of several
+that go with what is known: a normal distribution's, that of the half on that side, that of a shifted log-normal through
+the three quantiles, and a log-normal's with the same mean and standard deviation. So the error is rather too large than
+too small. Where a quantile is 0 and the distribution is not, it stands on a heap at 0 that it may leave by a jump:
+there no error is known.
 """
 
 import math
@@ -63,7 +63,9 @@ def _slope(five: Mapping[str, FloatArray], name: str, shape: FloatArray, scatter
     curved = np.where(shape == 0, upper, TAIL * upper * shape / np.expm1(TAIL * shape)) * np.exp(shape * score)
     curved = np.where((lower > 0) & (upper > 0), curved, 0.0)
     log_normal = np.sqrt(np.log1p(scatter**2)) * np.abs(five[name])
-    steepest = np.fmax.reduce([five["sd"], half, curved, log_normal])
+    # the end of the shorter tail is known better than the standard deviation says
+    short = (half > 0) & (half < np.fmax(lower, upper))
+    steepest = np.fmax.reduce([np.where(short, 0.0, five["sd"]), half, curved, log_normal])
     return np.where(np.isfinite(five["sd"]) | np.isfinite(half), steepest, np.nan)
 
 
