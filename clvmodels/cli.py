@@ -1,4 +1,4 @@
-"""The command line: `clvmodels study | report | summarize | fit | predict | sbc | list | datasets`.
+"""The command line: `clvmodels study | report | summarize | fit | predict | sbc | verify | diff | list | datasets`.
 
 Nothing heavy is imported before the arguments are known to be good.
 """
@@ -66,7 +66,7 @@ COUNTING_OPTIONS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 if it went well, 2 for bad input, 130 if interrupted.
 
-    `sbc` has 1 for ranks that are not uniform.
+    `sbc` has 1 for ranks that are not uniform, `verify` for what does not belong, `diff` for more than chance.
     """
     parsed = _parser().parse_args(arguments)
     try:

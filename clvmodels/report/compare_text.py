@@ -101,7 +101,7 @@ def _beyond(found: RunComparison, most: int | None) -> Iterator[str]:
     beyond = [number for number in found.numbers if number.kind == "beyond"]
     if not beyond:
         return
-    beyond.sort(key=lambda number: (-(number.errors or 0.0), -abs(number.change or 0.0)))
+    beyond.sort(key=lambda number: -(number.errors or 0.0))  # exact ones first, in the order of the results
     yield f"\nbeyond Monte Carlo error: {len(beyond):,} of results.json"
     yield from _some(beyond, most)
 

@@ -262,7 +262,9 @@ def _of_purchases(results: StudyResults) -> dict[str, Draws]:
         "money.years": ahead,
         "money.equity": ahead,
         "money.newcomers": ahead,
-        "actions.defections.equity": ahead,
+        "actions.defections": ahead,
+        "actions.defections.gain": None,  # of fewer draws, where customers are many
+        "actions.defections.gain_share": None,
     }
 
 

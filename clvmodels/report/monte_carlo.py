@@ -4,8 +4,8 @@ A mean of S independent draws has the standard error sd / sqrt(S). That of a qua
 density there, which is not in the results. The slope of the quantile function stands for it, the steepest of several
 that go with what is known: a normal distribution's, that of the half on that side, that of a shifted log-normal through
 the three quantiles, and a log-normal's with the same mean and standard deviation. So the error is rather too large than
-too small. Where a quantile is 0 and the distribution is not, it stands on a heap at 0 that it may leave by a jump:
-there no error is known.
+too small. Where a quantile is 0 and the distribution is not, it stands on a heap at 0 that it may leave by a leap:
+there, and close to it, no error is known.
 """
 
 import math
@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.patterns import BoolArray, FloatArray
 
 FIVE = ("mean", "sd", "q05", "q50", "q95")
 LEVELS = {"q05": 0.05, "q50": 0.50, "q95": 0.95}
@@ -44,8 +44,16 @@ def errors_of_five(five: Mapping[str, FloatArray], draws: float) -> dict[str, Fl
             slope = _slope(five, name, shape, scatter)
             density = NormalDist().pdf(NormalDist().inv_cdf(level))
             error = slope * math.sqrt(level * (1 - level) / draws) / density
-            errors[name] = np.where((five[name] == 0) & (sd > 0), np.nan, error)
+            errors[name] = np.where(_at_heap(five, name), np.nan, error)
     return errors
+
+
+def _at_heap(five: Mapping[str, FloatArray], name: str) -> BoolArray:
+    """Whether a quantile stands on a heap of draws at 0, or so near to one that it may leap there and back."""
+    near: BoolArray = (five[name] == 0) & (five["sd"] > 0)
+    if name == "q95":
+        near |= (five["q50"] == 0) & (five["q95"] < five["sd"])
+    return near
 
 
 def _shape(five: Mapping[str, FloatArray]) -> FloatArray:
