@@ -11,7 +11,7 @@ from clvmodels.forecast.draws import sums_by_segment
 from clvmodels.foundation.decision_results import BasePeriod, ClassCalibrationRow, ClassesSection, ClassRow
 from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import BoolArray, FloatArray
-from clvmodels.foundation.records import CustomerSummary, TransactionLog, Window
+from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
 from clvmodels.inference import Fit
 from clvmodels.strategy import (
     CustomerClasses,
