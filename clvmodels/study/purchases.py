@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels.baselines import BASELINES
-from clvmodels.data import alternatives, calendar_history, choices, read_transactions
-from clvmodels.data.datasets import require_brought
+from clvmodels.data import alternatives, calendar_history, choices
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.patterns import IntArray
@@ -24,12 +23,13 @@ from clvmodels.study.actions import weigh_actions
 from clvmodels.study.adequacy import Adequacy, gauge_adequacy
 from clvmodels.study.classes import base_section, classes_section
 from clvmodels.study.config import CalendarTable, Study
-from clvmodels.study.customers import read_traits, require_effects
+from clvmodels.study.customers import require_effects
 from clvmodels.study.decision import Decision, decide
 from clvmodels.study.evidence import Evidence, gather_evidence
 from clvmodels.study.files import StudyFile
 from clvmodels.study.labels import require_graded_columns
 from clvmodels.study.money import money_section, read_past
+from clvmodels.study.privacy import fit_to_show, key_mark, read_data, remove_shown_before, tables_to_show
 from clvmodels.study.progress import Steps, Tell, seed_for
 from clvmodels.study.rivals import Rivals, scores_of, weigh_rivals
 from clvmodels.study.sections import fit_row
@@ -49,7 +49,7 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     outputs.require_writable(folder)
     steps = Steps(STEPS_BESIDE_COMPARED + _steps_asked_for(study), tell)
     with steps.step("read", "read the log"):
-        log, traits = _read_log(study), read_traits(file)
+        log, traits = read_data(replace(file, study=study))
         _require_inside(file, study, log)
         require_effects(file, study, log, traits)
         require_graded_columns(file, traits)
@@ -66,7 +66,7 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     classes = classes_section(study, log, traits, evidence, decision.outlook, decision.labels, steps)
     results = _results(file, study, log, evidence, decision, adequacy)
     results = replace(
-        results,
+        fit_to_show(results),
         rivals=groups,
         strategies=strategies,
         base=base_section(study, log),
@@ -76,7 +76,7 @@ def run_purchases(file: StudyFile[Study], *, output: str | Path, data: str | Non
     )
     with steps.step("write", "write results and tables"):
         files = _write(results, evidence, decision, rivals, folder)
-    digests = {"study_digest": file.digest, "data_digest": log.digest}
+    digests = {"study_digest": file.digest, "data_digest": log.digest, **key_mark(file)}
     outputs.write_manifest(folder, outputs.manifest(file.path, digests, study.seed, steps.done, files))
     return results
 
@@ -129,11 +129,6 @@ def _require_inside(file: StudyFile[Study], study: Study, log: TransactionLog) -
             f"{file.path}, [value] as_of = {study.value.as_of}: the log ends on {log.last_date}. "
             "Leave it out to decide on that day."
         )
-
-
-def _read_log(study: Study) -> TransactionLog:
-    require_brought(study.data.source)
-    return read_transactions(study.data.source, **study.data.options)
 
 
 def _results(
@@ -193,6 +188,7 @@ def _info(file: StudyFile[Study], study: Study, log: TransactionLog) -> StudyInf
         annual_discount_rate=study.value.annual_discount_rate,
         vocabulary=study.matrix.names,
         languages=list(study.languages),
+        privacy=study.privacy,
     )
 
 
@@ -250,11 +246,12 @@ def _correlation(study: Study, evidence: Evidence) -> Estimate:
 
 def _write(results: StudyResults, evidence: Evidence, decision: Decision, rivals: Rivals, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
+    remove_shown_before(folder, results.study.privacy)
     outputs.write_results(results, folder / "results.json")
     scores = [*results.comparison.scores, *(score for group in results.rivals for score in scores_of(group))]
     once = {(score.method, score.score): score for score in scores}  # the study's own model is in both
     comparison = pd.DataFrame([asdict(score) for score in once.values()])
-    tables = {
+    whole = {
         "customers.parquet": decision.table,
         "customers.csv": decision.table,
         "comparison.csv": comparison,
@@ -262,6 +259,7 @@ def _write(results: StudyResults, evidence: Evidence, decision: Decision, rivals
         "holdout.csv": evidence.table,
         "holdout.parquet": evidence.table,
     }
+    tables = tables_to_show(results.study.privacy, whole)
     for name, table in tables.items():
         outputs.write_table(table, folder / name)
     _save_fits(evidence, decision, rivals, folder / "draws")

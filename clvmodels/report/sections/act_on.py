@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clvmodels.foundation.results import ActOn
+from clvmodels.report.sections.data import privacy
 from clvmodels.report.tables import Table, columns
 from clvmodels.report.voice import Source, Voice
 
@@ -16,6 +17,7 @@ def act_on(source: Source, voice: Voice) -> dict[str, Any]:
     results = source.results
     by_list = {key: [row for row in results.act_on if row.list_key == key] for key in LISTS}
     return {
+        "privacy": privacy(results, voice),
         "lists": [
             {
                 "key": key,
@@ -27,7 +29,7 @@ def act_on(source: Source, voice: Voice) -> dict[str, Any]:
             }
             for key, rows in by_list.items()
             if rows
-        ]
+        ],
     }
 
 
