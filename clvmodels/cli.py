@@ -458,10 +458,10 @@ def _require_place(output: str | None) -> None:
 
 
 def _write(frame: Any, output: str | None) -> None:
-    from clvmodels.study.outputs import write_table
+    from clvmodels.study.outputs import for_spreadsheets, write_table
 
     if output is None:
-        frame.to_csv(sys.stdout, index=False)
+        for_spreadsheets(frame).to_csv(sys.stdout, index=False)
     else:
         write_table(frame, Path(output))
 

@@ -110,14 +110,15 @@ def fit_to_show(results: StudyResults) -> StudyResults:
     data = results.data
     unnamed = replace(
         data,
-        ledger=_without_examples(data.ledger),
-        set_aside=_without_examples(data.set_aside),
-        notes=_without_examples(data.notes),
+        ledger=without_examples(data.ledger),
+        set_aside=without_examples(data.set_aside),
+        notes=without_examples(data.notes),
     )
     return replace(results, act_on=[], data=unnamed)
 
 
-def _without_examples(lines: Iterable[LedgerLine]) -> list[LedgerLine]:
+def without_examples(lines: Iterable[LedgerLine]) -> list[LedgerLine]:
+    """Lines of a ledger without the rows and ids that they show."""
     return [line if line.reason in SAID else replace(line, sample=()) for line in lines]
 
 

@@ -12,6 +12,7 @@ from clvmodels.baselines import BASELINES
 from clvmodels.data import alternatives, calendar_history, choices
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.estimates import Estimate, estimate
+from clvmodels.foundation.files import folder_in
 from clvmodels.foundation.patterns import IntArray
 from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog
 from clvmodels.foundation.results import DataSection, FitRow, ModelSection, StudyInfo, StudyResults
@@ -262,7 +263,7 @@ def _write(results: StudyResults, evidence: Evidence, decision: Decision, rivals
     tables = tables_to_show(results.study.privacy, whole)
     for name, table in tables.items():
         outputs.write_table(table, folder / name)
-    _save_fits(evidence, decision, rivals, folder / "draws")
+    _save_fits(evidence, decision, rivals, folder_in(folder, "draws"))
     return [folder / name for name in ("results.json", *tables)]
 
 
@@ -273,7 +274,6 @@ def _save_fits(evidence: Evidence, decision: Decision, rivals: Rivals, folder: P
     saved |= {f"{fit.model.name}.calibration.nc": fit for fit in evidence.fits}
     for method, pair in evidence.beside.items():
         saved |= {f"{fit.model.name}.calibration.{method}.nc": fit for fit in pair}
-    folder.mkdir(exist_ok=True)
     for old in set(folder.glob("*.nc")) - {folder / name for name in saved}:
         old.unlink()  # of a fit that the study no longer has
     for name, fit in saved.items():

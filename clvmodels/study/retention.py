@@ -15,6 +15,7 @@ from clvmodels.data.datasets import PREFIX, named_dataset
 from clvmodels.data.sources import digest_of_files
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.files import file_name, folder_in
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import FitRow
 from clvmodels.foundation.retention import RetentionTable
@@ -29,6 +30,7 @@ from clvmodels.inference import Fit
 from clvmodels.study import outputs
 from clvmodels.study.donors import Donors, forecast_donors
 from clvmodels.study.files import StudyFile
+from clvmodels.study.privacy import without_examples
 from clvmodels.study.progress import Steps, Tell
 from clvmodels.study.retention_cohorts import Cohorts, forecast_cohorts
 from clvmodels.study.retention_config import ContractsTable, RetentionStudy
@@ -79,9 +81,10 @@ def run_retention(
     with steps.step("worth", "worth of the base, and with fewer defections"):
         worth = worth_of(study, segments)
     donors, cohorts = _beside(study, steps)
+    shown = list if study.privacy == "open" else without_examples
     results = RetentionResults(
         study=_info(file, study, contracts, donors, cohorts),
-        ledger=list(contracts.ledger),
+        ledger=shown(contracts.ledger),
         segments=curves,
         fits=[row for segment in segments for row in _fit_rows(segment)],
         fit_segments=[segment.name for segment in segments for _ in segment.fits],
@@ -91,7 +94,7 @@ def run_retention(
         donors=None if donors is None else donors.section,
         cohorts=None if cohorts is None else cohorts.section,
         left_out=left_out,
-        notes=list(contracts.notes),
+        notes=shown(contracts.notes),
     )
     with steps.step("write", "write results and tables"):
         files = _write(results, segments, donors, folder)
@@ -195,6 +198,7 @@ def _info(
         due=study.value.due,
         fewer_defections=study.value.fewer_defections,
         languages=list(study.languages),
+        privacy=study.privacy,
     )
 
 
@@ -227,7 +231,7 @@ def _write(results: RetentionResults, segments: Sequence[Segment], donors: Donor
     for name, table in tables.items():
         outputs.write_table(table, folder / name)
     fits = {f"{segment.name}.{model}": fitted for segment in segments for model, fitted in segment.fits.items()}
-    _save_fits(fits if donors is None else {**fits, "donors.bg_bb": donors.fit}, folder / "draws")
+    _save_fits(fits if donors is None else {**fits, "donors.bg_bb": donors.fit}, folder_in(folder, "draws"))
     return [folder / name for name in ("results.json", *tables)]
 
 
@@ -246,14 +250,8 @@ def _flat(name: str, estimate: Estimate) -> dict[str, object]:
 
 def _save_fits(fits: dict[str, Fit], folder: Path) -> None:
     """Draws of every fit as <segment>.<model>.nc; those that the study no longer has are removed."""
-    saved = {f"{_file_name(name)}.nc": fitted for name, fitted in fits.items()}
-    folder.mkdir(exist_ok=True)
+    saved = {f"{file_name(name)}.nc": fitted for name, fitted in fits.items()}
     for old in set(folder.glob("*.nc")) - {folder / name for name in saved}:
         old.unlink()
     for name, fitted in saved.items():
         fitted.save(folder / name)
-
-
-def _file_name(name: str) -> str:
-    """A name that every file system takes."""
-    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
