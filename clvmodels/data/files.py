@@ -67,6 +67,11 @@ def find_files(source: str | Path) -> tuple[tuple[Path, ...], str]:
     return files, kinds[0]
 
 
+def as_engines_take(path: Path) -> str:
+    """A path as the engine takes it, which would take log[1].csv for a pattern and read log1.csv."""
+    return glob.escape(str(path))
+
+
 def stamps_of(files: Sequence[Path]) -> dict[Path, tuple[int, int]]:
     """Size and time of the last change of each file: whoever writes to one changes its stamp."""
     stats = {path: path.stat() for path in files}

@@ -14,7 +14,7 @@ import ibis
 
 from clvmodels.data.charsets import Copies, fitting, line_ends, no_fit, open_text
 from clvmodels.data.engines import duckdb, first_row
-from clvmodels.data.files import LONGEST_LINE, packed_as_named, refuse_bomb
+from clvmodels.data.files import LONGEST_LINE, as_engines_take, packed_as_named, refuse_bomb
 from clvmodels.data.layout import Layout
 from clvmodels.data.source import Source, positions
 from clvmodels.foundation.errors import DataError
@@ -172,7 +172,7 @@ def _likeness(records: list[list[str]], layout: Layout) -> tuple[bool, int]:
 
 
 def _table(paths: Sequence[Path], form: Form, layout: Layout, copies: Copies) -> Any:
-    names = [str(copies.of(path, form.encoding) if form.copied else path) for path in paths]
+    names = [as_engines_take(copies.of(path, form.encoding) if form.copied else path) for path in paths]
     encoding = "utf-8" if form.copied else NATIVE[codecs.lookup(form.encoding).name]
     places = positions(form.names, layout, str(paths[0]))
     if form.delimiter == " ":

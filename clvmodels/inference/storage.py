@@ -86,7 +86,7 @@ def load_fit(path: str | Path) -> Fit:
         If the file is missing or is not such a fit.
     """
     try:
-        with xr.open_dataset(path, engine="h5netcdf", phony_dims="access") as stored:
+        with xr.open_dataset(Path(path), engine="h5netcdf", phony_dims="access") as stored:
             _require_draws(path, stored)
             draws = stored.load()
         return _fit(path, draws, json.loads(draws.attrs.pop("clvmodels")))

@@ -105,7 +105,7 @@ def _commit(folder: Path) -> str | None:
     """The commit that the study file stands on, with "+" if files differ from it; None outside a checkout."""
     try:
         described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
+            ["git", "-c", "core.fsmonitor=false", "describe", "--always", "--abbrev=40", "--dirty=+"],
             cwd=folder,
             capture_output=True,
             text=True,

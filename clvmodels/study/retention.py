@@ -1,6 +1,5 @@
 """A study of retention: read, fit, hold against what came after, value. The only place that knows their order."""
 
-import glob
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pandas as pd
 
 from clvmodels.data import retention_table
 from clvmodels.data.datasets import PREFIX, named_dataset
+from clvmodels.data.files import find_files
 from clvmodels.data.sources import digest_of_files
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.estimates import Estimate
@@ -138,7 +138,7 @@ def _read(contracts: ContractsTable) -> Contracts:
         currency=contracts.currency,
         date_format=contracts.date_format,
     )
-    files = [Path(name) for name in sorted(glob.glob(contracts.source))]
+    files, _ = find_files(contracts.source)
     names = sorted(set(table.groups[contracts.segment])) if contracts.segment else [ALL]
     tables = {name: table.where(**{contracts.segment: name}) if contracts.segment else table for name in names}
     return Contracts(tables, table.ledger, table.notes, digest_of_files(files))
