@@ -67,9 +67,9 @@ COUNTING_OPTIONS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 if it went well, 2 for bad input, 130 if interrupted, 143 if terminated.
 
-    `sbc` has 1 for ranks that are not uniform, `study` for parts of its work that went wrong, `verify` for what does not
-    belong, `diff` for more than chance. Without arguments they are those of the command line, where a study runs in a
-    process of its own, which is watched.
+    `sbc` has 1 for ranks that are not uniform, `study` for parts of its work that went wrong, `verify` for what does
+    not belong, `diff` for more than chance. Without arguments they are those of the command line, where a study runs
+    in a process of its own, which is watched.
     """
     parsed = _parser().parse_args(arguments)
     try:
@@ -392,10 +392,10 @@ def _require_place(output: str | None) -> None:
 
 
 def _write(frame: Any, output: str | None) -> None:
-    from clvmodels.study.outputs import write_table
+    from clvmodels.study.outputs import for_spreadsheets, write_table
 
     if output is None:
-        frame.to_csv(sys.stdout, index=False)
+        for_spreadsheets(frame).to_csv(sys.stdout, index=False)
     else:
         write_table(frame, Path(output))
 

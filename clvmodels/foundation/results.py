@@ -25,7 +25,10 @@ if TYPE_CHECKING:  # slow to import and only named here
 
 @dataclass(frozen=True)
 class StudyInfo:
-    """What the study is. Titles by language code; the digests identify its inputs."""
+    """What the study is. Titles by language code; the digests identify its inputs.
+
+    `privacy`: customers go by their ids ("open"), by pseudonyms ("pseudonymous"), or none is told of ("without").
+    """
 
     name: str
     title: dict[str, str]
@@ -41,6 +44,7 @@ class StudyInfo:
     annual_discount_rate: float
     vocabulary: str
     languages: list[str]
+    privacy: str = "open"
 
 
 @dataclass(frozen=True)

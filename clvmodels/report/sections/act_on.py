@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from clvmodels.foundation.results import ActOn, StudyResults
+from clvmodels.report.sections.data import privacy
 from clvmodels.report.sections.measures.actions import title
 from clvmodels.report.tables import Column, Table, with_interval
 from clvmodels.report.voice import Source, Voice
@@ -30,6 +31,7 @@ def act_on(source: Source, voice: Voice) -> dict[str, Any]:
     results = source.results
     by_list = {key: [row for row in results.act_on if row.list_key == key] for key in LISTS}
     return {
+        "privacy": privacy(results, voice),
         "lists": [
             {
                 "key": key,

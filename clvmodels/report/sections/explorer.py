@@ -50,7 +50,8 @@ def explorer(source: Source, voice: Voice) -> dict[str, Any]:
     """The customers by expected future value, the columns that the study has."""
     shown = source.customers
     if shown is None:
-        return {"missing": voice.text("explorer.missing")}
+        hidden = source.results.study.privacy == "without"
+        return {"missing": voice.text("privacy.without" if hidden else "explorer.missing")}
     words = _words(shown.rows, source, voice)
     fields = [field for field in _fields(voice) if set(field.names) <= set(shown.rows.column_names)]
     rows, block = _fitting(shown.rows, words, fields)
