@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +63,11 @@ class Run:
 
     def others(self) -> list[int]:
         """Further processes of the run that are still there."""
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _session(pid) == self.pid]
+        return [pid for pid in _processes() if _session(pid) == self.pid]
+
+
+def _processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
 def _session(pid: int) -> int:
@@ -84,7 +88,7 @@ class Server:
 
     def __post_init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.server"],
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.faults.server"],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
@@ -117,14 +121,16 @@ class Server:
     def close(self) -> None:
         """End the server."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait(30)
+        self.process.stdout.close()
 
 
 def start_program(
     arguments: Sequence[str | Path], log: Path, *, before: Sequence[str] = (), folder: Path = ROOT, **environment: str
 ) -> Run:
-    """`python -m clvmodels` of the checkout in a folder, as a user starts it, behind another program such as unshare."""
+    """`python -m clvmodels` of the checkout in a folder, behind another program such as unshare."""
     with log.open("ab") as said:
         process = subprocess.Popen(
             [*before, sys.executable, "-m", "clvmodels", *map(str, arguments)],
@@ -138,9 +144,9 @@ def start_program(
     return Run(process.pid, log, lambda _: process.wait())
 
 
-def until(condition: Any, seconds: float = 60.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
+        time.sleep(0.001)

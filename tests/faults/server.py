@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clvmodels import cli
+from tests.faults import hooks as _known_hooks  # noqa: F401 - imported once, for all runs
 
 
 def main() -> None:

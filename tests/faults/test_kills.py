@@ -1,6 +1,4 @@
-"""Runs killed with kill -9 at any moment, also while they recover: no torn report, and the end is bit for bit the same."""
-
-import pytest
+"""Kills at any moment, also while a run recovers: no report is torn, and the end is bit for bit the same."""
 
 from tests.faults.folders import renewed, require_finished, require_whole
 
