@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from clvmodels.study.store import QUARANTINE
 
 VARYING = {"manifest.json", "costs.json"}  # with seconds and megabytes in them
+COSTS = re.compile("<!-- costs -->.*?<!-- /costs -->", re.DOTALL)  # seconds and megabytes of a run
 INDEX = {"index.html", "index.zh.html"}  # over all studies of the folder
 NOTE = "notes.txt"  # a reader's own file in the report's folder
 
@@ -17,6 +19,11 @@ def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _without_costs(page: Path) -> str:
+    """Digest of a page whose table of seconds and megabytes is left out."""
+    return hashlib.sha256(COSTS.sub("", page.read_text(encoding="utf-8")).encode()).hexdigest()
 
 
 def tree(folder: Path) -> set[str]:
@@ -41,7 +48,11 @@ def report_in(folder: Path) -> Report:
     listed = {name: files.get(name) for name in manifest["files"]}
     assert listed == manifest["files"], f"the manifest has other digests: {_differing(listed, manifest['files'])}"
     varying = frozenset(files.keys() & VARYING)
-    return Report(manifest["seed"], {name: files[name] for name in files.keys() - varying}, varying)
+    fixed = {
+        name: _without_costs(folder / name) if name.endswith(".html") else files[name]
+        for name in files.keys() - varying
+    }
+    return Report(manifest["seed"], fixed, varying)
 
 
 def require_whole(output: Path, study: str, states: list[Report | None]) -> int:

@@ -1,6 +1,6 @@
 """Runs of `clvmodels` by fork: this process has imported all that a run imports, and forks one for each request.
 
-A run then costs what the study costs and not the seconds that Python takes to start. Nothing is computed here: threads
+A run then costs what the study costs and not the seconds that Python takes to start. No study is run here: threads
 and connections would not survive the fork. Requests and answers are lines of JSON (`runs.Server` is the other side).
 """
 
@@ -20,7 +20,7 @@ from tests.faults import hooks as _known_hooks  # noqa: F401 - imported once, fo
 def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
-        answer = {"start": start, "reap": reap, "load": load}[request.pop("do")](**request)
+        answer = {"start": start, "reap": reap, "load": load, "draw": draw}[request.pop("do")](**request)
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
@@ -31,6 +31,13 @@ def load(names: list[str]) -> int:
         with suppress(ImportError):
             importlib.import_module(name)
     return len(names)
+
+
+def draw(folder: str, page: str) -> str:
+    """A page drawn here, so that runs find fonts, templates and libraries in memory."""
+    from clvmodels.report import render_report
+
+    return str(render_report(folder, output=page))
 
 
 def reap(pid: int) -> int:

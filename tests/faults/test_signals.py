@@ -41,15 +41,12 @@ def test_a_run_that_is_asked_to_end_does_so_and_says_how_to_go_on(studies, outpu
         run = study.server.start(study.arguments(output))
         assert run.wait() == 0, run.said()
         require_finished(output, study.name, study.after)
-    record(
-        f"{number.name} {'twice' if times == 2 else 'once'}", "at uniform moments of a run", runs=ended, identical=ended
-    )
+    fault = f"{number.name} {'twice' if times == 2 else 'once'}"
+    record(fault, "at uniform moments of a run", runs=ended, identical=ended)
 
 
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
-def test_a_program_that_is_asked_to_end_while_it_starts_ends_at_once(
-    club, output, place, rng, number, only_full, record
-):
+def test_a_program_that_is_asked_to_end_while_it_starts_does(club, output, place, rng, number, only_full, record):
     """As a shell sees it: by an exit code, or by the signal itself before any of our code runs."""
     for i in range(10):
         renewed(output, club.before)

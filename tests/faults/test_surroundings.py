@@ -14,7 +14,7 @@ SURROUNDINGS = {
         "TZ": "Asia/Kathmandu", "LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "PYTHONHASHSEED": "random",
     },
     "C locale, New York, 2 threads": {
-        "TZ": "America/New_York", "LC_ALL": "C", "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2", "PYTHONHASHSEED": "7",
+        "TZ": "America/New_York", "LC_ALL": "C", "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2",
     },
     "16 threads": {"OMP_NUM_THREADS": "16", "OPENBLAS_NUM_THREADS": "16", "NUMBA_NUM_THREADS": "16"},
     "1 thread, east of the date line": {
@@ -59,9 +59,7 @@ def test_a_clock_that_jumps_does_not_reach_the_report(club, output, record):
 
 
 @pytest.mark.parametrize("moment", [0.1, 0.5, 0.9])
-def test_an_input_that_changes_under_the_run_is_noticed_and_nothing_is_published(
-    shop, output, place, moment, full, record
-):
+def test_an_input_that_changes_under_the_run_is_noticed(shop, output, place, moment, full, record):
     """Fails where the bytes that were read are not held against those that are there at the end."""
     if not full and moment != 0.5:
         pytest.skip("only with --full")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.folders import renewed, require_finished, require_whole
+from tests.faults.folders import renewed, report_in, require_finished, require_whole
 
 
 @pytest.mark.parametrize("n_runs", [2, 8])
@@ -26,14 +26,8 @@ def test_two_studies_at_once_in_one_folder_do_not_disturb_each_other(shop, club,
     runs = [study.server.start(study.arguments(output)) for study in (shop, club)]
     assert [run.wait() for run in runs] == [0, 0], "\n".join(run.said()[-500:] for run in runs)
     for study in (shop, club):
-        require_whole_of(output, study)
+        assert report_in(output / study.name) == study.new_alone
     record("two studies at once", "one folder", runs=2, identical=2)
-
-
-def require_whole_of(output, study):
-    from tests.faults.folders import report_in
-
-    assert report_in(output / study.name) == study.new_alone
 
 
 def test_a_run_beside_one_that_is_killed_ends_well(studies, output, rng, full, record):
