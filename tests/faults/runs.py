@@ -107,9 +107,9 @@ class Server:
         """Have modules imported before any fork."""
         self._ask("load", names=names)
 
-    def draw(self, folder: Path, page: Path) -> None:
-        """Have a page drawn before any fork."""
-        self._ask("draw", folder=str(folder), page=str(page))
+    def prepare(self, study: Path, output: Path, page: Path) -> None:
+        """Have in memory, before any fork, what every run of a study reads."""
+        self._ask("prepare", study=str(study), output=str(output), page=str(page))
 
     def start(self, arguments: Sequence[str | Path], *, hooks: Sequence[Sequence[Any]] = (), **environment: str) -> Run:
         """A run of `clvmodels`, after the hooks: "module:function" with its arguments."""

@@ -20,7 +20,7 @@ from tests.faults import hooks as _known_hooks  # noqa: F401 - imported once, fo
 def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
-        answer = {"start": start, "reap": reap, "load": load, "draw": draw}[request.pop("do")](**request)
+        answer = {"start": start, "reap": reap, "load": load, "prepare": prepare}[request.pop("do")](**request)
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
@@ -33,11 +33,17 @@ def load(names: list[str]) -> int:
     return len(names)
 
 
-def draw(folder: str, page: str) -> str:
-    """A page drawn here, so that runs find fonts, templates and libraries in memory."""
+def prepare(study: str, output: str, page: str) -> str:
+    """Have in memory what every run of a study reads: its code for the keys of units, fonts, and templates of pages."""
     from clvmodels.report import render_report
+    from clvmodels.report.index import render_index
+    from clvmodels.study import read_study
+    from clvmodels.study.run import graph_of, task_for
 
-    return str(render_report(folder, output=page))
+    file = read_study(study)
+    graph_of(task_for(file, output=output))
+    render_index(output)
+    return str(render_report(Path(output) / file.study.name, output=page))
 
 
 def reap(pid: int) -> int:

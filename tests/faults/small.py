@@ -187,5 +187,5 @@ def prepared(server: Server, place: Path) -> dict[str, Small]:
         run = server.start(study.arguments(output, OLD), hooks=[["tests.faults.server:note_modules", str(modules)]])
         assert run.wait() == 0, run.said()
         server.load(json.loads(modules.read_text()))
-        server.draw(output / study.name, place / f"{study.name}.html")
+        server.prepare(study.file(OLD), output, place / f"{study.name}.html")
     return small
