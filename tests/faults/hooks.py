@@ -85,15 +85,32 @@ def count_events(folder: str, result: str) -> None:
 
 
 def put_in_place(target: str, replacement: str) -> None:
-    """Another function in the place of a module's own."""
-    (module, _, name), (other, _, own) = target.partition(":"), replacement.partition(":")
-    setattr(importlib.import_module(module), name, getattr(importlib.import_module(other), own))
+    """Another function in the place of one of a module, or of a class in it."""
+    (module, _, place), (other, _, own) = target.partition(":"), replacement.partition(":")
+    *around, name = place.split(".")
+    holder = importlib.import_module(module)
+    for part in around:
+        holder = getattr(holder, part)
+    setattr(holder, name, getattr(importlib.import_module(other), own))
 
 
 def limit_memory(extra: int) -> None:
     """Let the address space grow by so many bytes and no more, as `ulimit -v` does."""
-    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + extra, now + extra))
+    limit = _memory("VmSize") + extra
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def note_memory(path: str) -> None:
+    """Write down, when the run ends, by how many bytes its address space has grown at its largest."""
+    import atexit
+
+    begin = _memory("VmSize")
+    atexit.register(lambda: Path(path).write_text(str(_memory("VmPeak") - begin)))
+
+
+def _memory(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) * 1024
 
 
 def limit_files(size: int) -> None:

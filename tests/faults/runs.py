@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+TOKEN = "CLVMODELS_FAULTS"  # environment variable that tells the processes of a run
 PATIENCE = 240.0  # seconds after which a run counts as stuck
 
 
@@ -24,6 +26,7 @@ class Run:
     pid: int
     log: Path
     reap: Any
+    token: str = ""
     code: int | None = None
 
     def wait(self, seconds: float = PATIENCE) -> int:
@@ -62,12 +65,19 @@ class Run:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def others(self) -> list[int]:
-        """Further processes of the run that are still there."""
-        return [pid for pid in _processes() if _session(pid) == self.pid]
+        """Further processes of the run that are still there: of its session, or with its token in their environment."""
+        return [pid for pid in _processes() if _session(pid) == self.pid or (self.token and _has(pid, self.token))]
 
 
 def _processes() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _has(pid: int, token: str) -> bool:
+    try:
+        return token.encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
 
 
 def _session(pid: int) -> int:
@@ -132,20 +142,27 @@ class Server:
 
 
 def start_program(
-    arguments: Sequence[str | Path], log: Path, *, before: Sequence[str] = (), folder: Path = ROOT, **environment: str
+    arguments: Sequence[str | Path],
+    log: Path,
+    *,
+    before: Sequence[str] = (),
+    program: Sequence[str] = ("clvmodels",),
+    folder: Path = ROOT,
+    **environment: str,
 ) -> Run:
     """`python -m clvmodels` of the checkout in a folder, behind another program such as unshare."""
+    token = uuid.uuid4().hex
     with log.open("ab") as said:
         process = subprocess.Popen(
-            [*before, sys.executable, "-m", "clvmodels", *map(str, arguments)],
+            [*before, sys.executable, "-m", *program, *map(str, arguments)],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder), **environment},
+            env={**os.environ, "PYTHONPATH": str(folder), TOKEN: token, **environment},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
             start_new_session=True,
         )
-    return Run(process.pid, log, lambda _: process.wait())
+    return Run(process.pid, log, lambda _: process.wait(), token)
 
 
 def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -74,10 +74,15 @@ def start(arguments: list[str], log: str, environment: dict[str, str], hooks: li
 
 def run(arguments: list[str], hooks: list[list[Any]]) -> None:
     """What `python -m clvmodels` does, after the hooks; it ends this process."""
+    take_hooks(hooks)
+    sys.exit(cli.main(arguments))
+
+
+def take_hooks(hooks: list[list[Any]]) -> None:
+    """Call functions, "module:function", with their arguments."""
     for where, *given in hooks:
         module, _, name = where.partition(":")
         getattr(importlib.import_module(module), name)(*given)
-    sys.exit(cli.main(arguments))
 
 
 def note_modules(path: str) -> None:

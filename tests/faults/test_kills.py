@@ -32,7 +32,7 @@ def test_a_run_killed_at_any_moment_leaves_a_whole_report_and_resumes_to_the_sam
     wanted = portion[1]
     kills = ends = 0
     while kills < wanted:
-        study = studies["shop" if rng.random() < 0.6 else "club"]
+        study = studies["shop" if rng.random() < 0.25 else "club"]
         kills += killed_until_it_recovers(study, output, rng, is_first=rng.random() < 0.25)
         ends += 1
     record("kill -9, also while recovering", "at uniform moments of a run", runs=kills, identical=ends)

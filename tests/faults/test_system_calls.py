@@ -12,7 +12,8 @@ from tests.faults.pieces import VALUE, kept, old_report, state_of
 from tests.faults.runs import Server
 from tests.faults.tracing import FILLING, points_below, spread, start_traced, why_not
 
-STUDIES_SHORT, COLD_FULL = 3, 60
+STUDIES_SHORT, COLD_FULL = 2, 60
+STORE_MOVE = "clvmodels.study.store:Store._move"
 AT_EVERY_CALL, FULL_AT_EVERY_CALL = "strace, at every call that writes", "strace, ENOSPC at every call"
 
 
@@ -63,17 +64,16 @@ class Injector:
         return run
 
 
-def pieces(server, place, output, hook):
-    return Injector(server, place, output, [[f"tests.faults.hooks:{hook}", str(output)]])
+def pieces(server, place, output, hook, planted=()):
+    """Runs of one piece, with a fault planted in the code if there is one to be noticed."""
+    faults = [["tests.faults.hooks:put_in_place", *planted]] if planted else []
+    return Injector(server, place, output, [*faults, [f"tests.faults.hooks:{hook}", str(output)]])
 
 
-def test_an_entry_of_the_store_killed_at_each_call_is_whole_or_not_there(server, place, output, traced, record):
-    """Fails where an entry is written under its key, or entry.json before the files that it vouches for."""
-    injector = pieces(server, place, output, "keep_entry")
+def kill_at_each_call_of_an_entry(injector, output, server):
+    """How many kills; after each, the entry is whole or not there, and the next run keeps it."""
     points = injector.points(by="strace")
-    assert len(points) > 10
-    kinds = {point.call for point in points}
-    assert {"openat", "write", "fsync", "rename"} <= kinds
+    assert {"openat", "write", "fsync"} <= {point.call for point in points}
     for point in points:
         renewed(output, None)
         assert injector.disturbed(point, "signal=KILL").code == -signal.SIGKILL, point
@@ -81,7 +81,19 @@ def test_an_entry_of_the_store_killed_at_each_call_is_whole_or_not_there(server,
         assert not list(output.glob("quarantine/*")), f"{point}: an entry that is not whole had its final name"
         assert server.start([], hooks=injector.hooks).wait() == 0
         assert kept(output) == VALUE
-    record("kill -9 while an entry is kept", AT_EVERY_CALL, runs=len(points), identical=len(points))
+    return len(points)
+
+
+def test_an_entry_of_the_store_killed_at_each_call_is_whole_or_not_there(server, place, output, traced, record):
+    kills = kill_at_each_call_of_an_entry(pieces(server, place, output, "keep_entry"), output, server)
+    record("kill -9 while an entry is kept", AT_EVERY_CALL, runs=kills, identical=kills)
+
+
+def test_an_entry_that_is_filled_under_its_name_is_noticed(server, place, output, traced):
+    """The suite itself: this fault in the code must make the test above fail."""
+    injector = pieces(server, place, output, "keep_entry", planted=[STORE_MOVE, "tests.faults.stubs:keep_in_place"])
+    with pytest.raises(AssertionError, match="final name"):
+        kill_at_each_call_of_an_entry(injector, output, server)
 
 
 def test_an_entry_on_a_full_disk_is_not_there_and_the_folder_is_named(server, place, output, traced, record):
@@ -103,14 +115,9 @@ def test_an_entry_on_a_full_disk_is_not_there_and_the_folder_is_named(server, pl
     record("disk full while an entry is kept", FULL_AT_EVERY_CALL, runs=len(points), identical=len(points))
 
 
-@pytest.mark.parametrize("before", ["old", None])
-def test_a_report_killed_at_each_call_of_its_publication_is_the_old_or_the_new_one(
-    server, place, output, traced, before, record
-):
-    """Fails where files are moved one by one, or where the old report is removed before the new one is there."""
-    folder = output / "report"
-    injector = pieces(server, place, folder, "publish_report")
-    injector.folder = output
+def kill_at_each_call_of_a_publication(injector, folder, server, *, before):
+    """How many kills; after each, the report is whole, and the next run ends with the new one and nothing else."""
+    injector.folder = output = folder.parent
 
     def fresh():
         renewed(output, None)
@@ -124,18 +131,40 @@ def test_a_report_killed_at_each_call_of_its_publication_is_the_old_or_the_new_o
         fresh()
         assert injector.disturbed(point, "signal=KILL").code == -signal.SIGKILL, point
         if before or folder.exists():
-            assert state_of(folder) in ({"old"}, {"new"}), point
+            assert state_of(folder) in ({"old"}, {"new"}), f"{point}: no report as a whole"
         assert {path.name for path in output.iterdir() if not path.name.startswith(".")} <= {"report"}
         assert server.start([], hooks=injector.hooks).wait() == 0
         assert state_of(folder) == {"new"}
         assert (folder / NOTE).is_file() == bool(before)
         assert [path.name for path in output.iterdir()] == ["report"], f"{point}: something is left"
-    record(
-        "kill -9 while a report is published",
-        AT_EVERY_CALL,
-        runs=len(points),
-        identical=len(points),
-    )
+    return len(points)
+
+
+@pytest.mark.parametrize("before", ["old", None])
+def test_a_report_killed_at_each_call_of_its_publication_is_the_old_or_the_new_one(
+    server, place, output, traced, before, record
+):
+    folder = output / "report"
+    injector = pieces(server, place, folder, "publish_report")
+    kills = kill_at_each_call_of_a_publication(injector, folder, server, before=before)
+    record("kill -9 while a report is published", AT_EVERY_CALL, runs=kills, identical=kills)
+
+
+@pytest.mark.parametrize(
+    ("place_of_fault", "stub", "message"),
+    [
+        ("clvmodels.study.publish:_exchange", "publish_file_by_file", "as a whole"),
+        ("clvmodels.study.publish:_exchange", "remove_and_publish", "as a whole|notes"),
+        ("clvmodels.study.store:Leftovers.sweep", "leave_what_is_in_progress", "something is left"),
+    ],
+)
+def test_a_publication_in_several_steps_is_noticed(server, place, output, traced, place_of_fault, stub, message):
+    """The suite itself: each of these faults in the code must make the test above fail."""
+    folder = output / "report"
+    planted = [place_of_fault, f"tests.faults.stubs:{stub}"]
+    injector = pieces(server, place, folder, "publish_report", planted=planted)
+    with pytest.raises(AssertionError, match=message):
+        kill_at_each_call_of_a_publication(injector, folder, server, before="old")
 
 
 def test_a_report_on_a_full_disk_stays_the_old_one(server, place, output, traced, record):
