@@ -79,18 +79,19 @@ def server(place):
 
 
 @pytest.fixture(scope="session")
-def studies(server, place):
-    return prepared(server, place)
+def shop(server, place):
+    return prepared("shop", server, place)
 
 
 @pytest.fixture(scope="session")
-def shop(studies):
-    return studies["shop"]
+def club(server, place):
+    return prepared("club", server, place)
 
 
-@pytest.fixture(scope="session")
-def club(studies):
-    return studies["club"]
+@pytest.fixture
+def small(request):
+    """A study by its name: made ready when a test first asks for it."""
+    return request.getfixturevalue
 
 
 @pytest.fixture

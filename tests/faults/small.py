@@ -177,15 +177,16 @@ class Small:
         assert run.wait() == 0, run.said()
 
 
-def prepared(server: Server, place: Path) -> dict[str, Small]:
-    """The studies, with a server that has imported whatever their runs import."""
-    small = {name: Small(name, text, place, server) for name, text in (("shop", SHOP), ("club", CLUB))}
-    for study in small.values():
-        modules = place / f"{study.name}.modules"
-        output = place / f"{study.name}.first"
-        study.source.touch()
-        run = server.start(study.arguments(output, OLD), hooks=[["tests.faults.server:note_modules", str(modules)]])
-        assert run.wait() == 0, run.said()
-        server.load(json.loads(modules.read_text()))
-        server.prepare(study.file(OLD), output, place / f"{study.name}.html")
-    return small
+STUDIES = {"shop": SHOP, "club": CLUB}
+
+
+def prepared(name: str, server: Server, place: Path) -> Small:
+    """A study, whose runs find in the server whatever they import and read."""
+    study = Small(name, STUDIES[name], place, server)
+    modules, output = place / f"{name}.modules", place / f"{name}.first"
+    hook = ["tests.faults.server:note_modules", str(modules)]
+    run = server.start(study.arguments(output, OLD), hooks=[hook])
+    assert run.wait() == 0, run.said()
+    server.load(json.loads(modules.read_text()))
+    server.prepare(study.file(OLD), output, place / f"{name}.html")
+    return study

@@ -69,11 +69,11 @@ def test_a_small_disk_fills_up_and_the_old_report_stays(club, output, place, roo
 
 
 @pytest.mark.parametrize("start", ["warm", "cold"])
-def test_a_disk_that_is_full_at_any_write_is_named(studies, output, place, start, full, record):
+def test_a_disk_that_is_full_at_any_write_is_named(club, output, place, start, full, record):
     """Fails where an error of the system is taken for one of the data, or is not said at all."""
     if not full and start == "cold":
         pytest.skip("only with --full")
-    study = studies["club"]
+    study = club
     source = study.warm if start == "warm" else study.before
     injector = Injector(study.server, place, output, [], study.arguments(output))
     renewed(output, source)

@@ -26,13 +26,13 @@ def killed_until_it_recovers(study, output, rng, *, is_first):
 
 
 def test_a_run_killed_at_any_moment_leaves_a_whole_report_and_resumes_to_the_same_bits(
-    studies, output, rng, portion, record
+    small, output, rng, portion, full, record
 ):
     """Fails where files are written one by one into the report's folder, or where a unit's entry is not moved whole."""
     wanted = portion[1]
     kills = ends = 0
     while kills < wanted:
-        study = studies["shop" if rng.random() < 0.25 else "club"]
+        study = small("shop" if full and rng.random() < 0.25 else "club")
         kills += killed_until_it_recovers(study, output, rng, is_first=rng.random() < 0.25)
         ends += 1
     record("kill -9, also while recovering", "at uniform moments of a run", runs=kills, identical=ends)

@@ -33,11 +33,11 @@ def without_network():
 
 @pytest.mark.parametrize("name", ["shop", "club"])
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
-def test_surroundings_do_not_reach_the_report(studies, output, place, name, surroundings, full, record):
+def test_surroundings_do_not_reach_the_report(small, output, place, name, surroundings, full, record):
     """Fails where a set is put in order by its hashes, a local time is shown, or threads share a sum."""
     if not full and (name, surroundings) != ("club", next(iter(SURROUNDINGS))):
         pytest.skip("only with --full")
-    study = studies[name]
+    study = small(name)
     log = place / "surroundings.log"
     before = without_network()
     run = start_program(study.arguments(output), log, before=before, **SURROUNDINGS[surroundings])
@@ -59,10 +59,8 @@ def test_a_clock_that_jumps_does_not_reach_the_report(club, output, record):
 
 
 @pytest.mark.parametrize("moment", [0.1, 0.5, 0.9])
-def test_an_input_that_changes_under_the_run_is_noticed(shop, output, place, moment, full, record):
+def test_an_input_that_changes_under_the_run_is_noticed(shop, output, place, moment, only_full, record):
     """Fails where the bytes that were read are not held against those that are there at the end."""
-    if not full and moment != 0.5:
-        pytest.skip("only with --full")
     renewed(output, shop.before)
     log = place / "changing.csv"
     shutil.copy(shop.source, log)
@@ -86,7 +84,7 @@ def test_an_input_that_changes_under_the_run_is_noticed(shop, output, place, mom
     record("input changed under the run", "a row rewritten during the run", runs=1, identical=1)
 
 
-def test_two_clean_clones_make_the_same_bits(studies, place, only_full, record):
+def test_two_clean_clones_make_the_same_bits(shop, club, place, only_full, record):
     """Fails where a path, a time or a random number of the machine gets into a report."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("this is not a checkout")
@@ -94,12 +92,12 @@ def test_two_clean_clones_make_the_same_bits(studies, place, only_full, record):
     for name in ("one", "another place"):
         clone = place / name / "clvmodels"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True, capture_output=True)
-        for study in studies.values():
+        for study in (shop, club):
             log = place / f"clone.{len(reports)}.log"
             given = {"NUMBA_CACHE_DIR": str(place / name / "numba")}
             run = start_program(study.arguments(place / name / "reports"), log, folder=clone, **given)
             assert run.wait(600) == 0, run.said()
-        reports.append({study: report_in(place / name / "reports" / study) for study in studies})
+        reports.append({study.name: report_in(place / name / "reports" / study.name) for study in (shop, club)})
         shutil.rmtree(clone)
     assert reports[0] == reports[1]
     record("two clean clones", "own checkouts, own compiled kernels, a blank in the path", runs=2, identical=2)

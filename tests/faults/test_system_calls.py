@@ -194,12 +194,12 @@ def test_a_report_on_a_full_disk_stays_the_old_one(server, place, output, traced
 @pytest.mark.parametrize("by", ["strace", "python"])
 @pytest.mark.parametrize("start", ["warm", "cold"])
 def test_a_study_killed_at_a_call_leaves_a_whole_report_and_resumes_to_the_same_bits(
-    studies, output, place, by, start, full, record
+    small, output, place, by, start, full, record
 ):
     """Fails as the random kills do, at the very call that is to blame."""
     if by == "strace" and why_not():
         pytest.skip(why_not())
-    for study in (studies["club"], studies["shop"]) if full else (studies["club"],):
+    for study in map(small, ("club", "shop") if full else ("club",)):
         source = study.warm if start == "warm" else study.before
         injector = Injector(study.server, place, output, [], study.arguments(output))
         renewed(output, source)

@@ -7,11 +7,11 @@ from tests.faults.folders import renewed, report_in, require_finished, require_w
 
 @pytest.mark.parametrize("n_runs", [2, 8])
 @pytest.mark.parametrize("name", ["club", "shop"])
-def test_runs_at_once_agree(studies, output, name, n_runs, full, record):
+def test_runs_at_once_agree(small, output, name, n_runs, full, record):
     """Fails where two runs write one file, or where one clears up what another is about to use."""
     if not full and (name, n_runs) != ("club", 2):
         pytest.skip("only with --full")
-    study = studies[name]
+    study = small(name)
     renewed(output, study.before)
     runs = [study.server.start(study.arguments(output)) for _ in range(n_runs)]
     while not all(run.ended_within(0.02) for run in runs):
@@ -30,9 +30,9 @@ def test_two_studies_at_once_in_one_folder_do_not_disturb_each_other(shop, club,
     record("two studies at once", "one folder", runs=2, identical=2)
 
 
-def test_a_run_beside_one_that_is_killed_ends_well(studies, output, rng, full, record):
+def test_a_run_beside_one_that_is_killed_ends_well(club, output, rng, full, record):
     """Fails where a lock outlives its owner."""
-    study = studies["club"]
+    study = club
     rounds = 10 if full else 1
     for _ in range(rounds):
         renewed(output, study.before)
