@@ -104,13 +104,15 @@ class StoryTable(Table, frozen=True):
 class SimulatedTable(Table, frozen=True):
     """[simulated.<key>]: a log that models tell.
 
-    shuffled : whether each holdout's outcomes are handed to other customers by chance, so that nobody may win
+    shuffles : how often each holdout's outcomes are handed to other customers by chance, so that nobody may win. The
+        first shuffle is shown as a contest, and over all of them it is counted how often somebody wins all the same. 0
+        leaves outcomes as they are
     """
 
     title: dict[str, str]
     story: StoryTable
     origins: OriginsTable
-    shuffled: bool = False
+    shuffles: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class ContestDonorsTable(Table, frozen=True):
@@ -121,7 +123,7 @@ class ContestDonorsTable(Table, frozen=True):
 
     title: dict[str, str]
     source: Literal["dataset:donations"]
-    method: str = "bg_bb"
+    method: Literal["bg_bb_counts", "same_rate", "abc"] = "bg_bb_counts"
 
 
 class ContestStudy(Table, frozen=True):
@@ -202,8 +204,8 @@ def _refuse_data(path: Path, study: ContestStudy) -> None:
     if twice:
         raise StudyError(f'{path}: two data sets have the key "{twice[0]}".')
     for key in study.contest.costs:
-        if key not in keys or key == DONORS:
-            known = ", ".join(f'"{key}"' for key in (*study.data, *study.simulated))
+        if key not in keys:
+            known = ", ".join(f'"{key}"' for key in keys)
             raise StudyError(f'{path}, [contest] costs has "{key}": expected some of {known}.')
     for place, title in study.titles.items():
         for language in study.languages:

@@ -33,7 +33,7 @@ from clvmodels.inference import Fit
 from clvmodels.models import MODELS
 from clvmodels.strategy import read_strategies
 from clvmodels.study import outputs
-from clvmodels.study.actions import Actions, weigh_actions
+from clvmodels.study.actions import Actions, weigh_actions, with_next_steps
 from clvmodels.study.adequacy import Criteria, gauge_criteria, replicate
 from clvmodels.study.classes import base_section, classes_section
 from clvmodels.study.config import CalendarTable, Study
@@ -71,6 +71,14 @@ FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
 FITTING = ("seed", "models", *(f"fit.{name}" for name in ("method", "stated_draws", "allow", "purchases", "spend")))
 FUTURE = ("value.horizon", "value.annual_discount_rate", "value.margin")
+LOOKED_AT = (
+    "fit.purchases",
+    "fit.spend",
+    "value.as_of",
+    "value.current_days",
+    "value.margin",
+    "value.parts",
+)
 LABELS = ("pyramid", "lifecycle", "grades", "matrix")
 
 
@@ -208,7 +216,7 @@ def _reading(task: Task, units: Units) -> _Read:
         "hold the study against its data",
         _check,
         needs=[log, traits],
-        settings=["data", "customers", "window", "models", "fit", "grades", "value"],
+        settings=["data", "customers", "window", "models", "grades", *LOOKED_AT],
         unkeyed={"file": task.file},
     )
     return _Read(log, traits)
@@ -539,7 +547,7 @@ def assemble(
         history=told.history,
         value=decision.value,
         matrix=decision.matrix,
-        act_on=decision.act_on,
+        act_on=with_next_steps(decision.act_on, decision.table["customer_id"], actions.columns),
         evidence=evidence,
         comparison=comparison,
         models=models,

@@ -1,7 +1,6 @@
 """A study of retention: read, fit, hold against what came after, value. Here alone is how its units hang together."""
 
 import glob
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -12,6 +11,7 @@ import pandas as pd
 
 from clvmodels.data import retention_table
 from clvmodels.data.datasets import PREFIX, named_dataset
+from clvmodels.data.digests import survivors_digest
 from clvmodels.data.sources import digest_of_files
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.estimates import Estimate
@@ -310,8 +310,7 @@ def _survivors(contracts: ContractsTable, survivors: Mapping[str, Sequence[int]]
     table = RetentionTable.from_survivors(
         pd.DataFrame(rows), unit=contracts.unit, groups=["segment"], currency=contracts.currency
     )
-    digest = hashlib.sha256(msgspec.json.encode(survivors, order="sorted")).hexdigest()
-    return Contracts({name: table.where(segment=name) for name in survivors}, (), (), digest)
+    return Contracts({name: table.where(segment=name) for name in survivors}, (), (), survivors_digest(survivors))
 
 
 def _info(
