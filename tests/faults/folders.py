@@ -77,6 +77,8 @@ def require_finished(output: Path, study: str, reference: Path) -> None:
     """The report is bit for bit that of an undisturbed run, and no name is left that such a run does not leave."""
     whole, found = report_in(reference / study), report_in(output / study)
     assert found == whole, f"other files than those of an undisturbed run: {_differing(found.fixed, whole.fixed)}"
+    for page in INDEX:
+        assert (output / page).read_bytes() == (reference / page).read_bytes(), f"{page} is not of this report"
     left, missing = tree(output) - tree(reference), tree(reference) - tree(output)
     assert not left, f"left behind: {sorted(left)[:5]}"
     assert not missing, f"missing: {sorted(missing)[:5]}"

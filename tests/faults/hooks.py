@@ -14,7 +14,8 @@ from clvmodels.foundation.errors import StudyError
 from clvmodels.study.store import Store
 from tests.faults.pieces import ABOUT, KEY, PIECE, VALUE, write_report
 
-CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.fsync"}
+FILLING = {"open", "os.mkdir", "os.fsync"}  # changes that a full disk refuses
+CHANGES = FILLING | {"os.rename", "os.remove", "os.rmdir", "os.truncate", "os.link"}
 OUT_OF_REACH = 10**9
 
 
@@ -30,8 +31,8 @@ def wait_for(go: str) -> None:
 class Events:
     """Changes that Python code is about to make below a folder: opening to write, renaming, removing, fsync."""
 
-    def __init__(self, folder: str, at: int, act: Any) -> None:
-        self.folder, self.at, self.act, self.seen = folder, at, act, 0
+    def __init__(self, folder: str, kinds: set[str], at: int, act: Any) -> None:
+        self.folder, self.kinds, self.at, self.act, self.seen = folder, kinds, at, act, 0
         sys.addaudithook(self._heard)
         sync = os.fsync
 
@@ -43,7 +44,7 @@ class Events:
         os.fsync = fsync
 
     def _heard(self, event: str, given: tuple[Any, ...]) -> None:
-        if event not in CHANGES or (event == "open" and not _writes(given)):
+        if event not in self.kinds or (event == "open" and not _writes(given)):
             return
         if any(self._is_below(path) for path in given):
             self.seen += 1
@@ -63,24 +64,24 @@ def _writes(given: tuple[Any, ...]) -> bool:
 
 def kill_at_event(folder: str, at: int) -> None:
     """Die of kill -9, with all children, just before the at-th change below a folder."""
-    Events(folder, at, lambda: os.killpg(0, signal.SIGKILL))
+    Events(folder, CHANGES, at, lambda: os.killpg(0, signal.SIGKILL))
 
 
 def fail_at_event(folder: str, at: int, code: str) -> None:
-    """Have the at-th change below a folder refused by the system."""
+    """Have the at-th change below a folder that fills a disk refused by the system."""
     number = getattr(errno, code)
 
     def refuse() -> NoReturn:
         raise OSError(number, os.strerror(number), folder)
 
-    Events(folder, at, refuse)
+    Events(folder, FILLING, at, refuse)
 
 
-def count_events(folder: str, result: str) -> None:
-    """Write down, when the run ends, how many changes there were below a folder."""
+def count_events(folder: str, result: str, kinds: str) -> None:
+    """Write down, when the run ends, how many changes of some kinds there were below a folder."""
     import atexit
 
-    events = Events(folder, OUT_OF_REACH, None)
+    events = Events(folder, {"FILLING": FILLING, "CHANGES": CHANGES}[kinds], OUT_OF_REACH, None)
     atexit.register(lambda: Path(result).write_text(str(events.seen)))
 
 

@@ -1,6 +1,7 @@
 """Two studies that take a second or two, each with an old report and a new one that differ by the seed."""
 
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels.models import bg_nbd
-from tests.faults.folders import NOTE, Report, renewed, report_in
+from tests.faults.folders import INDEX, NOTE, Report, renewed, report_in
 from tests.faults.runs import Server
 
 OLD, NEW = 5, 6  # seeds
@@ -146,6 +147,8 @@ class Small:
     def warm(self) -> Path:
         """The old report, with all in the cache that the new one rests on."""
         output = renewed(self.place / f"{self.name}.warm", self.after)
+        for page in INDEX:
+            shutil.copy2(self.before / page, output)
         renewed(output / self.name, self.before / self.name)
         return output
 

@@ -77,7 +77,7 @@ def test_a_disk_that_is_full_at_any_write_is_named(club, output, place, start, f
     source = study.warm if start == "warm" else study.before
     injector = Injector(study.server, place, output, [], study.arguments(output))
     renewed(output, source)
-    points = injector.points(by="python")
+    points = injector.points(by="python", kinds="FILLING")
     chosen = spread(points, FULL if full else SHORT)
     refused = 0
     for point in chosen:

@@ -33,7 +33,7 @@ class Injector:
     hooks: list[Any] = field(default_factory=list)
     arguments: list[str] = field(default_factory=list)
 
-    def points(self, *, by):
+    def points(self, *, by, kinds="CHANGES"):
         """Where the thing, undisturbed, changes something below its folder."""
         if by == "strace":
             log = self.place / "calls.strace"
@@ -42,7 +42,7 @@ class Injector:
             tracer.wait()
             return points_below(log, self.folder, run.pid)
         count = self.place / "events"
-        counting = ["tests.faults.hooks:count_events", str(self.folder), str(count)]
+        counting = ["tests.faults.hooks:count_events", str(self.folder), str(count), kinds]
         run = self.server.start(self.arguments, hooks=[counting, *self.hooks])
         assert run.wait() == 0, run.said()
         return [*range(1, int(count.read_text()) + 1)]
