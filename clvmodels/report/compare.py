@@ -248,8 +248,8 @@ def _remarks(runs: Sequence[_Run], inputs: Sequence[InputDifference]) -> Iterato
         yield "both are of the same study, data, seed and versions: every number should be the same"
     elif "seed" not in differing:
         yield (
-            "the seed is the same, so the runs share random numbers: differences within Monte Carlo error may have a cause, "
-            "too"
+            "the seed is the same, so the runs share random numbers: differences within Monte Carlo error may have "
+            "a cause, too"
         )
 
 
