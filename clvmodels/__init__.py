@@ -115,6 +115,7 @@ if TYPE_CHECKING:
     from clvmodels.report.verify import verify_report as verify_report
     from clvmodels.strategy import CustomerClasses as CustomerClasses
     from clvmodels.strategy import DatedMatrix as DatedMatrix
+    from clvmodels.strategy import class_calibration as class_calibration
     from clvmodels.strategy import discounted_cash_flow as discounted_cash_flow
     from clvmodels.strategy import ended_relations as ended_relations
     from clvmodels.strategy import grades as grades
@@ -240,6 +241,7 @@ HOMES = {
     "ended_relations": "clvmodels.strategy",
     "grades": "clvmodels.strategy",
     "lifecycle": "clvmodels.strategy",
+    "class_calibration": "clvmodels.strategy",
     "matrix_calibration": "clvmodels.strategy",
     "movements": "clvmodels.strategy",
     "pyramid": "clvmodels.strategy",

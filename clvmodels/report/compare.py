@@ -15,7 +15,8 @@ from clvmodels.report.compare_tables import ColumnDifference, ColumnPair, judge_
 from clvmodels.report.found import Found, draws_by_part, found_in
 from clvmodels.report.monte_carlo import threshold
 from clvmodels.report.reading import read_results
-from clvmodels.study.manifest import MANIFEST, Manifest, read_json, read_manifest
+from clvmodels.study.current import MANIFEST
+from clvmodels.study.manifest import Manifest, read_json, read_manifest
 
 if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
@@ -248,8 +249,8 @@ def _remarks(runs: Sequence[_Run], inputs: Sequence[InputDifference]) -> Iterato
         yield "both are of the same study, data, seed and versions: every number should be the same"
     elif "seed" not in differing:
         yield (
-            "the seed is the same, so the runs share random numbers: differences within Monte Carlo error may have "
-            "a cause, too"
+            "the seed is the same, so the runs share random numbers: differences within Monte Carlo error may have a "
+            "cause, too"
         )
 
 

@@ -15,8 +15,9 @@ from clvmodels.foundation.errors import DataError, StudyError
 from clvmodels.report.origin import content_digest, origin_of
 from clvmodels.report.reading import read_results
 from clvmodels.report.render import page_names
+from clvmodels.study.current import MANIFEST
 from clvmodels.study.files import read_study
-from clvmodels.study.manifest import MANIFEST, Manifest, read_json, read_manifest
+from clvmodels.study.manifest import Manifest, read_json, read_manifest
 from clvmodels.study.retention_config import RetentionStudy
 
 if TYPE_CHECKING:  # slow to import and only named here

@@ -1,6 +1,6 @@
 """The manifest of a study's folder, read: where the results come from, and digests of the files.
 
-`outputs.manifest` writes it. Names that are not read here, such as what each step cost, may stand beside.
+`outputs.write_manifest` writes it. Names that are not read here, such as what each step cost, may stand beside.
 """
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -9,8 +9,8 @@ from typing import Annotated
 import msgspec
 
 from clvmodels.foundation.errors import StudyError
+from clvmodels.study.current import MANIFEST
 
-MANIFEST = "manifest.json"
 MOST_BYTES = 64 * 2**20  # of a manifest: what is larger is none
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -20,7 +20,7 @@ class UnitLine(msgspec.Struct, frozen=True):
     """A unit of work that the results rest on, and the digest of all that it was made from."""
 
     name: str
-    key: str
+    key: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     python: str = ""
     machine: str = ""
     inputs: dict[str, Sha256] = {}
-    units: tuple[UnitLine, ...] = ()
+    units: tuple[UnitLine, ...] = msgspec.field(default=(), name="steps")
 
 
 def read_manifest(folder: Path) -> Manifest:
