@@ -101,6 +101,13 @@ def test_pages_made_again_belong_as_the_first_did(folder):
     assert {name: (folder / name).read_bytes() for name in PAGES} == before
 
 
+def test_pages_made_again_do_not_make_a_changed_table_pass_for_the_run_s_own(folder):
+    (folder / "values.csv").write_bytes((folder / "values.csv").read_bytes() + b" ")
+    (folder / "index.html").unlink()
+    assert main(["report", str(folder)]) == 0
+    assert [finding.subject for finding in clv.verify_report(folder).amiss] == ["values.csv"]
+
+
 # --- what is not ---
 
 
