@@ -130,6 +130,7 @@ def test_runs_of_a_study_with_other_seeds_differ_within_their_errors_and_as_far_
     apart = means_apart(found)
     assert 0.6 < np.sqrt(np.mean(apart**2)) < 1.4  # three standard errors
     assert {difference.name for difference in found[0].inputs} == {"seed", "study file"}
+    assert any("units of work were made from something else" in remark for remark in found[0].remarks)
 
 
 def test_one_run_is_the_same_as_itself(seeds, capsys):

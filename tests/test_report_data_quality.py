@@ -172,7 +172,8 @@ def test_reports_of_other_names_in_one_folder_keep_their_pages_apart(tmp_path: P
 def test_the_same_results_give_the_same_bytes(pages: dict[str, str], language: str) -> None:
     names = dict(zip(("index", "data"), NAMES[language], strict=True))
     again = replace(source(small_results()), pages=names)
-    assert render_page(again, language, layout=DATA_QUALITY) == pages[language]
+    said = re.sub(r'\n?<meta name="clvmodels-[^>]*>', "", pages[language])  # where it comes from: written with the file
+    assert render_page(again, language, layout=DATA_QUALITY) == said
 
 
 # What it says

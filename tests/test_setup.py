@@ -16,6 +16,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCKS = [ROOT / "requirements.lock", *sorted((ROOT / "requirements").glob("*.lock"))]
 LAYERS = [
     "cli",
+    "cli_study | cli_provenance",
     "report",
     "study",
     "evaluation | strategy",

@@ -17,6 +17,7 @@ from clvmodels.foundation.errors import DataError, StudyError
 from clvmodels.report.origin import content_digest, origin_of
 from clvmodels.report.verify import MOST_EXTRA
 from clvmodels.study import outputs, read_study
+from clvmodels.study.files import StudyFile
 from tests.contest_report_fixture import fixture_contest
 from tests.report_fixture import fixture_results
 from tests.test_study_retention import study_text
@@ -67,9 +68,8 @@ def write_run(folder, results, *, data, study="small.toml"):
     """A folder as a run of any kind leaves it, but for its tables and pages."""
     folder.mkdir(parents=True, exist_ok=True)
     outputs.write_results(results, folder / "results.json")
-    digests = {"study_digest": results.study.study_digest, **data}
-    record = outputs.manifest(Path(study), digests, results.study.seed, [], [folder / "results.json"])
-    outputs.write_manifest(folder, record)
+    file = StudyFile(None, Path(study), results.study.study_digest)
+    outputs.write_manifest(folder, "", file, {"seed": results.study.seed, **data}, {})
 
 
 # --- what is whole ---
@@ -99,6 +99,13 @@ def test_pages_made_again_belong_as_the_first_did(folder):
         clv.render_report(folder, language=language)
     assert clv.verify_report(folder).belongs
     assert {name: (folder / name).read_bytes() for name in PAGES} == before
+
+
+def test_pages_made_again_do_not_make_a_changed_table_pass_for_the_run_s_own(folder):
+    (folder / "values.csv").write_bytes((folder / "values.csv").read_bytes() + b" ")
+    (folder / "index.html").unlink()
+    assert main(["report", str(folder)]) == 0
+    assert [finding.subject for finding in clv.verify_report(folder).amiss] == ["values.csv"]
 
 
 # --- what is not ---

@@ -215,8 +215,6 @@ def _inputs(a: _Run, b: _Run) -> Iterator[InputDifference]:
     for name in dict.fromkeys([*one, *other]):
         if one.get(name) != other.get(name):
             yield InputDifference(name, one.get(name), other.get(name))
-    if a.manifest is not None and b.manifest is not None and a.manifest.units and b.manifest.units:
-        yield from _units(a.manifest, b.manifest)
 
 
 def _inputs_of(run: _Run) -> dict[str, str]:
@@ -233,17 +231,24 @@ def _inputs_of(run: _Run) -> dict[str, str]:
     return named | {"machine": manifest.machine}
 
 
-def _units(a: Manifest, b: Manifest) -> Iterator[InputDifference]:
+def _units(a: Manifest, b: Manifest) -> str | None:
+    """Which units of work were made from something else, told by their keys; None where all were made from the same."""
     one, other = ({unit.name: unit.key for unit in manifest.units} for manifest in (a, b))
-    for name in dict.fromkeys([*one, *other]):
-        if one.get(name) != other.get(name):
-            yield InputDifference(f"unit {name}", one.get(name), other.get(name))
+    names = list(dict.fromkeys([*one, *other]))
+    differing = [name for name in names if one.get(name) != other.get(name)]
+    if not differing or not (one and other):
+        return None
+    which = ", ".join(differing) if len(differing) < len(names) else "all of them"
+    return f"{len(differing)} of {len(names)} units of work were made from something else: {which}"
 
 
 def _remarks(runs: Sequence[_Run], inputs: Sequence[InputDifference]) -> Iterator[str]:
     for run in runs:
         if run.manifest is None:
             yield f"{run.folder} has no manifest.json, so versions and machine are not compared"
+    if runs[0].manifest is not None and runs[1].manifest is not None:
+        units = _units(runs[0].manifest, runs[1].manifest)
+        yield from [] if units is None else [units]
     differing = {found.name for found in inputs if found.name not in ("commit", "machine")}
     if not differing:
         yield "both are of the same study, data, seed and versions: every number should be the same"

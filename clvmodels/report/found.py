@@ -130,6 +130,7 @@ KEYS: Mapping[type, tuple[str, ...]] = {
     retention.AgePoint: ("age",),
     retention.LeftOutFit: ("segment", "model", "learnt_to"),
     contest.Circumstance: ("key",),
+    contest.ShuffledScore: ("score",),
     contest.MethodCalibration: ("method",),
     contest.ContestData: ("key",),
 }

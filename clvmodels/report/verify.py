@@ -142,7 +142,7 @@ def verify_report(
     place = _study_file(folder, manifest, study)
     findings = [
         *_files(folder, manifest),
-        *_pages(folder),
+        *_pages(folder, manifest),
         *_extra(folder, manifest),
         *(_agreement(manifest, head) if head is not None else ()),
         _study(manifest, place),
@@ -164,8 +164,10 @@ def _head(folder: Path) -> _Head | None:
 
 
 def _files(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    """A finding for each file that the manifest names."""
+    """A finding for each file that the manifest names, but for pages, which say themselves where they come from."""
     for name, digest in manifest.files.items():
+        if _is_page(name):
+            continue
         problem = _no_plain_file(folder, folder / name)
         if problem is not None:
             yield Finding(name, *problem)
@@ -228,11 +230,16 @@ def _names_in(folder: Path) -> Iterator[str]:
 # Pages
 
 
-def _pages(folder: Path) -> Iterator[Finding]:
+def _is_page(name: str) -> bool:
+    return name.endswith(".html") and "/" not in name
+
+
+def _pages(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     """A finding for each page that is there or should be."""
     is_plain = _no_plain_file(folder, folder / RESULTS) is None
     results, expected = (_digest(folder / RESULTS), _pages_expected(folder)) if is_plain else ("", [])
-    for name in dict.fromkeys([*expected, *(page.name for page in _pages_there(folder))]):
+    noted = filter(_is_page, manifest.files)
+    for name in dict.fromkeys([*expected, *noted, *(page.name for page in _pages_there(folder))]):
         page = folder / name
         problem = _no_plain_file(folder, page)
         if problem is not None and problem[0] == "missing":

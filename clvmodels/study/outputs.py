@@ -16,8 +16,10 @@ from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.files import not_a_formula, whole
 from clvmodels.study.current import MANIFEST, digest_of
 from clvmodels.study.files import StudyFile
+from clvmodels.study.manifest import read_manifest
 from clvmodels.study.store import Entry
 
+PAGES = (".html", ".pdf")
 PACKAGES = ("clvmodels", "numpy", "scipy", "pandas", "pymc", "nutpie", "arviz", "duckdb", "ibis-framework", "lifetimes")
 
 
@@ -105,10 +107,22 @@ def write_manifest(
 
 
 def note_files(folder: Path) -> None:
-    """Bring the digests of a folder's manifest up to date, after pages were made in it."""
+    """Bring the digests of pages in a folder's manifest up to date, after they were made anew.
+
+    Those of other files stay: a table that was changed since the run must not pass for its own.
+
+    Raises
+    ------
+    StudyError
+        If the manifest is damaged.
+    """
     path = folder / MANIFEST
-    if path.is_file():
-        _write_manifest(folder, {**json.loads(path.read_bytes()), "files": _digests(folder)})
+    if not path.is_file():
+        return
+    noted = dict(read_manifest(folder).files)
+    pages = {name: digest for name, digest in _digests(folder).items() if name.endswith(PAGES)}
+    others = {name: digest for name, digest in noted.items() if not name.endswith(PAGES)}
+    _write_manifest(folder, {**json.loads(path.read_bytes()), "files": dict(sorted({**others, **pages}.items()))})
 
 
 def _write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
