@@ -197,28 +197,16 @@ def _spend(asked: Asked, fit: Fit, spend: Any, customers: CustomerSummary) -> Fo
 
 
 def _clv(asked: Asked, fit: Fit, spend: Any, customers: CustomerSummary) -> Forecast:
-    return sample_clv(
-        fit,
-        spend,
-        customers,
-        horizon=asked.horizon,  # type: ignore[arg-type]
-        seed=asked.seed,  # type: ignore[arg-type]
-        annual_discount_rate=asked.annual_discount_rate,
-        margin=asked.margin,
-        draws=asked.draws,
-    )
+    return sample_clv(fit, spend, customers, seed=asked.seed, **_worth(asked))  # type: ignore[arg-type]
 
 
 def _expected_clv(asked: Asked, fit: Fit, spend: Any, customers: CustomerSummary) -> Forecast:
-    return expected_clv(
-        fit,
-        spend,
-        customers,
-        horizon=asked.horizon,  # type: ignore[arg-type]
-        annual_discount_rate=asked.annual_discount_rate,
-        margin=asked.margin,
-        draws=asked.draws,
-    )
+    return expected_clv(fit, spend, customers, **_worth(asked))
+
+
+def _worth(asked: Asked) -> dict[str, Any]:
+    """What both kinds of CLV read."""
+    return {name: getattr(asked, name) for name in ("horizon", "annual_discount_rate", "margin", "draws")}
 
 
 FORECASTS: dict[str, Quantity] = {
