@@ -13,13 +13,14 @@ from clvmodels.foundation.records import Window
 from clvmodels.foundation.units import TimeUnit
 from clvmodels.strategy import CELLS, GRADE_CUTS, TIERS
 from clvmodels.strategy.lifecycle import LONG_KEPT_DAYS, STEADY_REPEATS
-from clvmodels.study.strict import Table, TomlFile, converted, refuse_nameless
+from clvmodels.study.strict import LimitsTable, Table, TomlFile, converted, refuse_nameless
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Fraction = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Loss = Annotated[float, msgspec.Meta(ge=0)]
+Privacy = Literal["open", "pseudonymous", "without"]
 GRADED = ("purchases", "spend", "clv", "p_alive", "frequency", "recency", "T", "current_value")
 DRAWS = 2000  # of a fit, where a study does not state them
 MOST_FUTURES, LEAST_FORECAST_DRAWS = 250_000_000, 250  # customers x draws of a forecast; and draws at the least
@@ -380,6 +381,8 @@ class Study(Table, frozen=True):
     """A study file as a record. `title` and `background` are by language code.
 
     `strategies` is a file of a company's own words on what to do, beside the study file: see `read_strategies`.
+    `privacy` says what is kept of who customers are: "open", their ids; "pseudonymous", a name made from each id with
+    a key (see `clvmodels.study.privacy`); "without", nothing of a single customer.
     """
 
     name: str
@@ -402,6 +405,8 @@ class Study(Table, frozen=True):
     decisions: DecisionsTable = DecisionsTable()
     actions: tuple[ActionTable, ...] = ()
     strategies: str | None = None
+    limits: LimitsTable = LimitsTable()
+    privacy: Privacy = "open"
 
     @property
     def purchase_rivals(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import pandas as pd
 from clvmodels.baselines import BASELINES
 from clvmodels.data import read_transactions, rolling_windows
 from clvmodels.data.datasets import PREFIX, named_dataset, require_brought
-from clvmodels.evaluation import donor_contest_occasion, rolling_contest, winners
+from clvmodels.evaluation import winners
 from clvmodels.evaluation.pairs import FitsMade
 from clvmodels.forecast import simulate_log
 from clvmodels.foundation.contest_results import ContestData, ContestInfo, ContestResults
@@ -33,10 +33,12 @@ from clvmodels.study.contest_data import (
     measure_costs,
     tell_totals,
 )
+from clvmodels.study.contest_donors import hold_donors, measure_donors
 from clvmodels.study.files import StudyFile
 from clvmodels.study.graph import Graph, Render, Task, task_of, units_of
 from clvmodels.study.progress import Tell, seed_for, silent
 from clvmodels.study.roots import baseline_code, model_code
+from clvmodels.study.supervised import UNWATCHED, Watch
 from clvmodels.study.units import Unit, Units
 
 Frames = Mapping[str, pd.DataFrame]
@@ -75,10 +77,10 @@ def contest_task(
     return task_of(file, study, output=output, data=data, sources=sources, words=left_out, render=render)
 
 
-def contest_graph(task: Task, *, tell: Tell = silent) -> Graph[ContestResults]:
+def contest_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED) -> Graph[ContestResults]:
     """The units of a contest; none has run yet."""
     study, file, digests = task.study, task.file, task.inputs.digests
-    units = units_of(task, tell)
+    units = units_of(task, tell, watch)
     held: dict[str, _Parts] = {}
     for key, table in study.data.items():
         if key in task.words:
@@ -128,6 +130,15 @@ def contest_graph(task: Task, *, tell: Tell = silent) -> Graph[ContestResults]:
         },
     )
     costs = {key: one.costs for key, one in held.items() if one.costs is not None}
+    if study.donors is not None and DONORS in study.contest.costs:
+        costs[DONORS] = units.unit(
+            f"costs {DONORS}",
+            "donors: seconds and megabytes of each method",
+            measure_donors,
+            settings=["seed", "donors", "fit.draws"],
+            inputs={"donors": digests[study.donors.source]},
+            code=[*model_code(MODELS), *baseline_code(BASELINES)],
+        )
     provenance = {"data_digests": dict(digests), "seed": study.seed}
     return Graph(task, units, results, lambda folder: _write(folder, results, costs), provenance)
 
@@ -165,7 +176,7 @@ def _contest(units: Units, study: ContestStudy, key: str, horizons: Sequence[flo
         f"{key}: totals, drift and intervals",
         tell_totals,
         needs=[arena, contestants, panel],
-        settings=["seed"],
+        settings=["seed", "contest"],
         code=code,
     )
     data = units.unit(f"data {key}", "", hold, needs=[arena, contestants, panel, totals, *ahead], code=code)
@@ -261,7 +272,7 @@ def read_arena(study: ContestStudy, *, key: str, file: StudyFile[ContestStudy]) 
         title=table.title,
         kind="log",
         story="",
-        shuffled=False,
+        shuffles=0,
         log=log,
         windows=_windows(file, f"data.{key}", log, table.origins),
     )
@@ -280,7 +291,7 @@ def told_arena(study: ContestStudy, *, key: str, file: StudyFile[ContestStudy]) 
         title=table.title,
         kind="simulated",
         story=f"{story.purchases}+{story.spend}",
-        shuffled=table.shuffled,
+        shuffles=table.shuffles,
         log=log,
         windows=_windows(file, f"simulated.{key}", log, table.origins),
     )
@@ -326,37 +337,7 @@ def _windows(
 
 def contest_donors(study: ContestStudy) -> ContestData | None:
     """The contest of one year, where the study has it."""
-    if study.donors is None:
-        return None
-    window, occasion = donor_contest_occasion(seed=seed_for(study.seed, DONORS), draws=study.fit.draws)
-    section = rolling_contest(
-        [window],
-        lambda _: occasion,
-        model=study.donors.method,
-        seed=study.seed,
-        data=DONORS,
-        replicates=study.contest.replicates,
-        level=study.contest.level,
-    )
-    gifts = occasion.holdout.purchases
-    return ContestData(
-        key=DONORS,
-        title=study.donors.title,
-        kind="donors",
-        source=study.donors.source,
-        story="",
-        shuffled=False,
-        currency="",
-        unit=window.unit,
-        rows_read=len(gifts),
-        occasions=int(gifts.sum()),
-        customers=len(gifts),
-        first_date="1995-01-01",
-        last_date=str(window.holdout_end),
-        contests=[section],
-        difficulty=[],
-        panel_end=window.calibration_end.isoformat(),
-    )
+    return None if study.donors is None else hold_donors(study)
 
 
 def _info(study: ContestStudy, study_digest: str, digests: dict[str, str], version: str) -> ContestInfo:

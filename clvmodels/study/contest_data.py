@@ -8,6 +8,7 @@ from clvmodels.data import customer_summary, holdout_summary, period_ends, purch
 from clvmodels.evaluation import (
     Occasion,
     best_method,
+    check_shuffles,
     check_totals,
     circumstances,
     difficulty_rows,
@@ -22,7 +23,7 @@ from clvmodels.evaluation.conformal import LEAST, conformal_rows
 from clvmodels.evaluation.method_calibration import method_calibrations, occasion_checks
 from clvmodels.evaluation.methods import Ground, Method, measured
 from clvmodels.evaluation.pairs import Candidate, FitsMade, Fitting, candidate_named, fit_pair_once
-from clvmodels.foundation.contest_results import Circumstance, ContestData, MethodCalibration
+from clvmodels.foundation.contest_results import Circumstance, ContestData, MethodCalibration, ShuffleCheck
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.history import LEAST_PERIODS, PurchaseHistory
 from clvmodels.foundation.records import CustomerSummary, TransactionLog, Window
@@ -37,7 +38,8 @@ class Arena:
 
     Attributes
     ----------
-    key, title, kind, story, shuffled : as in `ContestData`
+    key, title, kind, story : as in `ContestData`
+    shuffles : how often outcomes are handed out by chance; 0 leaves them as they are
     windows : by horizon, the shortest first
     """
 
@@ -45,9 +47,14 @@ class Arena:
     title: dict[str, str]
     kind: str
     story: str
-    shuffled: bool
+    shuffles: int
     log: TransactionLog
     windows: Mapping[float, Sequence[Window]]
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether outcomes are handed out by chance."""
+        return self.shuffles > 0
 
     @property
     def panel(self) -> Window:
@@ -83,7 +90,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class Totals:
-    """Totals of all customers by one model, as in `ContestData`; empty where none can be told."""
+    """Totals of all customers by one model, as in `ContestData`; empty where none can be told.
+
+    Where outcomes are shuffled, how often somebody wins in many shuffles, in their place.
+    """
 
     model: str = ""
     checks: list[TotalCheck] = field(default_factory=list)
@@ -91,6 +101,7 @@ class Totals:
     drift: DriftCheck | None = None
     conformal: list[ConformalRow] = field(default_factory=list)
     circumstances: list[Circumstance] = field(default_factory=list)
+    shuffles: ShuffleCheck | None = None
 
 
 @dataclass(frozen=True)
@@ -119,8 +130,10 @@ def contest_ahead(
 
 
 def tell_totals(study: ContestStudy, arena: Arena, contestants: Contestants, panel: Panel) -> Totals:
-    """What is told by one model of all customers together; nothing where outcomes were shuffled."""
-    if contestants.pair is None or contestants.total_method is None or arena.shuffled:
+    """What is told by one model of all customers together; where outcomes are shuffled, many shuffles in its place."""
+    if arena.shuffled:
+        return Totals(shuffles=_shuffles(study, arena, panel, contestants))
+    if contestants.pair is None or contestants.total_method is None:
         return Totals()
     totals = [
         check
@@ -151,6 +164,7 @@ def hold(
         conformal=totals.conformal,
         circumstances=totals.circumstances,
         calibration=panel.calibration,
+        shuffles=totals.shuffles,
     )
     return Held(data, arena.log.digest)
 
@@ -199,15 +213,30 @@ def _occasion(study: ContestStudy, arena: Arena, window: Window, contestants: Co
     return replace(occasion, holdout=shuffled(occasion.holdout, seed=seed))
 
 
+def _shuffles(study: ContestStudy, arena: Arena, panel: Panel, contestants: Contestants) -> ShuffleCheck:
+    """Over as many shuffles as the study wants, at the origins of the shortest horizon."""
+    windows = next(iter(arena.windows.values()))
+    return check_shuffles(
+        {window: _occasion_at(study, arena, window, panel, contestants) for window in windows},
+        model=study.contest.method,
+        seed=seed_for(study.seed, f"shuffles {arena.key}"),
+        shuffles=arena.shuffles,
+        replicates=study.contest.replicates,
+        level=study.contest.level,
+    )
+
+
+def _occasion_at(study: ContestStudy, arena: Arena, window: Window, panel: Panel, contestants: Contestants) -> Occasion:
+    """At the panel's origin what it has already."""
+    return panel.occasion if window == panel.window else _occasion(study, arena, window, contestants)
+
+
 def _section(
     study: ContestStudy, arena: Arena, windows: Sequence[Window], panel: Panel, contestants: Contestants
 ) -> RollingSection:
-    def occasion_at(window: Window) -> Occasion:
-        return panel.occasion if window == panel.window else _occasion(study, arena, window, contestants)
-
     return rolling_contest(
         windows,
-        occasion_at,
+        lambda window: _occasion_at(study, arena, window, panel, contestants),
         model=study.contest.method,
         seed=study.seed,
         data=arena.key,

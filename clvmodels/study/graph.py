@@ -17,6 +17,7 @@ from clvmodels.study.inputs import Inputs, find_inputs
 from clvmodels.study.progress import Steps, Tell
 from clvmodels.study.publish import publish, recover
 from clvmodels.study.store import Store
+from clvmodels.study.supervised import Watch
 from clvmodels.study.units import Unit, Units
 
 Render = Callable[[Path], None]
@@ -94,11 +95,11 @@ def task_of(
     return Task(file, study, Path(output), data, find_inputs(sources), words, render)
 
 
-def units_of(task: Task, tell: Tell) -> Units:
+def units_of(task: Task, tell: Tell, watch: Watch) -> Units:
     """No units yet, over the store beside the reports."""
     store = Store(task.output / STORE)
     store.leftovers.sweep()
-    return Units(task.study, task.study.name, store, Steps(0, tell), task.inputs.still)
+    return Units(task.study, task.study.name, store, Steps(0, tell), task.inputs.still, watch)
 
 
 def run_graph[R: Results](graph: Graph[R]) -> R:

@@ -10,7 +10,7 @@ from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.units import TimeUnit
 from clvmodels.models import MODELS
 from clvmodels.study.config import CheckName, Positive
-from clvmodels.study.strict import Table, TomlFile, converted, refuse_nameless
+from clvmodels.study.strict import LimitsTable, Table, TomlFile, converted, refuse_nameless
 
 Ages = Annotated[tuple[Annotated[int, msgspec.Meta(ge=1)], ...], msgspec.Meta(max_length=6)]
 
@@ -86,7 +86,10 @@ class CohortsTable(Table, frozen=True):
 
 
 class RetentionStudy(Table, frozen=True):
-    """The file as a record. `title` and `background` are by language code."""
+    """The file as a record. `title` and `background` are by language code.
+
+    `privacy`: "without" leaves out the examples of rows, the one place where results name customers.
+    """
 
     kind: Literal["retention"]
     name: str
@@ -101,6 +104,8 @@ class RetentionStudy(Table, frozen=True):
     check: CheckTable = CheckTable()
     donors: DonorsTable | None = None
     cohorts: CohortsTable | None = None
+    limits: LimitsTable = LimitsTable()
+    privacy: Literal["open", "without"] = "open"
 
 
 def retention_study(toml: TomlFile) -> RetentionStudy:

@@ -13,6 +13,7 @@ from clvmodels.study.progress import Tell, silent
 from clvmodels.study.purchases import purchase_graph, purchase_task
 from clvmodels.study.retention import retention_graph, retention_task
 from clvmodels.study.retention_config import RetentionStudy
+from clvmodels.study.supervised import UNWATCHED, Watch
 
 
 def run_study(
@@ -22,6 +23,7 @@ def run_study(
     data: str | None = None,
     tell: Tell = silent,
     render: Render | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Results:
     """Run a study, and publish its results and tables as output/<name>/.
 
@@ -37,6 +39,7 @@ def run_study(
         the key of one of its data sets
     tell : gets a line at the beginning and the end of each named step
     render : makes pages in the folder that it is given, before that is published
+    watch : who is told which unit of work runs; the command line's own supervision
 
     Raises
     ------
@@ -52,9 +55,8 @@ def run_study(
     if folder is not None:
         tell(f"{folder} is up to date")
         return results_of((folder / "results.json").read_bytes())
-    results: Results = run_graph(
-        graph_of(task_for(read_study(path), output=output, data=data, render=render), tell=tell)
-    )
+    task = task_for(read_study(path), output=output, data=data, render=render)
+    results: Results = run_graph(graph_of(task, tell=tell, watch=watch))
     return results
 
 
@@ -69,10 +71,10 @@ def task_for(
     return purchase_task(file, output=output, data=data, render=render)
 
 
-def graph_of(task: Task, *, tell: Tell = silent) -> Graph[Any]:
+def graph_of(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED) -> Graph[Any]:
     """The units of a study of any kind."""
     if isinstance(task.study, RetentionStudy):
-        return retention_graph(task, tell=tell)
+        return retention_graph(task, tell=tell, watch=watch)
     if isinstance(task.study, ContestStudy):
-        return contest_graph(task, tell=tell)
-    return purchase_graph(task, tell=tell)
+        return contest_graph(task, tell=tell, watch=watch)
+    return purchase_graph(task, tell=tell, watch=watch)

@@ -135,10 +135,14 @@ class Store:
         with whole(folder / f"{study}.json") as partial:
             partial.write_bytes(msgspec.json.encode(note))
 
+    def used(self) -> set[str]:
+        """Keys of the entries that some study's last run rests on."""
+        notes = [msgspec.json.decode(path.read_bytes()) for path in (self.root / RUNS).glob("*.json")]
+        return {key for note in notes for key in note["keys"]}
+
     def prune(self) -> list[str]:
         """Remove entries that no study's last run rests on, and what was set aside; their keys."""
-        notes = [msgspec.json.decode(path.read_bytes()) for path in (self.root / RUNS).glob("*.json")]
-        used = {key for note in notes for key in note["keys"]}
+        used = self.used()
         idle = [key for key, _ in self.entries() if key not in used]
         self.forget(idle)
         shutil.rmtree(self.root / QUARANTINE, ignore_errors=True)

@@ -19,12 +19,13 @@ from typing import Any
 
 import msgspec
 
-from clvmodels.foundation.errors import DataError, FitError, StudyError
+from clvmodels.foundation.errors import DataError, FitError, StudyError, UnitsFailedError
 from clvmodels.study.code import PACKAGE, code_digests
 from clvmodels.study.current import versions
 from clvmodels.study.packing import packed
 from clvmodels.study.progress import Steps
 from clvmodels.study.store import Codec, Entry, Store
+from clvmodels.study.supervised import Watch
 from clvmodels.study.view import only, settings_at
 
 OURS = (DataError, StudyError, FitError)  # what a user can mend
@@ -84,6 +85,10 @@ class _NotMade(Exception):  # noqa: N818 - not an error of its own: the unit tha
     """A unit that another needs could not be made."""
 
 
+class _BrokenBefore(Exception):  # noqa: N818 - what a process before this one met
+    """A unit that took too long, or whose process was stopped."""
+
+
 @dataclass(frozen=True)
 class Units:
     """The units of a study's run, in the order in which they were named.
@@ -93,6 +98,7 @@ class Units:
     study : the record whose settings units read
     name : of the study, under which its entries are listed
     still : refuses inputs that have changed since their digests were taken; asked before anything is kept
+    watch : who is told which unit runs, and knows those not to be tried again
     failed : unit -> what it said
     kept : unit -> its entry in the store, as far as looked for
     fresh : keys of the entries that this run has made
@@ -103,6 +109,7 @@ class Units:
     store: Store
     steps: Steps
     still: Callable[[], None] = lambda: None
+    watch: Watch = field(default_factory=Watch)
     known: dict[str, Unit[Any]] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     failed: dict[str, Exception] = field(default_factory=dict)
@@ -141,7 +148,7 @@ class Units:
         if name in self.known:
             raise ValueError(f"two units are named {name}")
         parts = Parts(
-            settings=settings_at(self.study, settings) | msgspec.to_builtins(dict(given or {})),
+            settings=_as_kept(settings_at(self.study, settings) | dict(given or {})),
             inputs=dict(inputs or {}),
             code=code_digests([*_own_code(make), *code]),
             needs={need.name: need.key for need in needs},
@@ -189,7 +196,7 @@ class Units:
                 finally:
                     self._let_go()
         if self.failed:
-            raise StudyError(self._failures()) from next(iter(self.failed.values()))
+            raise UnitsFailedError(self._failures()) from next(iter(self.failed.values()))
 
     def _let_go(self) -> None:
         """Drop the values that nothing to come needs."""
@@ -198,8 +205,14 @@ class Units:
             del self.values[name]
 
     def _made(self, unit: Unit[Any]) -> Any:
+        broken = self.watch.broken.get(self.name, {}).get(unit.name)
+        if broken is not None:
+            self.failed[unit.name] = _BrokenBefore(broken)
+            raise _NotMade(unit.name)
         values = [need() for need in unit.needs]
         start = time.perf_counter()
+        limits = self.study.limits
+        self.watch.begin(self.name, unit.name, None if limits is None else limits.seconds)
         try:
             with self.steps.step(unit.name, unit.text):
                 value = unit.make(only(self.study, unit.paths), *values, **unit.given)
@@ -214,6 +227,8 @@ class Units:
             if not isinstance(problem, MemoryError):
                 self.steps.tell("".join(traceback.format_exception(problem)).rstrip())
             raise _NotMade(unit.name) from problem
+        finally:
+            self.watch.end()
         return value
 
     def _keep(self, unit: Unit[Any], value: Any, seconds: float) -> None:
@@ -264,6 +279,12 @@ class Units:
         return [_reason(unit, before.get(unit.name)) for unit in self.to_make() if unit.codec is not None]
 
 
+def _as_kept(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values as they come back from an entry: lists for tuples, text for days."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(settings))
+    return plain
+
+
 def _own_code(make: Callable[..., Any]) -> list[str]:
     module = make.__module__
     return [f"{module}:{make.__qualname__}"] if module.partition(".")[0] == PACKAGE else []
@@ -275,6 +296,8 @@ def _told(problem: Exception) -> str:
             "out of memory. Fewer draws ([fit] draws) or fewer customers at a time need less; so does another "
             "program less beside it"
         )
+    if isinstance(problem, _BrokenBefore):
+        return str(problem)
     return f"{type(problem).__name__}: {problem}"
 
 
