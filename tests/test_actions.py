@@ -207,3 +207,17 @@ def test_a_budget_needs_actions(tmp_path):
     path.write_text(text[: text.index("# What could be done")], encoding="utf-8")
     with pytest.raises(clv.StudyError, match="no \\[\\[actions\\]\\] to spend it on"):
         purchase_study(read_toml(path))
+
+
+def test_customers_drawn_in_a_part_of_the_draws_add_up_to_nearly_the_same(fits, monkeypatch):
+    many = base(size=3_000, seed=9)
+    group = np.arange(3_000) % 2
+    whole = drawn_outcomes(many, fits, 4, group, n_draws=100)
+    monkeypatch.setattr("clvmodels.strategy.actions.MOST_DRAWN", 100_000)  # three parts
+    parts = drawn_outcomes(many, fits, 4, group, n_draws=100)
+    # a third of the customers stands for all in a draw: some 500 of 1,500, whose values scatter about twice their mean
+    np.testing.assert_allclose(parts.totals.mean(axis=2), whole.totals.mean(axis=2), rtol=0.1)
+    spread = (parts.totals / whole.totals).std(axis=2)
+    assert (spread > 0.005).all()
+    assert (spread < 0.25).all()
+    assert np.corrcoef(parts.gain[0], whole.gain[0])[0, 1] > 0.5

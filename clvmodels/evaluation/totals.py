@@ -1,13 +1,13 @@
 """Forecasts of all customers' totals against what came, and how often their intervals hold it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from clvmodels.evaluation.calibration import wilson_bounds
 from clvmodels.evaluation.rolling import LENGTHS_ALIKE
-from clvmodels.forecast.drift import sample_totals, stationary_totals
+from clvmodels.forecast.drift import Totals, sample_totals, stationary_totals
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.history import PurchaseHistory
@@ -18,6 +18,7 @@ from clvmodels.inference import Fit
 from clvmodels.inference.diagnostics import require_passed
 
 METHODS = ("stationary", "drifting")
+Drawn = Mapping[str, tuple[FloatArray, FloatArray | None]]  # outcome -> totals without and with a drift, shape (S,)
 
 
 def check_totals(
@@ -55,19 +56,47 @@ def check_totals(
     DataError
         If the holdout is of other customers, and as `sample_totals` does.
     """
+    _require_same(customers, holdout)
+    horizon = replace(holdout.window, unit=customers.unit).holdout_length
+    if history is None:
+        return _checks(
+            _steady(fit, customers, horizon=horizon, seed=seed, spend=spend, draws=draws), customers, holdout
+        )
+    found = sample_totals(fit, customers, history=history, horizon=horizon, seed=seed, spend=spend, draws=draws)
+    return checks_of(found, customers, holdout=holdout)
+
+
+def checks_of(found: Totals, customers: CustomerSummary, *, holdout: HoldoutSummary) -> list[TotalCheck]:
+    """The checks of `check_totals`, of totals of the holdout that have been drawn before.
+
+    Raises
+    ------
+    DataError
+        If the holdout is of other customers.
+    """
+    _require_same(customers, holdout)
+    drawn = {"purchases": (found.stationary_purchases, found.purchases)}
+    if found.spend is not None and found.stationary_spend is not None:
+        drawn["spend"] = (found.stationary_spend, found.spend)
+    sums: Drawn = {outcome: (steady.sum(axis=1), moved.sum(axis=1)) for outcome, (steady, moved) in drawn.items()}
+    return _checks(sums, customers, holdout)
+
+
+def _require_same(customers: CustomerSummary, holdout: HoldoutSummary) -> None:
     if not np.array_equal(customers.customer_id, holdout.customer_id):
         raise DataError(
             "the holdout has other customers than the summary, or in another order: make both from one log."
         )
-    horizon = replace(holdout.window, unit=customers.unit).holdout_length
-    drawn = _drawn(fit, customers, history=history, horizon=horizon, seed=seed, spend=spend, draws=draws)
+
+
+def _checks(drawn: Drawn, customers: CustomerSummary, holdout: HoldoutSummary) -> list[TotalCheck]:
     actual = {"purchases": float(holdout.purchases.sum()), "spend": float(holdout.amount.sum())}
     return [
         TotalCheck(
             outcome=outcome,
             calibration_end=holdout.window.calibration_end.isoformat(),
             holdout_end=str(holdout.window.holdout_end),
-            horizon=horizon,
+            horizon=replace(holdout.window, unit=customers.unit).holdout_length,
             unit=customers.unit,
             actual=actual[outcome],
             stationary=estimate(stationary),
@@ -77,28 +106,15 @@ def check_totals(
     ]
 
 
-def _drawn(
-    fit: Fit,
-    customers: CustomerSummary,
-    *,
-    history: PurchaseHistory | None,
-    horizon: float,
-    seed: int,
-    spend: Fit | None,
-    draws: int | None,
-) -> dict[str, tuple[FloatArray, FloatArray | None]]:
-    """Outcome -> totals of the whole horizon without and with a drift, shape (S,) each."""
-    if history is None:
-        require_passed(fit)
-        ends = np.array([horizon])
-        purchases, money = stationary_totals(fit, customers, ends=ends, seed=seed, spend=spend, draws=draws)
-        steady = {"purchases": purchases} if money is None else {"purchases": purchases, "spend": money}
-        return {outcome: (totals[:, 0], None) for outcome, totals in steady.items()}
-    found = sample_totals(fit, customers, history=history, horizon=horizon, seed=seed, spend=spend, draws=draws)
-    drawn = {"purchases": (found.stationary_purchases, found.purchases)}
-    if found.spend is not None and found.stationary_spend is not None:
-        drawn["spend"] = (found.stationary_spend, found.spend)
-    return {outcome: (steady.sum(axis=1), moved.sum(axis=1)) for outcome, (steady, moved) in drawn.items()}
+def _steady(
+    fit: Fit, customers: CustomerSummary, *, horizon: float, seed: int, spend: Fit | None, draws: int | None
+) -> Drawn:
+    """Totals of the whole horizon without a drift alone."""
+    require_passed(fit)
+    ends = np.array([horizon])
+    purchases, money = stationary_totals(fit, customers, ends=ends, seed=seed, spend=spend, draws=draws)
+    steady = {"purchases": purchases} if money is None else {"purchases": purchases, "spend": money}
+    return {outcome: (totals[:, 0], None) for outcome, totals in steady.items()}
 
 
 def total_coverage(checks: Sequence[TotalCheck]) -> list[TotalCoverage]:

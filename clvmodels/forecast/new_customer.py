@@ -147,21 +147,26 @@ def _anyone(fits: tuple[Fit, ...]) -> CustomerSummary:
     for fit in fits:
         if not fit.effects.none:
             raise FitError(f"{fit.model.name} depends on covariates or groups: say which customers by like=customers.")
-    one, unknown = np.zeros(1), np.full(1, np.nan)
+    return stranger(fits[0].unit, fits[-1].currency)
+
+
+def stranger(unit: str, currency: str) -> CustomerSummary:
+    """One customer of whom nothing is known."""
+    none, unknown = np.zeros(1), np.full(1, np.nan)
     return CustomerSummary(
         customer_id=np.array(["new"], dtype=object),
-        frequency=one,
-        recency=one,
-        T=one,
+        frequency=none,
+        recency=none,
+        T=none,
         monetary_value=unknown,
         first_amount=unknown,
         current_value=unknown,
         log_interval=unknown,
-        paid_purchases=one,
+        paid_purchases=none,
         log_amount=unknown,
         log_amount_sd=unknown,
-        unit=fits[0].unit,
-        currency=fits[-1].currency,
+        unit=unit,
+        currency=currency,
     )
 
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from clvmodels.data import Parts, map_customers
 from clvmodels.forecast.clv import expected_clv, sample_clv
 from clvmodels.forecast.future import sample_spend
+from clvmodels.forecast.new_customer import stranger
 from clvmodels.forecast.predict import predict
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.patterns import FloatArray
@@ -130,7 +131,8 @@ def write_forecasts(
         seed=seed,
         draws=draws,
     )
-    forecast_table(asked, _stranger(window, log.currency))  # refuses what cannot be, before any long work
+    nobody = replace(stranger(window.unit, log.currency), calibration_end=window.calibration_end)
+    forecast_table(asked, nobody)  # refuses what cannot be, before any long work
     read = {name for one in (fit, spend) if one is not None for name in one.model.history}
     parts = map_customers(
         log,
@@ -197,28 +199,16 @@ def _spend(asked: Asked, fit: Fit, spend: Any, customers: CustomerSummary) -> Fo
 
 
 def _clv(asked: Asked, fit: Fit, spend: Any, customers: CustomerSummary) -> Forecast:
-    return sample_clv(
-        fit,
-        spend,
-        customers,
-        horizon=asked.horizon,  # type: ignore[arg-type]
-        seed=asked.seed,  # type: ignore[arg-type]
-        annual_discount_rate=asked.annual_discount_rate,
-        margin=asked.margin,
-        draws=asked.draws,
-    )
+    return sample_clv(fit, spend, customers, seed=asked.seed, **_worth(asked))  # type: ignore[arg-type]
 
 
 def _expected_clv(asked: Asked, fit: Fit, spend: Any, customers: CustomerSummary) -> Forecast:
-    return expected_clv(
-        fit,
-        spend,
-        customers,
-        horizon=asked.horizon,  # type: ignore[arg-type]
-        annual_discount_rate=asked.annual_discount_rate,
-        margin=asked.margin,
-        draws=asked.draws,
-    )
+    return expected_clv(fit, spend, customers, **_worth(asked))
+
+
+def _worth(asked: Asked) -> dict[str, Any]:
+    """What both kinds of CLV read."""
+    return {name: getattr(asked, name) for name in ("horizon", "annual_discount_rate", "margin", "draws")}
 
 
 FORECASTS: dict[str, Quantity] = {
@@ -246,27 +236,6 @@ def _refuse_arguments(quantities: tuple[str, ...], spend: Fit | None, **given: A
             raise DataError(f"{', '.join(readers)}: give {name}=.")
         if value is not None and not readers:
             raise DataError(f"{name}: none of {', '.join(quantities)} reads it; leave it out.")
-
-
-def _stranger(window: Window, currency: str) -> CustomerSummary:
-    """A customer of whom nothing is known, to try a forecast on."""
-    none, unknown = np.zeros(1), np.full(1, np.nan)
-    return CustomerSummary(
-        customer_id=np.array(["stranger"], dtype=object),
-        frequency=none,
-        recency=none,
-        T=none,
-        monetary_value=unknown,
-        first_amount=unknown,
-        current_value=none,
-        unit=window.unit,
-        currency=currency,
-        log_interval=unknown,
-        paid_purchases=none,
-        log_amount=unknown,
-        log_amount_sd=unknown,
-        calibration_end=window.calibration_end,
-    )
 
 
 # --- fits as bytes, and totals ---

@@ -9,6 +9,7 @@ the same frequency and age: in these models the story from T on depends on littl
 and what the choice brings is worked out at fresh random numbers.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from clvmodels.foundation.records import CustomerSummary
 
 ALIKE = 250  # customers whose relative gain is taken together
 MOST_FUTURES, LEAST_DRAWS = 6_000_000, 500  # customers x draws of a pass over all of them
+MOST_DRAWN = 60_000_000  # customers x draws of changed futures: beyond it each customer is drawn in a part of the draws
 CURVE_POINTS = 60
 NOBODY = -1
 
@@ -32,7 +34,8 @@ class Outcomes:
 
     Attributes
     ----------
-    totals : ndarray, shape (V, G, S), value of each group of customers in each future, draw by draw
+    totals : ndarray, shape (V, G, S), value of each group of customers in each future, draw by draw; where customers
+        are drawn in a part of the draws, that of those drawn times the group's customers for each of them
     gain : ndarray, shape (V - 1, N), of each customer, mean over draws, without cost
     p_loss : ndarray, shape (V - 1, N), share of draws in which the gain is below the cost
     """
@@ -63,23 +66,35 @@ def outcomes_of(
     costs : a customer, of each change
     n_draws : the first so many draws are taken
     """
-    place = group[values.walkers.order]
-    every, cost = slice(0, n_draws), np.array(costs)[:, None, None]
+    place, cost = group[values.walkers.order], np.array(costs)[:, None, None]
+    begin = np.linspace(0, n_draws, 1 + -(-len(group) * n_draws // MOST_DRAWN)).astype(np.int64)
+    some = [slice(int(first), int(last)) for first, last in itertools.pairwise(begin)]
 
-    def work(rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        drawn = values.make(rows, every)
-        totals = np.stack([drawn[:, place[rows] == at].sum(axis=1) for at in range(groups)], axis=1)
+    def work(rows: IntArray) -> tuple[slice, FloatArray, IntArray, FloatArray, FloatArray]:
+        at = some[rows[0] // BLOCK % len(some)]
+        drawn, own = values.make(rows, at), place[rows]
+        totals = np.stack([drawn[:, own == key].sum(axis=1) for key in range(groups)], axis=1)
         drawn[1:] -= drawn[0]
-        return totals, drawn[1:].mean(axis=2), (drawn[1:] < cost).mean(axis=2)
+        counts = np.bincount(own, minlength=groups)
+        return at, totals, counts, drawn[1:].mean(axis=2), (drawn[1:] < cost).mean(axis=2)
 
-    totals: FloatArray | float = 0.0
+    totals, seen = np.zeros((1 + len(costs), groups, n_draws)), np.zeros((groups, n_draws))
     means, losses = [], []
-    for of_block, mean, loss in over_blocks(len(group), work, size=BLOCK):
-        totals = totals + of_block
+    for at, of_block, counts, mean, loss in over_blocks(len(group), work, size=BLOCK):
+        totals[:, :, at] += of_block
+        seen[:, at] += counts[:, None]
         means.append(mean)
         losses.append(loss)
     back = values.walkers.row_of
-    return Outcomes(np.asarray(totals), np.concatenate(means, axis=1)[:, back], np.concatenate(losses, axis=1)[:, back])
+    whole = _scaled(totals, seen, np.bincount(group, minlength=groups))
+    return Outcomes(whole, np.concatenate(means, axis=1)[:, back], np.concatenate(losses, axis=1)[:, back])
+
+
+def _scaled(totals: FloatArray, seen: FloatArray, customers: IntArray) -> FloatArray:
+    """Totals of all customers of each group from those of the ones drawn; where a draw has none, as in the mean."""
+    mean = totals.sum(axis=2) / np.maximum(seen.sum(axis=1), 1.0) * customers
+    known = totals * (customers[:, None] / np.maximum(seen, 1.0))
+    return np.where(seen > 0, known, mean[:, :, None])
 
 
 def expected_gains(gain: FloatArray, value: FloatArray, customers: CustomerSummary) -> FloatArray:

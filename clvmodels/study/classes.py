@@ -11,7 +11,7 @@ from clvmodels.forecast.draws import sums_by_segment
 from clvmodels.foundation.decision_results import BasePeriod, ClassCalibrationRow, ClassesSection, ClassRow
 from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import BoolArray, FloatArray
-from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
+from clvmodels.foundation.records import CustomerSummary, TransactionLog, Window
 from clvmodels.inference import Fit
 from clvmodels.strategy import (
     CustomerClasses,
@@ -62,33 +62,31 @@ def classes_section(
         moved_to=outlook.as_of.isoformat(),
         movements=moved,
         kinds=kinds,
-        **_held_against_holdout(study, evidence),
+        **_held_against_holdout(study, log, evidence),
     )
 
 
-def _held_against_holdout(study: Study, evidence: Evidence) -> dict[str, list[ClassCalibrationRow]]:
+def _held_against_holdout(
+    study: Study, log: TransactionLog, evidence: Evidence
+) -> dict[str, list[ClassCalibrationRow]]:
     """Tiers of the holdout's value, and the chance to buy in it, as they were told at the end of the calibration.
 
     A stage is never seen: whether a silent customer has gone, the data do not say. What its probability rests on is
     the chance to buy again, and that is.
     """
     holdout, draws = evidence.holdout, _draws(evidence.fits)
-    future = forecast_holdout(study, evidence.fits, evidence.customers, stream="tiers and buyers", draws=draws)
-    came = replace(future.clv, mean=holdout.amount * study.value.margin, replay=None)
-    stated, landed = (pyramid(clv, shares=study.pyramid.shares) for clv in (future.clv, came))
-    p_buy = _p_buy(future.purchases)
+    drawn = forecast_holdout(
+        study, log, evidence.fits, evidence.customers, ends=np.empty(0), stream="tiers and buyers", draws=draws
+    )
+    clv = drawn.future.clv
+    came = replace(clv, mean=holdout.amount * study.value.margin, replay=None)
+    stated, landed = (pyramid(value, shares=study.pyramid.shares) for value in (clv, came))
     return {
         "tier_calibration": class_calibration(_by_class(stated), _by_class(landed)),
         "bought_calibration": class_calibration(
-            {"bought": p_buy}, {"bought": (holdout.purchases > 0).astype(np.float64)}
+            {"bought": drawn.p_buy}, {"bought": (holdout.purchases > 0).astype(np.float64)}
         ),
     }
-
-
-def _p_buy(purchases: Forecast) -> FloatArray:
-    """P(at least one purchase) of each customer, shape (N,)."""
-    assert purchases.replay is not None  # predictive forecasts can be drawn again
-    return np.concatenate([(block.values > 0).mean(axis=1) for block in purchases.replay("customers")])
 
 
 def _by_class(classes: CustomerClasses) -> dict[str, FloatArray]:

@@ -11,8 +11,7 @@ from clvmodels.baselines import BASELINES, Training
 from clvmodels.baselines.abc import abc_classes
 from clvmodels.baselines.rfm import rfm_scores
 from clvmodels.forecast import predict, sample_future_by_period
-from clvmodels.forecast.drift import Stationary
-from clvmodels.forecast.future import Future, FutureByPeriod
+from clvmodels.forecast.future import Future
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.patterns import FloatArray
@@ -33,7 +32,7 @@ from clvmodels.strategy import (
 from clvmodels.strategy.lifecycle import ALIVE_LIMIT, BUY_LIMIT
 from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise, training_for
-from clvmodels.study.drift import drift_ends, drifting_totals
+from clvmodels.study.drift import drift_ends, drifting_totals, stationary_at, up_to
 from clvmodels.study.fits import fit_pair
 from clvmodels.study.labels import Labels, label_customers, matrix_options
 from clvmodels.study.newcomers import value_of_new
@@ -165,11 +164,11 @@ def decide(study: Study, log: TransactionLog, outlook: Outlook, ranked: Ranked |
 def look_ahead(study: Study, log: TransactionLog, base: Base, fits: tuple[Fit, Fit]) -> Outlook:
     """Forecast every customer, add up what they bring where demand drifts, and place them in the matrix."""
     as_of, customers, learnt = base.as_of, base.customers, base.learnt
-    draws = study.fit.forecast_draws(len(customers))
+    draws, drift_at = study.fit.forecast_draws(len(customers)), drift_ends(study, fits[0], study.value.horizon)
     by_period = sample_future_by_period(
         *fits,
         customers,
-        ends=np.union1d(_period_ends(study), drift_ends(study, fits[0])),
+        ends=np.union1d(_period_ends(study), drift_at),
         annual_discount_rate=study.value.annual_discount_rate,
         margin=study.value.margin,
         seed=seed_for(study.seed, "decision forecast"),
@@ -180,7 +179,7 @@ def look_ahead(study: Study, log: TransactionLog, base: Base, fits: tuple[Fit, F
     active = _active(alive, np.random.default_rng(seed_for(study.seed, "active customers")))
     # with limits of acquisition the fits are of other customers than those to forecast
     everyone = Window(as_of, unit=study.window.unit)
-    stationary = _stationary(by_period, drift_ends(study, fits[0]))
+    stationary = stationary_at(by_period, drift_at)
     drifting = drifting_totals(study, log, fits, customers, everyone, stationary) if learnt is customers else {}
     matrix = value_matrix(customers.current_value, future.clv, **matrix_options(study))
     matrix = replace(matrix, customer_id=customers.customer_id)
@@ -193,7 +192,7 @@ def look_ahead(study: Study, log: TransactionLog, base: Base, fits: tuple[Fit, F
         fits=fits,
         future=future,
         ends=_period_ends(study),
-        flows={name: _up_to(_period_ends(study), flow, by_period.ends) for name, flow in by_period.flows.items()},
+        flows={name: up_to(_period_ends(study), flow, by_period.ends) for name, flow in by_period.flows.items()},
         alive=alive,
         active=active,
         p_buy=by_period.p_buy,
@@ -212,18 +211,6 @@ def _period_ends(study: Study) -> FloatArray:
     years = study.value.horizon / A_YEAR[study.window.unit]
     periods = max(1, round(years if years >= YEARS_FROM else 4 * years))
     return np.arange(1, periods + 1) / periods * study.value.horizon
-
-
-def _up_to(ends: FloatArray, flow: FloatArray, drawn_ends: FloatArray) -> FloatArray:
-    """A flow drawn in shorter periods, shape (S, drawn), in those up to each of some of their ends, shape (S, ends)."""
-    starts = np.searchsorted(drawn_ends, np.append(0.0, ends[:-1]), side="right")
-    return np.asarray(np.add.reduceat(flow, starts, axis=1))
-
-
-def _stationary(drawn: FutureByPeriod, ends: FloatArray) -> Stationary:
-    """Totals of a forecast in the periods in which demand drifts."""
-    purchases, spend = (_up_to(ends, drawn.flows[name], drawn.ends) for name in ("purchases", "spend"))
-    return Stationary(ends, purchases, spend)
 
 
 def _keep_shares(study: Study) -> dict[str, float]:

@@ -9,10 +9,11 @@ import pandas as pd
 from clvmodels.data import purchase_history, training_windows
 from clvmodels.evaluation.conformal import conformal_rows
 from clvmodels.evaluation.drift import drift_check
-from clvmodels.evaluation.totals import check_totals
+from clvmodels.evaluation.totals import checks_of
 from clvmodels.forecast import sample_future
 from clvmodels.forecast.cash_flows import period_times
 from clvmodels.forecast.drift import Stationary, totals_with_drift
+from clvmodels.forecast.future import FutureByPeriod
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.history import PurchaseHistory
@@ -32,12 +33,13 @@ LEAST_DRAWS = 250
 
 @dataclass(frozen=True)
 class Trialled:
-    """What was held against the holdout: customers, what they did, and the forecast of it."""
+    """What was held against the holdout: customers, what they did, and the forecast of it, also by period."""
 
     customers: CustomerSummary
     holdout: HoldoutSummary
     fits: tuple[Fit, Fit]
     forecasts: dict[str, Forecast]
+    stationary: Stationary
 
 
 def with_drift(study: Study, log: TransactionLog, trialled: Trialled, section: EvidenceSection) -> EvidenceSection:
@@ -46,18 +48,17 @@ def with_drift(study: Study, log: TransactionLog, trialled: Trialled, section: E
     try:
         history = _history(study, log, study.contest_window)
         check = drift_check(purchases, customers, history=history, seed=seed_for(study.seed, "drift check"))
-        totals = check_totals(
+        totals = totals_with_drift(
             purchases,
             customers,
             history=history,
-            holdout=trialled.holdout,
+            stationary=trialled.stationary,
             seed=seed_for(study.seed, "holdout forecast"),
             spend=spend,
-            draws=_draws(study, customers),
         )
     except (DataError, FitError) as problem:  # no decision rests on it; the study goes on and says so
         return replace(section, left_out={**section.left_out, "drift": str(problem)})
-    return replace(section, drift=check, totals=totals)
+    return replace(section, drift=check, totals=checks_of(totals, customers, holdout=trialled.holdout))
 
 
 def with_conformal(
@@ -143,9 +144,21 @@ def _period(study: Study) -> Literal["week", "month"]:
     return "week" if study.window.unit in ("day", "week") else "month"
 
 
-def drift_ends(study: Study, fit: Fit) -> FloatArray:
-    """Ends of the periods of the horizon in which demand drifts, counted from the decision."""
-    return period_times(study.value.horizon, _period(study), None, study.window.unit, fit.model)
+def drift_ends(study: Study, fit: Fit, horizon: float) -> FloatArray:
+    """Ends of the periods of a horizon in which demand drifts, counted from its beginning."""
+    return period_times(horizon, _period(study), None, study.window.unit, fit.model)
+
+
+def stationary_at(drawn: FutureByPeriod, ends: FloatArray) -> Stationary:
+    """Totals of a forecast in the periods in which demand drifts."""
+    purchases, spend = (up_to(ends, drawn.flows[name], drawn.ends) for name in ("purchases", "spend"))
+    return Stationary(ends, purchases, spend)
+
+
+def up_to(ends: FloatArray, flow: FloatArray, drawn_ends: FloatArray) -> FloatArray:
+    """A flow drawn in shorter periods, shape (S, drawn), in those up to each of some of their ends, shape (S, ends)."""
+    starts = np.searchsorted(drawn_ends, np.append(0.0, ends[:-1]), side="right")
+    return np.asarray(np.add.reduceat(flow, starts, axis=1))
 
 
 def _draws(study: Study, customers: CustomerSummary) -> int:

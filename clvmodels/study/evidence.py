@@ -10,11 +10,12 @@ from clvmodels.data import holdout_summary, period_ends, purchases_by_period
 from clvmodels.evaluation import calibration
 from clvmodels.evaluation.contest import contest
 from clvmodels.evaluation.tracking import tracking_points
-from clvmodels.forecast import expected_by_day, sample_future
-from clvmodels.forecast import purchases_by_period as predicted_by_period
-from clvmodels.forecast.future import Future
+from clvmodels.forecast import expected_by_day, sample_future_by_period
+from clvmodels.forecast.drift import Stationary
+from clvmodels.forecast.future import Future, FutureByPeriod
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.estimates import estimate
+from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog
 from clvmodels.foundation.results import ComparisonSection, EvidenceSection, TrackingPoint
 from clvmodels.foundation.units import days_per_unit
@@ -23,7 +24,7 @@ from clvmodels.inference.diagnostics import require_passed
 from clvmodels.strategy import ValueMatrix, value_matrix
 from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise, training_for
-from clvmodels.study.drift import Trialled, with_conformal, with_drift
+from clvmodels.study.drift import Trialled, drift_ends, stationary_at, up_to, with_conformal, with_drift
 from clvmodels.study.fits import fit_pair
 from clvmodels.study.labels import matrix_options
 from clvmodels.study.progress import seed_for
@@ -73,11 +74,13 @@ class Held:
     Attributes
     ----------
     matrix : the value matrix of that day, of what customers bring in the holdout, undiscounted
+    stationary : totals of the forecast by period, as the fits alone have it
     """
 
     trial: Trial
     section: EvidenceSection
     matrix: ValueMatrix
+    stationary: Stationary
 
 
 @dataclass(frozen=True)
@@ -129,10 +132,18 @@ def fit_beside(study: Study, seen: Seen, *, method: str) -> Beside:
 def hold_main(study: Study, log: TransactionLog, seen: Seen, fits: tuple[Fit, Fit]) -> Held:
     """Forecast the holdout and check it."""
     customers = seen.customers
-    future = forecast_holdout(study, fits, customers)
-    trial = _trial(study, log, fits, customers, seen.holdout, future=future, stream="", draws=None)
-    matrix = value_matrix(customers.current_value * study.value.margin, future.clv, **matrix_options(study))
-    return Held(trial, _section(trial), matrix)
+    drift_at = drift_ends(study, fits[0], study.contest_window.holdout_length)
+    drawn = forecast_holdout(
+        study,
+        log,
+        fits,
+        customers,
+        ends=drift_at,
+        draws=study.fit.forecast_draws(len(customers)),
+    )
+    trial = _trial(study, log, fits, customers, seen.holdout, drawn=drawn)
+    matrix = value_matrix(customers.current_value * study.value.margin, drawn.future.clv, **matrix_options(study))
+    return Held(trial, _section(trial), matrix, stationary_at(drawn, drift_at))
 
 
 def section_with_drift(study: Study, log: TransactionLog, seen: Seen, held: Held) -> EvidenceSection:
@@ -148,7 +159,7 @@ def section_with_conformal(
 
 
 def _trialled(seen: Seen, held: Held) -> Trialled:
-    return Trialled(seen.customers, seen.holdout, held.trial.fits, held.trial.forecasts)
+    return Trialled(seen.customers, seen.holdout, held.trial.fits, held.trial.forecasts, held.stationary)
 
 
 def best_of_contest(study: Study, log: TransactionLog) -> Best | None:
@@ -168,29 +179,39 @@ def gather_evidence(_study: Study, seen: Seen, held: Held) -> Evidence:
 
 def forecast_holdout(
     study: Study,
+    log: TransactionLog,
     fits: tuple[Fit, Fit],
     customers: CustomerSummary,
     *,
+    ends: FloatArray,
     stream: str = "",
     draws: int | None = None,
-) -> Future:
-    """What customers buy in the holdout; its `clv` is margin, not discounted.
+) -> FutureByPeriod:
+    """What customers buy in the holdout, in periods of the study's unit; its `clv` is margin, not discounted.
 
     Parameters
     ----------
     customers : in the unit that the fit of purchases counts in
+    ends : further ends of periods, counted from the calibration's end
     stream : name of the random numbers, apart from those of other fits
     draws : of the forecast; by default those of the fits
     """
-    return sample_future(
+    return sample_future_by_period(
         *fits,
         customers,
-        horizon=replace(study.contest_window, unit=customers.unit).holdout_length,
+        ends=np.union1d(_ends_after(study, log, customers), ends),
         discount_per_unit=0.0,
         margin=study.value.margin,
         seed=_holdout_seed(study, stream),
         draws=draws,
     )
+
+
+def _ends_after(study: Study, log: TransactionLog, customers: CustomerSummary) -> FloatArray:
+    """Ends of the holdout's periods, in the customers' unit from the calibration's end on."""
+    window = study.contest_window
+    days = [(end - window.calibration_end).days for end in period_ends(log, window) if end > window.calibration_end]
+    return np.array(days) / days_per_unit(customers.unit)
 
 
 def _holdout_seed(study: Study, stream: str) -> int:
@@ -208,8 +229,8 @@ def hold_against(
     draws: int | None = None,
 ) -> Trial:
     """Forecast the holdout by a pair of fits, as `forecast_holdout` does, and check the forecast."""
-    future = forecast_holdout(study, fits, customers, stream=stream, draws=draws)
-    return _trial(study, log, fits, customers, holdout, future=future, stream=stream, draws=draws)
+    drawn = forecast_holdout(study, log, fits, customers, ends=np.empty(0), stream=stream, draws=draws)
+    return _trial(study, log, fits, customers, holdout, drawn=drawn, stream=stream)
 
 
 def _trial(
@@ -219,15 +240,15 @@ def _trial(
     customers: CustomerSummary,
     holdout: HoldoutSummary,
     *,
-    future: Future,
-    stream: str,
-    draws: int | None,
+    drawn: FutureByPeriod,
+    stream: str = "",
 ) -> Trial:
-    """The forecast's check, and purchases by period of the same stream."""
+    """The forecast's check, and its purchases by period."""
+    checks = _predictive_checks(study, drawn.future, customers, holdout)
+    forecasts = {name: replace(getattr(drawn.future, name), replay=None) for name in checks}
+    predicted = up_to(_ends_after(study, log, customers), drawn.flows["purchases"], drawn.ends)
     seed = _holdout_seed(study, stream)
-    checks = _predictive_checks(study, future, customers, holdout)
-    forecasts = {name: replace(getattr(future, name), replay=None) for name in checks}
-    return Trial(fits, forecasts, checks, _tracking(study, log, customers, fits[0], seed=seed, draws=draws))
+    return Trial(fits, forecasts, checks, _tracking(study, log, customers, fits[0], predicted=predicted, seed=seed))
 
 
 def _predictive_checks(
@@ -262,17 +283,13 @@ def _section(trial: Trial) -> EvidenceSection:
 
 
 def _tracking(
-    study: Study, log: TransactionLog, customers: CustomerSummary, fitted: Fit, *, seed: int, draws: int | None
+    study: Study, log: TransactionLog, customers: CustomerSummary, fitted: Fit, *, predicted: FloatArray, seed: int
 ) -> list[TrackingPoint]:
-    """Purchases a period: the cohort's expectation through the calibration, predictive draws after it."""
+    """Purchases a period: the cohort's expectation through the calibration, draws (S, periods) after it."""
     window = study.contest_window
-    per_unit = days_per_unit(customers.unit)
     ends = period_ends(log, window)
-    in_calibration = [end for end in ends if end <= window.calibration_end]
-    after = np.array([(end - window.calibration_end).days / per_unit for end in ends[len(in_calibration) :]])
-    before_end = np.array([(window.calibration_end - end).days for end in in_calibration])
+    before_end = np.array([(window.calibration_end - end).days for end in ends if end <= window.calibration_end])
     expected = expected_by_day(fitted, customers, before_end=before_end, seed=seed)
-    predicted = predicted_by_period(fitted, customers, ends=after, seed=seed, draws=draws)
     return tracking_points(
         ends,
         purchases_by_period(log, window, ends=ends),
