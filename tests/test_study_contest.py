@@ -177,7 +177,7 @@ def test_the_folder_has_the_results_and_every_table_of_them(folder, results):
     tables = {f"{name}.csv" for name in ("league", "comparison", "winners", "verdicts", "duels", "totals", "conformal")}
     assert files == {"results.json", "costs.json", "manifest.json", *tables}
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert set(manifest["files"]) == {"results.json", *tables}  # costs differ from run to run
+    assert set(manifest["files"]) == {"results.json", "costs.json", *tables}
     (data,) = results.data
     (section,) = data.contests
     assert [origin.calibration_end for origin in section.origins] == ["2001-08-31", "2001-10-31"]

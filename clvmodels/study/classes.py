@@ -22,10 +22,10 @@ from clvmodels.strategy import (
 )
 from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise
-from clvmodels.study.decision import Outlook
+from clvmodels.study.decision import Decision, Outlook
 from clvmodels.study.evidence import Evidence
 from clvmodels.study.labels import Labels, matrix_options
-from clvmodels.study.progress import Steps, seed_for
+from clvmodels.study.progress import seed_for
 
 MOVEMENT_DRAWS = 250  # they give the quantiles of a count to a hundredth or two
 MORE_LIKELY_THAN_NOT = 0.5
@@ -37,31 +37,29 @@ def classes_section(
     traits: pd.DataFrame | None,
     evidence: Evidence,
     outlook: Outlook,
-    labels: Labels,
-    steps: Steps,
+    decision: Decision,
 ) -> ClassesSection:
     """Tiers, stages, ended relations and grades as a report shows them; the matrix held against what came; movement."""
-    with steps.step("classes", "tiers, stages, and who moved"):
-        before = _dated_before(study, log, traits, evidence)
-        after = _dated_after(outlook)
-        moved, kinds = movements(before, after, rng=np.random.default_rng(seed_for(study.seed, "movements")))
-        margin, holdout = study.value.margin, evidence.holdout
-        rows = _class_rows(labels, outlook)
-        return ClassesSection(
-            tiers=rows["tier"],
-            stages=rows["stage"],
-            ended=rows["ended"],
-            grades=rows.get("grade", []),
-            graded_by=study.grades.weights,
-            calibration=matrix_calibration(
-                evidence.matrix, evidence.customers.current_value * margin, holdout.amount * margin
-            ),
-            calibration_end=holdout.window.calibration_end.isoformat(),
-            moved_from=holdout.window.calibration_end.isoformat(),
-            moved_to=outlook.as_of.isoformat(),
-            movements=moved,
-            kinds=kinds,
-        )
+    before = _dated_before(study, log, traits, evidence)
+    after = _dated_after(outlook)
+    moved, kinds = movements(before, after, rng=np.random.default_rng(seed_for(study.seed, "movements")))
+    margin, holdout = study.value.margin, evidence.holdout
+    rows = _class_rows(decision.labels, outlook)
+    return ClassesSection(
+        tiers=rows["tier"],
+        stages=rows["stage"],
+        ended=rows["ended"],
+        grades=rows.get("grade", []),
+        graded_by=study.grades.weights,
+        calibration=matrix_calibration(
+            evidence.matrix, evidence.customers.current_value * margin, holdout.amount * margin
+        ),
+        calibration_end=holdout.window.calibration_end.isoformat(),
+        moved_from=holdout.window.calibration_end.isoformat(),
+        moved_to=outlook.as_of.isoformat(),
+        movements=moved,
+        kinds=kinds,
+    )
 
 
 def base_section(study: Study, log: TransactionLog) -> list[BasePeriod]:

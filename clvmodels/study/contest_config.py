@@ -12,7 +12,7 @@ from clvmodels.evaluation.pairs import candidate_named
 from clvmodels.foundation.errors import FitError, StudyError
 from clvmodels.foundation.units import TimeUnit
 from clvmodels.study.config import CheckName, Count, DataTable, Fraction
-from clvmodels.study.strict import Table, TomlFile, converted, refuse_nameless
+from clvmodels.study.strict import LimitsTable, Table, TomlFile, converted, refuse_nameless
 
 Length = Annotated[int, msgspec.Meta(gt=0)] | Annotated[float, msgspec.Meta(gt=0)]  # months of the calendar are whole
 BEST = "best"
@@ -140,6 +140,7 @@ class ContestStudy(Table, frozen=True):
     data: dict[str, ContestDataTable] = msgspec.field(default_factory=dict)
     simulated: dict[str, SimulatedTable] = msgspec.field(default_factory=dict)
     donors: ContestDonorsTable | None = None
+    limits: LimitsTable = LimitsTable()
 
     @property
     def titles(self) -> Mapping[str, dict[str, str]]:
