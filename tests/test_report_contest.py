@@ -313,7 +313,8 @@ def test_the_control_says_whether_verdicts_are_called_too_often(low: float, ofte
     made = built(contest_control, without(DEALT, shuffles=replace(DEALT.shuffles, low=low)))
     (part,) = made["data"]
     assert ("called too often" in part["said"][0]) == often
-    assert "in 5 of 83 shuffles (6.0%" in unescape(part["said"][0])
+    assert "In 5 of 83 shuffles (6.0%" in unescape(part["said"][0])
+    assert "where 10% are expected" in unescape(part["said"][1])
     assert [row[1] for row in part["table"].rows] == [str(row.dropped) for row in DEALT.shuffles.scores]
     assert contest_control(source(with_data(REAL)), voice_for(RECORD, "en")) is None
 
