@@ -1,4 +1,4 @@
-"""The command line: `clvmodels study | report | summarize | fit | predict | sbc | list | datasets`.
+"""The command line: `clvmodels study | report | summarize | fit | predict | sbc | verify | diff | list | datasets`.
 
 Nothing heavy is imported before the arguments are known to be good.
 """
@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clvmodels.cli_provenance import add_diff, add_verify
 from clvmodels.cli_study import add_cache, add_report, add_study, run_supervised
 from clvmodels.foundation.counting import WORDS
 from clvmodels.foundation.errors import DataError, FitError, StudyError, UnitsFailedError
@@ -66,8 +67,9 @@ COUNTING_OPTIONS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 if it went well, 2 for bad input, 130 if interrupted, 143 if terminated.
 
-    `sbc` has 1 for ranks that are not uniform, `study` for parts of its work that went wrong. Without arguments they
-    are those of the command line, where a study runs in a process of its own, which is watched.
+    `sbc` has 1 for ranks that are not uniform, `study` for parts of its work that went wrong, `verify` for what does
+    not belong, `diff` for more than chance. Without arguments they are those of the command line, where a study runs
+    in a process of its own, which is watched.
     """
     parsed = _parser().parse_args(arguments)
     try:
@@ -99,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_predict(commands)
     _add_sbc(commands)
+    add_verify(commands)
+    add_diff(commands)
     listing = commands.add_parser("list", help="models, baselines and data sets that there are")
     listing.set_defaults(run=_list)
     _add_datasets(commands)
@@ -388,10 +392,10 @@ def _require_place(output: str | None) -> None:
 
 
 def _write(frame: Any, output: str | None) -> None:
-    from clvmodels.study.outputs import write_table
+    from clvmodels.study.outputs import for_spreadsheets, write_table
 
     if output is None:
-        frame.to_csv(sys.stdout, index=False)
+        for_spreadsheets(frame).to_csv(sys.stdout, index=False)
     else:
         write_table(frame, Path(output))
 

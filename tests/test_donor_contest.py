@@ -134,7 +134,6 @@ def test_the_occasion_stands_a_contest(occasion):
 def test_the_donors_have_a_difficulty_a_calibration_and_costs():
     study = msgspec.convert(STUDY, ContestStudy)
     data = hold_donors(study)
-    assert data is not None
     rows = {row.method: row for row in data.difficulty}
     assert {name: (row.inputs, row.choices) for name, row in rows.items()} == {
         "bg_bb_counts": (["frequency", "T"], 3),

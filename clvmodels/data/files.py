@@ -4,14 +4,16 @@ import glob
 import gzip
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
 import pyarrow as pa
 
-from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.errors import DataError, LimitError
+from clvmodels.foundation.limits import UNPACKED, stated, too_much
 
 TEXT, PARQUET, WORKBOOK = "text", "Parquet", "Excel"
 SUFFIXES = {
@@ -20,6 +22,8 @@ SUFFIXES = {
 }  # fmt: skip
 DATABASES = (".db", ".sqlite", ".sqlite3", ".duckdb", ".ddb")
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+LONGEST_LINE = 1 << 24  # bytes, above the 2,000,000 that the engine reads as a row
+ALWAYS_UNPACKED = 1_000_000_000  # bytes that any file may unpack to
 # What a file that is named like a text is by its first bytes, and what to do with it.
 FOREIGN = {
     b"PAR1": 'is a Parquet file: name it "{stem}.parquet".',
@@ -61,6 +65,11 @@ def find_files(source: str | Path) -> tuple[tuple[Path, ...], str]:
     if len(kinds) > 1:
         raise DataError(f"{text}: matches both {' and '.join(kinds)} files. Give a glob of one kind.")
     return files, kinds[0]
+
+
+def as_engines_take(path: Path) -> str:
+    """A path as the engine takes it, which would take log[1].csv for a pattern and read log1.csv."""
+    return glob.escape(str(path))
 
 
 def stamps_of(files: Sequence[Path]) -> dict[Path, tuple[int, int]]:
@@ -119,6 +128,59 @@ def unpacked(path: Path) -> IO[bytes]:
         stream: Any = pa.input_stream(str(path), compression="zstd")
         return io.BufferedReader(stream)
     return path.open("rb")
+
+
+def refuse_bomb(path: Path) -> None:
+    """Refuse a text that is packed and unpacks to far more than honest ones do, or whose last line has no end.
+
+    The engine would leave a last line that is longer than its buffers out without a word.
+
+    Raises
+    ------
+    LimitError
+        If it is larger than its limit.
+    DataError
+        If it cannot be unpacked, or a line is longer than any row.
+    """
+    if not head(path).startswith((GZIP, ZSTD)):
+        _refuse_endless(path, [_tail(path)])
+        return
+    most = max(ALWAYS_UNPACKED, stated(UNPACKED) * path.stat().st_size)
+    _refuse_endless(path, _up_to(most, path))
+
+
+def _up_to(most: int, path: Path) -> Iterator[bytes]:
+    size = 0
+    for block in _blocks(path):
+        size += len(block)
+        if size > most:
+            raise LimitError(too_much(path, UNPACKED))
+        yield block
+
+
+def _refuse_endless(path: Path, blocks: Iterable[bytes]) -> None:
+    length = 0
+    for block in blocks:
+        end = max(block.rfind(b"\n", 0, -1), block.rfind(b"\r", 0, -1))
+        length = len(block) - end if end >= 0 else length + len(block)
+        if length > LONGEST_LINE:
+            raise DataError(f"{path}: a line is longer than {LONGEST_LINE:,} bytes, so that it is no table.")
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LONGEST_LINE - 1))
+        return file.read()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """What a file unpacks to, in parts."""
+    try:
+        with unpacked(path) as stream:
+            while block := stream.read(1 << 20):
+                yield block
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be unpacked ({error}). The file may be cut off.") from None
 
 
 def packed_as_named(path: Path) -> bool:

@@ -26,11 +26,19 @@ MANY_TIMES = 1.5  # so many times as fast as afterwards,
 FEW_SD = 4  # and by more than chance
 
 
-def findings(occasions: Occasions, *, mixed_ids: int, unseen: Sequence[str]) -> Findings:
-    """Number of customers, and notes on rows and customers; a row may be in several notes, most are in none."""
+def findings(occasions: Occasions, *, mixed_ids: int, unseen: Sequence[str], names: Any | None = None) -> Findings:
+    """Number of customers, and notes on rows and customers; a row may be in several notes, most are in none.
+
+    Parameters
+    ----------
+    names : Ibis table customer_id, written: ids as they are written, where customers go by other names
+    """
     table = occasions.table
     first = table.group_by("customer_id").aggregate(first=table.date.min())
     ids = first_row(first.aggregate(ids=first.count()))["ids"]
+    written = first.select(written=first.customer_id)
+    if names is not None:
+        written = names.semi_join(first, "customer_id").select("written")
     won = first.group_by(date=first["first"]).aggregate(customers=first.count())
     daily = table.group_by("date").aggregate(purchases=table.count(), amount=total(table.amount))
     days, purchases = _by_day(daily, "purchases")
@@ -38,7 +46,7 @@ def findings(occasions: Occasions, *, mixed_ids: int, unseen: Sequence[str]) -> 
         _counted("zero_amount", occasions.counted.filter(occasions.counted.amount == 0)),
         _repeated(occasions),
         _counted("far_date", occasions.counted.filter(_far(occasions.counted.date, days, purchases))),
-        LedgerLine("similar_id", ids - _folded_ids(first.customer_id, ids), 0.0),
+        LedgerLine("similar_id", ids - _folded_ids(written, ids), 0.0),
         LedgerLine("mixed_id", mixed_ids, 0.0),
         _several_orders(occasions),
         _older(occasions),
@@ -51,12 +59,17 @@ def findings(occasions: Occasions, *, mixed_ids: int, unseen: Sequence[str]) -> 
 
 
 def _folded_ids(ids: Any, count: int) -> int:
-    """Number of ids that differ by more than case, blanks, marks that cannot be seen and Unicode form."""
-    plain = ids.lower().re_replace(r"\s+", "")
-    seen = first_row(ids.as_table().aggregate(folded=plain.nunique(), further=ids.re_search(r"[^\x00-\x7F]").any()))
+    """Number of ids that differ by more than case, blanks, marks that cannot be seen and Unicode form.
+
+    Parameters
+    ----------
+    ids : Ibis table with the column written
+    """
+    plain = ids.written.lower().re_replace(r"\s+", "")
+    seen = first_row(ids.aggregate(folded=plain.nunique(), further=ids.written.re_search(r"[^\x00-\x7F]").any()))
     if not seen["further"] or count > FOLDED_UP_TO:
         return int(seen["folded"])
-    return len({_fold(text) for text in ids.to_pyarrow().to_pylist()})
+    return len({_fold(text) for text in ids.to_pyarrow()["written"].to_pylist()})
 
 
 def _fold(text: str) -> str:

@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clvmodels.data.engines import duckdb
+from clvmodels.data.files import as_engines_take
 from clvmodels.data.layout import Column, Layout
 from clvmodels.data.source import Source, by_role, positions
 from clvmodels.data.zones import on_the_clock_of
 from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.limits import COLUMNS, ROWS, require_within
 
 
 def open_parquet(name: str, files: tuple[Path, ...], layout: Layout) -> Source:
@@ -24,6 +26,7 @@ def open_parquet(name: str, files: tuple[Path, ...], layout: Layout) -> Source:
         If one cannot be read, lacks a wanted column, or has it of a kind that the others do not fit.
     """
     schemas = {path: _schema(path) for path in files}
+    require_within(ROWS, sum(_rows(path) for path in files), name)
     keys = [column.name for column in layout.wanted if all(column.name not in s.names for s in schemas.values())]
     keys = [key for key in keys if all(_has_key(path, key) for path in files)]
     for path, schema in schemas.items():
@@ -32,7 +35,7 @@ def open_parquet(name: str, files: tuple[Path, ...], layout: Layout) -> Source:
         if column.name not in keys:
             _check_kinds(column, {path: schema.field(column.name).type for path, schema in schemas.items()})
     table = duckdb().read_parquet(
-        [str(path) for path in files],
+        [as_engines_take(path) for path in files],
         union_by_name=len({_types(schema) for schema in schemas.values()}) > 1,
         hive_partitioning=bool(keys),
         hive_types_autocast=False,  # 007 is a text
@@ -52,8 +55,10 @@ def open_parquet(name: str, files: tuple[Path, ...], layout: Layout) -> Source:
 
 def _schema(path: Path) -> Any:
     try:
-        return pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
+        schema = pq.read_schema(path)
+        require_within(COLUMNS, len(schema.names), path)
+        return schema
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         said = str(error).split("\n")[0]
         raise DataError(f"{path}: cannot be read as Parquet ({said}). It may be cut off, or be no Parquet.") from None
 

@@ -8,21 +8,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import ibis
 
 from clvmodels.data.charsets import Copies, fitting, line_ends, no_fit, open_text
 from clvmodels.data.engines import duckdb, first_row
-from clvmodels.data.files import packed_as_named
+from clvmodels.data.files import LONGEST_LINE, as_engines_take, packed_as_named, refuse_bomb
 from clvmodels.data.layout import Layout
 from clvmodels.data.source import Source, positions
 from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.limits import COLUMNS, require_within
 
 DELIMITERS = (",", ";", "\t", "|")
 GROUP = 1 << 40  # more rows than files of one form have
 BEGINNING = 1 << 20  # characters of a file by which its form is told
-LONGEST_FIELD = 2**31 - 1  # for Python's reader; the engine has its own limit of a line, 2 MB
 NATIVE = {"utf-8": "utf-8", "iso8859-1": "latin-1"}  # encodings that the engine reads itself
 
 
@@ -95,6 +95,7 @@ def _together(tables: Sequence[Any]) -> Any:
 
 
 def _form(path: Path, layout: Layout) -> Form:
+    refuse_bomb(path)
     several = len(layout.encodings) > 1
     encoding = fitting(path, layout.encodings) if several else layout.encodings[0]
     try:
@@ -132,6 +133,7 @@ def _form_of_text(path: Path, text: str, layout: Layout) -> Form:
     own = records[delimiter]
     if not own:
         raise DataError(f"{path}: there are no rows, and no line with the names of columns.")
+    require_within(COLUMNS, max(len(own[0]), len(own[-1])), path)
     header = layout.columns is None
     names = layout.columns or tuple(field.strip() for field in own[0])
     first_rows = own[int(header) :]
@@ -150,8 +152,8 @@ def _records(text: str, delimiter: str) -> list[list[str]]:
 
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """Lets Python's reader of text files read fields of any length; its limit is one for the process."""
-    before = csv.field_size_limit(LONGEST_FIELD)
+    """Lets Python's reader of text files read longer fields than it does; its limit is one for the process."""
+    before = csv.field_size_limit(LONGEST_LINE)
     try:
         yield
     finally:
@@ -170,7 +172,7 @@ def _likeness(records: list[list[str]], layout: Layout) -> tuple[bool, int]:
 
 
 def _table(paths: Sequence[Path], form: Form, layout: Layout, copies: Copies) -> Any:
-    names = [str(copies.of(path, form.encoding) if form.copied else path) for path in paths]
+    names = [as_engines_take(copies.of(path, form.encoding) if form.copied else path) for path in paths]
     encoding = "utf-8" if form.copied else NATIVE[codecs.lookup(form.encoding).name]
     places = positions(form.names, layout, str(paths[0]))
     if form.delimiter == " ":
@@ -224,15 +226,24 @@ def _blank_separated(names: Sequence[str], form: Form, places: dict[str, int], *
 # --- places and faults, told by a second reading in Python ---
 
 
+def _lines(stream: IO[str], path: Path) -> Iterator[str]:
+    """The lines of a file, none of which may be longer than a reader should hold."""
+    while line := stream.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise DataError(f"{path}: a line is longer than {LONGEST_LINE:,} characters, so that it is no table.")
+        yield line
+
+
 def _record_lines(path: Path, form: Form) -> Iterator[int]:
     """The line of the file on which each row ends; empty lines are no rows."""
     with open_text(path, form.encoding) as stream:
+        read = _lines(stream, path)
         for _ in range(form.skip):
-            stream.readline()
+            next(read, "")
         if form.delimiter == " ":
-            lines = (number for number, line in enumerate(stream, start=1) if line.strip())
+            lines = (number for number, line in enumerate(read, start=1) if line.strip())
         else:
-            reader = csv.reader(stream, delimiter=form.delimiter)
+            reader = csv.reader(read, delimiter=form.delimiter)
             lines = (reader.line_num for record in reader if record)
         with _long_fields():
             yield from (form.skip + line for line in itertools.islice(lines, int(form.header), None))
@@ -254,9 +265,10 @@ def _explain(files: Sequence[tuple[Path, Form]]) -> DataError | None:
 def _fault(path: Path, form: Form) -> str | None:
     """What is wrong with the first record that has not a field for each column."""
     with open_text(path, form.encoding) as stream, _long_fields():
+        read = _lines(stream, path)
         for _ in range(form.skip):
-            stream.readline()
-        reader = csv.reader(stream, delimiter=form.delimiter, strict=True)
+            next(read, "")
+        reader = csv.reader(read, delimiter=form.delimiter, strict=True)
         begins = 1
         try:
             for record in reader:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import ibis
@@ -24,6 +25,7 @@ from clvmodels.data.layout import (
     told_apart,
 )
 from clvmodels.data.occasions import Occasions, occasions, sums_of
+from clvmodels.data.pseudonyms import Pseudonyms, renamed, withheld
 from clvmodels.data.row_fates import other_currency, with_row_fates
 from clvmodels.data.sources import Source, digest_of_files, open_source, reading
 from clvmodels.data.tables import is_stream
@@ -47,6 +49,7 @@ FAULTS = (
         "Amounts are kept in six decimals, in which it would be 0: round such amounts, or leave these rows out.",
     ),
 )
+IDS = ("customer_id", "part_referrer")  # roles of columns that hold ids of customers
 QUANTITY = Fault(  # before those of the amount, which has no value without it
     "quantity",
     lambda rows: rows.quantity.isnull() | out_of_range(rows.quantity),
@@ -83,6 +86,7 @@ def read_transactions(
     first_day: str | dt.date | None = None,
     last_day: str | dt.date | None = None,
     exclude: Mapping[str, Sequence[str]] | None = None,
+    pseudonym_key: bytes | None = None,
 ) -> TransactionLog:
     """A purchase log: one row a customer and day, its amount the sum of the day's rows.
 
@@ -118,6 +122,8 @@ def read_transactions(
     other_currencies : "refuse" or "drop" rows in another currency, where currency_column tells
     first_day, last_day : days that the log is complete for; rows before and after are set aside
     exclude : values by column that mark rows as no purchase, such as {"stock_code": ["POST", "BANK CHARGES"]}
+    pseudonym_key : secret of at least 32 bytes: customers go by pseudonyms from here on, which are HMAC-SHA256 of their
+        ids under it, and no id is left in the log, its ledger, its notes or a message
 
     Returns
     -------
@@ -131,10 +137,12 @@ def read_transactions(
 
     Notes
     -----
-    Ids are text; blanks around them are left out, leading zeros are kept. Amounts are summed
-    exactly, in six decimals, so that threads, engines and the order of rows change no digit.
+    Ids are text; blanks around them are left out, leading zeros are kept. One key gives one id one pseudonym, whatever
+    the source; random numbers are drawn by it, so that simulated figures differ by chance from those by id. Amounts
+    are summed exactly, in six decimals, so that threads, engines and the order of rows change no digit.
     """
     _check_currency(currency)
+    pseudonyms = None if pseudonym_key is None else Pseudonyms(pseudonym_key)
     excluded = _excluded(exclude)
     rules = CountingRules(
         refunds=refunds,
@@ -171,9 +179,10 @@ def read_transactions(
         currency=currency,
         day_starts=minutes_of_day(day_starts, "day_starts"),
     )
-    opened, place, layout = _open(source, layout)
-    with reading(opened):
-        return _log(_Reading(opened, place, layout, rules, currency))
+    with withheld(_shown(source), pseudonyms):
+        opened, place, layout = _open(source, layout)
+        with reading(opened):
+            return _log(_Reading(opened, place, layout, rules, currency, pseudonyms))
 
 
 @dataclass(frozen=True)
@@ -185,6 +194,12 @@ class _Reading:
     layout: Layout
     rules: CountingRules
     currency: str
+    pseudonyms: Pseudonyms | None
+
+
+def _shown(source: Any) -> str:
+    """A source as a message names it."""
+    return str(source) if isinstance(source, (str, Path)) else f"the {type(source).__name__}"
 
 
 def _check_currency(currency: Any) -> None:
@@ -214,6 +229,7 @@ def _open(source: Any, layout: Layout) -> tuple[Source, Any, Layout]:
 def _log(reading: _Reading) -> TransactionLog:
     rules = reading.rules
     lines, source, seen = _lines(reading, _faults(reading))
+    lines, names = _hidden(lines, reading)
     found = occasions(with_row_fates(lines, rules, reading.currency), rules, seen=seen)
     facts = first_row(
         found.table.aggregate(
@@ -237,7 +253,7 @@ def _log(reading: _Reading) -> TransactionLog:
         **facts,
         currency=reading.currency,
         source=source.name,
-        look=functools.partial(_look, found, rules, lines, source.mixed_ids),
+        look=functools.partial(_look, found, rules, lines, source.mixed_ids, names),
         fingerprint=fingerprint,
         unchanged=source.unchanged if source.in_place else nullcontext,
         counted_with=functools.partial(_counted_with, reading),
@@ -262,11 +278,12 @@ def _counted_with(first: _Reading, columns: tuple[Column, ...], faults: tuple[Fa
     if is_stream(first.place):
         raise DataError(f"{first.source.name}: a stream is read once, so no further columns can be read from it.")
     layout = replace(first.layout, wanted=told_apart((*first.layout.wanted, *columns)))
-    with first.source.unchanged():
+    with withheld(first.source.name, first.pseudonyms), first.source.unchanged():
         opened = replace(open_source(first.place, layout), name=first.source.name)
         again = replace(first, source=opened, layout=layout)
         with reading(opened):
             lines, _, seen = _lines(again, [*_faults(again), *faults])
+            lines, _ = _hidden(lines, again)
             judged = with_row_fates(lines, first.rules, first.currency)
             return materialise(occasions(judged, first.rules, seen=seen).counted)
 
@@ -303,8 +320,15 @@ def _faults(reading: _Reading) -> list[Fault]:
     return faults
 
 
-def _look(found: Occasions, rules: CountingRules, lines: Any, mixed_ids: int) -> Any:
-    return findings(found, mixed_ids=mixed_ids, unseen=_unseen(lines, rules))
+def _look(found: Occasions, rules: CountingRules, lines: Any, mixed_ids: int, names: Any | None) -> Any:
+    return findings(found, mixed_ids=mixed_ids, unseen=_unseen(lines, rules), names=names)
+
+
+def _hidden(lines: Any, reading: _Reading) -> tuple[Any, Any | None]:
+    """The rows with pseudonyms for ids, and the table of these; as they are, and None, where ids may be seen."""
+    if reading.pseudonyms is None:
+        return lines, None
+    return renamed(lines, [role for role in IDS if role in lines.columns], reading.pseudonyms)
 
 
 def _unseen(lines: Any, rules: CountingRules) -> list[str]:

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,26 @@ from clvmodels.data.engines import in_duckdb
 from clvmodels.data.frames import arrow_column
 from clvmodels.data.layout import Column, Layout
 from clvmodels.data.source import Source, positions
-from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.errors import DataError, LimitError
+from clvmodels.foundation.limits import WORKBOOK, stated, too_much
 
 Cells = dict[str, list[Any]]
+SECONDS_APART = 900
+# What it cannot read as a workbook it leaves for the reading here to say, which then needs no memory for it.
+APART = """
+import resource, sys
+path, sheet, most = sys.argv[1:]
+from python_calamine import CalamineError, CalamineWorkbook
+resource.setrlimit(resource.RLIMIT_AS, (int(most), int(most)))
+try:
+    with CalamineWorkbook.from_path(path) as book:
+        names = [name for name in book.sheet_names if name == sheet] or book.sheet_names[:1]
+        for name in names:
+            for row in book.get_sheet_by_name(name).iter_rows():
+                pass
+except CalamineError:
+    pass
+"""
 
 
 def open_workbooks(name: str, files: tuple[Path, ...], layout: Layout) -> Source:
@@ -27,6 +46,8 @@ def open_workbooks(name: str, files: tuple[Path, ...], layout: Layout) -> Source
         If a workbook cannot be read, its sheet is not told, or a column is not there or of several kinds.
     """
     cells: Cells = {column.role: [] for column in layout.wanted}
+    for path in files:
+        _try_apart(path, layout.sheet)
     places = [(path, _read_sheet(path, layout, cells)) for path in files]
 
     def locate(position: int) -> str:
@@ -40,6 +61,29 @@ def open_workbooks(name: str, files: tuple[Path, ...], layout: Layout) -> Source
         columns[column.role], joined = _column(cells[column.role], column, layout, locate)
         mixed += joined
     return Source(name, in_duckdb(pa.table(columns)), files, locate, mixed)
+
+
+def _try_apart(path: Path, sheet: str | None) -> None:
+    """Open a workbook in a process of its own first, whose memory has a limit: what breaks there breaks nothing here.
+
+    Two cells far apart make a sheet of 17,000,000,000, a small file unpacks to any size, and its reader ends the
+    process that it is in where there is no memory.
+
+    Raises
+    ------
+    LimitError
+        If the process needs more memory than the limit, or far too long.
+    """
+    most = stated(WORKBOOK) * 1_000_000
+    command = [sys.executable, "-I", "-c", APART, str(path), sheet or "", str(most)]
+    try:
+        ended = subprocess.run(command, capture_output=True, timeout=SECONDS_APART, check=False)
+    except subprocess.TimeoutExpired:
+        raise LimitError(
+            f"{path}: takes longer than {SECONDS_APART} s to open as a workbook. Save it as CSV."
+        ) from None
+    if ended.returncode != 0:
+        raise LimitError(too_much(path, WORKBOOK))
 
 
 def _read_sheet(path: Path, layout: Layout, cells: Cells) -> list[int]:

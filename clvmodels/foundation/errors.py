@@ -5,6 +5,10 @@ class DataError(ValueError):
     """The data cannot be used as they are."""
 
 
+class LimitError(DataError):
+    """The data are larger than is read; it says what limit they pass, and how to raise it, and nothing of rows."""
+
+
 class StudyError(ValueError):
     """A study file, a study's folder or a command-line argument cannot be used."""
 

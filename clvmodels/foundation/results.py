@@ -25,7 +25,10 @@ if TYPE_CHECKING:  # slow to import and only named here
 
 @dataclass(frozen=True)
 class StudyInfo:
-    """What the study is. Titles by language code; the digests identify its inputs."""
+    """What the study is. Titles by language code; the digests identify its inputs.
+
+    `privacy`: customers go by their ids ("open"), by pseudonyms ("pseudonymous"), or none is told of ("without").
+    """
 
     name: str
     title: dict[str, str]
@@ -41,6 +44,7 @@ class StudyInfo:
     annual_discount_rate: float
     vocabulary: str
     languages: list[str]
+    privacy: str = "open"
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,15 @@ class MatrixSection:
 class ActOn:
     """A customer worth a decision now. `list_key`: protect, grow, win_back or undecided.
 
-    `rank` is the place among all customers by the models chosen to rank them, None where there are none.
+    Attributes
+    ----------
+    rank : place among all customers by the models chosen to rank them, None where there are none
+    days_until_half : of silence from the decision date on, until P(alive) falls below a half: 0 is past already, None
+        is never
+    next_cell : of more value than that of the label, "" where there is none
+    amount_to_next : contribution that lifts current value to its cut, None where it is there
+    purchases_to_next : soon, after which future value would be high; None where it is, or where more than 5 are needed
+    best_action : of those that the study states, the one of most expected gain, "none" where none has any, "" without
     """
 
     list_key: str
@@ -223,6 +235,11 @@ class ActOn:
     label_probability: float
     ceiling: float
     rank: int | None = None
+    days_until_half: float | None = None
+    next_cell: str = ""
+    amount_to_next: float | None = None
+    purchases_to_next: float | None = None
+    best_action: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ class RetentionInfo:
     """What the study is. `sources` has the digest of each source by its name; `model` is the one that values rest on.
 
     `due` is the part of a unit to the next renewal of those still there, from 0 (about to renew) to 1 (just renewed).
+    `privacy` is "without" where examples of rows are left out.
     """
 
     name: str
@@ -35,6 +36,7 @@ class RetentionInfo:
     due: float
     fewer_defections: float
     languages: list[str]
+    privacy: str = "open"
 
 
 @dataclass(frozen=True)

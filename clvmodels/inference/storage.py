@@ -1,7 +1,6 @@
 """Fits on disk: netCDF with draws as variables and everything else as JSON, never code."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,9 @@ import xarray as xr
 
 from clvmodels.foundation.calendar import Timetable
 from clvmodels.foundation.effects import Effects
-from clvmodels.foundation.errors import FitError
+from clvmodels.foundation.errors import FitError, LimitError
+from clvmodels.foundation.files import whole
+from clvmodels.foundation.limits import DRAWS, stated, too_much
 from clvmodels.foundation.model import Model
 from clvmodels.foundation.priors import prior_from, prior_to_dict
 from clvmodels.foundation.results import Check
@@ -46,16 +47,10 @@ def save_fit(fit: Fit, path: Path) -> None:
         "effective_draws": fit.effective_draws,
         "notes": list(fit.notes),
     }
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     stored = fit.draws.assign_attrs(clvmodels=json.dumps(description))
     compression = {name: {"zlib": True, "complevel": 1} for name in fit.draws.data_vars}
-    try:
+    with whole(path, error=FitError) as partial:
         stored.to_netcdf(partial, engine="h5netcdf", encoding=compression)
-        partial.replace(path)
-    except OSError as problem:
-        raise FitError(f"{path}: the fit cannot be written there ({problem}).") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _model(name: str, timetable: object, baskets: str) -> Model:
@@ -73,6 +68,15 @@ def _effects(stored: dict[str, Any]) -> Effects:
     return msgspec.convert({**stored, "groups": groups}, Effects)
 
 
+def _require_draws(path: str | Path, stored: xr.Dataset) -> None:
+    """Refuse what is no draws, or would be large in memory, before it is there: a shape costs a file nothing."""
+    for name, values in stored.data_vars.items():  # coordinates may be names of columns and categories
+        if values.dtype.kind not in "fiu":
+            raise FitError(f"{path} is not a fit that clvmodels saved ({name} holds no numbers).")
+    if stored.nbytes > stated(DRAWS):
+        raise FitError(too_much(path, DRAWS))
+
+
 def load_fit(path: str | Path) -> Fit:
     """The fit that `Fit.save` wrote.
 
@@ -82,13 +86,19 @@ def load_fit(path: str | Path) -> Fit:
         If the file is missing or is not such a fit.
     """
     try:
-        with xr.open_dataset(path, engine="h5netcdf") as stored:
+        with xr.open_dataset(Path(path), engine="h5netcdf", phony_dims="access") as stored:
+            _require_draws(path, stored)
             draws = stored.load()
-        description = json.loads(draws.attrs.pop("clvmodels"))
+        return _fit(path, draws, json.loads(draws.attrs.pop("clvmodels")))
     except FileNotFoundError:
         raise FitError(f"{path}: there is no such file.") from None
-    except (OSError, KeyError, ValueError) as problem:
+    except (FitError, LimitError):
+        raise
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as problem:
         raise FitError(f"{path} is not a fit that clvmodels saved ({problem}).") from None
+
+
+def _fit(path: str | Path, draws: xr.Dataset, description: dict[str, Any]) -> Fit:
     if description["format"] != FORMAT:
         raise FitError(f"{path} has the format {description['format']!r}; this version reads {FORMAT!r}.")
     description.pop("format")

@@ -9,6 +9,7 @@ import msgspec
 
 from clvmodels.foundation.any_results import Results, results_of
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.limits import RESULTS_FILE, read_whole
 from clvmodels.foundation.results import MethodCost
 
 
@@ -40,10 +41,10 @@ def read_results(path: str | Path) -> Results:
     source = path / "results.json" if path.is_dir() else path
     if not source.is_file():
         raise StudyError(f"{source}: no such file. Run the study first: it leaves results.json in its folder.")
-    text = source.read_bytes()
+    text = read_whole(source, RESULTS_FILE, error=StudyError)
     try:
         return results_of(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise StudyError(
             f"{source}: not the results of this version of clvmodels ({error}). Run the study again."
         ) from None
@@ -61,7 +62,7 @@ def read_costs(folder: Path) -> list[Cost]:
     """Steps of the run from costs.json or manifest.json (`steps`: name, seconds, megabytes), if there are."""
     for name in ("costs.json", "manifest.json"):
         if (folder / name).is_file():
-            steps = _steps(json.loads((folder / name).read_text(encoding="utf-8")))
+            steps = _steps(_costs(folder / name))
             if steps:
                 return steps
     return []
@@ -79,11 +80,20 @@ def read_method_costs(folder: Path) -> dict[str, list[MethodCost]]:
     if not source.is_file():
         return {}
     try:
-        return msgspec.json.decode(source.read_bytes(), type=_MethodCosts).methods
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(read_whole(source, RESULTS_FILE, error=StudyError), type=_MethodCosts).methods
+    except (msgspec.DecodeError, RecursionError) as error:
         raise StudyError(
             f"{source}: not the costs of this version of clvmodels ({error}). Run the study again."
         ) from None
+
+
+def _costs(path: Path) -> dict[str, Any]:
+    text = read_whole(path, RESULTS_FILE, error=StudyError)
+    try:
+        record: dict[str, Any] = json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise StudyError(f"{path}: not the costs of a run ({error}). Run the study again.") from None
+    return record
 
 
 def _steps(record: dict[str, Any]) -> list[Cost]:

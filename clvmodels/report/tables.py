@@ -82,6 +82,6 @@ def csv_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows at full precision under their names as a data: address of a CSV file, safe in a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
+    writer.writerow([not_a_formula(name) for name in names])
     writer.writerows([not_a_formula(value) for value in row] for row in rows)
     return "data:text/csv;charset=utf-8," + urllib.parse.quote(text.getvalue(), safe="/,")

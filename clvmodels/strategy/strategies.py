@@ -27,6 +27,7 @@ import msgspec
 
 from clvmodels.foundation.decision_results import Strategies, StrategyText
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.limits import STUDY_FILE, read_whole
 from clvmodels.strategy.lifecycle import STAGES
 from clvmodels.strategy.pyramid import TIERS
 from clvmodels.strategy.value_matrix import CELLS
@@ -66,11 +67,13 @@ def read_strategies(path: str | Path | None = None) -> Strategies:
 
 def _tables(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode())
+        return tomllib.loads(read_whole(path, STUDY_FILE, error=StudyError).decode())
     except OSError as problem:
         raise StudyError(f"{path}: cannot read the strategies ({problem.strerror}).") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise StudyError(f"{path} is not TOML: {problem}.") from None
+    except RecursionError:
+        raise StudyError(f"{path}: tables and lists lie too deep in each other for strategies.") from None
 
 
 def _texts(place: str, tables: dict[str, Any]) -> Texts:

@@ -20,6 +20,7 @@ Fraction = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Loss = Annotated[float, msgspec.Meta(ge=0)]
+Privacy = Literal["open", "pseudonymous", "without"]
 GRADED = ("purchases", "spend", "clv", "p_alive", "frequency", "recency", "T", "current_value")
 DRAWS = 2000  # of a fit, where a study does not state them
 MOST_FUTURES, LEAST_FORECAST_DRAWS = 250_000_000, 250  # customers x draws of a forecast; and draws at the least
@@ -380,6 +381,8 @@ class Study(Table, frozen=True):
     """A study file as a record. `title` and `background` are by language code.
 
     `strategies` is a file of a company's own words on what to do, beside the study file: see `read_strategies`.
+    `privacy` says what is kept of who customers are: "open", their ids; "pseudonymous", a name made from each id with
+    a key (see `clvmodels.study.privacy`); "without", nothing of a single customer.
     """
 
     name: str
@@ -403,6 +406,7 @@ class Study(Table, frozen=True):
     actions: tuple[ActionTable, ...] = ()
     strategies: str | None = None
     limits: LimitsTable = LimitsTable()
+    privacy: Privacy = "open"
 
     @property
     def purchase_rivals(self) -> tuple[str, ...]:

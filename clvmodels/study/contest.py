@@ -28,7 +28,6 @@ from clvmodels.study.contest_data import (
     Held,
     contest_ahead,
     contestants_of,
-    count_shuffles,
     hold,
     look_closely,
     measure_costs,
@@ -112,7 +111,7 @@ def contest_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED) 
     donors = units.unit(
         DONORS,
         "" if study.donors is None else "donors: who gives in a year that no method sees",
-        hold_donors,
+        contest_donors,
         settings=["seed", "donors", "fit.draws", "contest.replicates", "contest.level"],
         inputs={} if study.donors is None else {"donors": digests[study.donors.source]},
         code=[*model_code(MODELS), *baseline_code(BASELINES)],
@@ -136,7 +135,7 @@ def contest_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED) 
             f"costs {DONORS}",
             "donors: seconds and megabytes of each method",
             measure_donors,
-            settings=["seed", "fit.draws"],
+            settings=["seed", "donors", "fit.draws"],
             inputs={"donors": digests[study.donors.source]},
             code=[*model_code(MODELS), *baseline_code(BASELINES)],
         )
@@ -177,20 +176,10 @@ def _contest(units: Units, study: ContestStudy, key: str, horizons: Sequence[flo
         f"{key}: totals, drift and intervals",
         tell_totals,
         needs=[arena, contestants, panel],
-        settings=["seed"],
-        code=code,
-    )
-    is_shuffled = key in study.simulated and study.simulated[key].shuffles > 0
-    shuffles = units.unit(
-        f"shuffles {key}",
-        f"{key}: outcomes handed out over and over" if is_shuffled else "",
-        count_shuffles,
-        needs=[arena, contestants, panel],
         settings=["seed", "contest"],
         code=code,
     )
-    needs: list[Unit[Any]] = [arena, contestants, panel, totals, shuffles, *ahead]
-    data = units.unit(f"data {key}", "", hold, needs=needs, code=code)
+    data = units.unit(f"data {key}", "", hold, needs=[arena, contestants, panel, totals, *ahead], code=code)
     costs = None
     if key in study.contest.costs:
         costs = units.unit(
@@ -344,6 +333,11 @@ def _windows(
         }
     except DataError as problem:
         raise StudyError(f"{file.path}, [{place}.origins]: {problem}") from None
+
+
+def contest_donors(study: ContestStudy) -> ContestData | None:
+    """The contest of one year, where the study has it."""
+    return None if study.donors is None else hold_donors(study)
 
 
 def _info(study: ContestStudy, study_digest: str, digests: dict[str, str], version: str) -> ContestInfo:

@@ -90,7 +90,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class Totals:
-    """Totals of all customers by one model, as in `ContestData`; empty where none can be told."""
+    """Totals of all customers by one model, as in `ContestData`; empty where none can be told.
+
+    Where outcomes are shuffled, how often somebody wins in many shuffles, in their place.
+    """
 
     model: str = ""
     checks: list[TotalCheck] = field(default_factory=list)
@@ -98,6 +101,7 @@ class Totals:
     drift: DriftCheck | None = None
     conformal: list[ConformalRow] = field(default_factory=list)
     circumstances: list[Circumstance] = field(default_factory=list)
+    shuffles: ShuffleCheck | None = None
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,10 @@ def contest_ahead(
 
 
 def tell_totals(study: ContestStudy, arena: Arena, contestants: Contestants, panel: Panel) -> Totals:
-    """What is told by one model of all customers together; nothing where outcomes were shuffled."""
-    if contestants.pair is None or contestants.total_method is None or arena.shuffled:
+    """What is told by one model of all customers together; where outcomes are shuffled, many shuffles in its place."""
+    if arena.shuffled:
+        return Totals(shuffles=_shuffles(study, arena, panel, contestants))
+    if contestants.pair is None or contestants.total_method is None:
         return Totals()
     totals = [
         check
@@ -145,29 +151,8 @@ def tell_totals(study: ContestStudy, arena: Arena, contestants: Contestants, pan
     )
 
 
-def count_shuffles(study: ContestStudy, arena: Arena, contestants: Contestants, panel: Panel) -> ShuffleCheck | None:
-    """Over as many shuffles as the study wants, at the origins of the shortest horizon; None where there are none."""
-    if not arena.shuffled:
-        return None
-    windows = next(iter(arena.windows.values()))
-    return check_shuffles(
-        {window: _occasion_at(study, arena, window, panel, contestants) for window in windows},
-        model=study.contest.method,
-        seed=seed_for(study.seed, f"shuffles {arena.key}"),
-        shuffles=arena.shuffles,
-        replicates=study.contest.replicates,
-        level=study.contest.level,
-    )
-
-
 def hold(
-    _study: ContestStudy,
-    arena: Arena,
-    contestants: Contestants,
-    panel: Panel,
-    totals: Totals,
-    shuffles: ShuffleCheck | None,
-    *ahead: RollingSection,
+    _study: ContestStudy, arena: Arena, contestants: Contestants, panel: Panel, totals: Totals, *ahead: RollingSection
 ) -> Held:
     """The section of a data set, of what was told at each horizon."""
     data = replace(
@@ -179,7 +164,7 @@ def hold(
         conformal=totals.conformal,
         circumstances=totals.circumstances,
         calibration=panel.calibration,
-        shuffles=shuffles,
+        shuffles=totals.shuffles,
     )
     return Held(data, arena.log.digest)
 
@@ -226,6 +211,19 @@ def _occasion(study: ContestStudy, arena: Arena, window: Window, contestants: Co
         return occasion
     seed = seed_for(study.seed, f"shuffle {arena.key} {window.calibration_end} {window.holdout_end}")
     return replace(occasion, holdout=shuffled(occasion.holdout, seed=seed))
+
+
+def _shuffles(study: ContestStudy, arena: Arena, panel: Panel, contestants: Contestants) -> ShuffleCheck:
+    """Over as many shuffles as the study wants, at the origins of the shortest horizon."""
+    windows = next(iter(arena.windows.values()))
+    return check_shuffles(
+        {window: _occasion_at(study, arena, window, panel, contestants) for window in windows},
+        model=study.contest.method,
+        seed=seed_for(study.seed, f"shuffles {arena.key}"),
+        shuffles=arena.shuffles,
+        replicates=study.contest.replicates,
+        level=study.contest.level,
+    )
 
 
 def _occasion_at(study: ContestStudy, arena: Arena, window: Window, panel: Panel, contestants: Contestants) -> Occasion:

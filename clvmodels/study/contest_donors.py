@@ -11,10 +11,9 @@ from clvmodels.study.contest_config import DONORS, ContestStudy
 from clvmodels.study.progress import seed_for
 
 
-def hold_donors(study: ContestStudy) -> ContestData | None:
-    """The contest of one year, looked at closely, where the study has it."""
-    if study.donors is None:
-        return None
+def hold_donors(study: ContestStudy) -> ContestData:
+    """The contest of one year, looked at closely."""
+    assert study.donors is not None
     found = _found(study)
     occasion = replace(found.occasion, checks=occasion_checks(found.occasion, found.customers, seed=study.seed))
     section = rolling_contest(

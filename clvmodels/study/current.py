@@ -6,7 +6,9 @@ read, the code of this package, and versions. While these are the same there is 
 
 import glob
 import hashlib
+import hmac
 import json
+import os
 import platform
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -18,6 +20,8 @@ from typing import Any
 STORE = ".cache"  # in the folder of reports: kept results, and the notes of runs
 RUNS = "runs"
 MANIFEST = "manifest.json"
+KEY = "CLVMODELS_PSEUDONYM_KEY"  # of the environment: the secret of pseudonyms, or the file that has it
+KEY_FILE = "CLVMODELS_PSEUDONYM_KEY_FILE"
 LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "duckdb", "ibis-framework", "pymc", "pytensor", "nutpie", "numba")
 
 
@@ -52,9 +56,19 @@ def run_note(study_digest: str, data: str | None, *, pages: bool) -> dict[str, A
         "study_digest": study_digest,
         "data": data,
         "pages": pages,
+        "key": _key_mark(),
         "package": package_digest(),
         "versions": versions(),
     }
+
+
+def _key_mark() -> str:
+    """Tells whether two runs had one key of pseudonyms, and nothing of it; "" where there is none."""
+    try:
+        told = os.environ.get(KEY) or (Path(os.environ[KEY_FILE]).read_text().strip() if KEY_FILE in os.environ else "")
+    except (OSError, UnicodeDecodeError):  # the run itself says what is wrong with it
+        told = ""
+    return hmac.digest(told.encode(), b"clvmodels: which key", hashlib.sha256)[:8].hex() if told else ""
 
 
 def input_note(source: str, files: Iterable[Path], digest: str) -> dict[str, Any]:

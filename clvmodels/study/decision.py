@@ -24,6 +24,7 @@ from clvmodels.strategy import (
     CELLS,
     ValueMatrix,
     acquisition_ceiling,
+    cell_totals,
     cells,
     cut_estimate,
     retention_ceilings,
@@ -80,6 +81,7 @@ class Outlook:
     p_buy : probability of at least one purchase within the horizon
     buyers : ndarray, shape (S,), customers who buy within the horizon, draw by draw
     draws : of a forecast, as `sample_future` takes them: None for those of the fits
+    cell_equity : future value of the customers labelled with each cell, draw by draw: cell to ndarray, shape (S,)
     ceiling : most to spend on keeping each customer
     last_purchase : ndarray of days
     drifting : fields of the value section with totals where demand drifts, those that could be worked out
@@ -98,6 +100,7 @@ class Outlook:
     buyers: FloatArray
     draws: int | None
     matrix: ValueMatrix
+    cell_equity: Mapping[str, FloatArray]
     ceiling: FloatArray
     last_purchase: np.ndarray
     drifting: dict[str, Estimate]
@@ -175,13 +178,13 @@ def look_ahead(study: Study, log: TransactionLog, base: Base, fits: tuple[Fit, F
     future = by_period.future
     alive = predict(fits[0], customers, quantity="p_alive", draws=draws)
     active = _active(alive, np.random.default_rng(seed_for(study.seed, "active customers")))
-    p_buy, buyers = _buyers(future.purchases)
     # with limits of acquisition the fits are of other customers than those to forecast
     everyone = Window(as_of, unit=study.window.unit)
     stationary = _stationary(by_period, drift_ends(study, fits[0]))
     drifting = drifting_totals(study, log, fits, customers, everyone, stationary) if learnt is customers else {}
     matrix = value_matrix(customers.current_value, future.clv, **matrix_options(study))
     matrix = replace(matrix, customer_id=customers.customer_id)
+    equity = cell_totals(matrix, future.clv)
     silence = np.rint((customers.T - customers.recency) * days_per_unit(customers.unit)).astype("timedelta64[D]")
     return Outlook(
         as_of=as_of,
@@ -193,10 +196,11 @@ def look_ahead(study: Study, log: TransactionLog, base: Base, fits: tuple[Fit, F
         flows={name: _up_to(_period_ends(study), flow, by_period.ends) for name, flow in by_period.flows.items()},
         alive=alive,
         active=active,
-        p_buy=p_buy,
-        buyers=buyers,
+        p_buy=by_period.p_buy,
+        buyers=by_period.buyers,
         draws=draws,
         matrix=matrix,
+        cell_equity=equity,
         ceiling=retention_ceilings(matrix, future.clv, shares=_keep_shares(study)),
         last_purchase=np.datetime64(as_of, "D") - silence,
         drifting=drifting,
@@ -232,19 +236,6 @@ def _active(alive: Forecast, rng: np.random.Generator) -> FloatArray:
     blocks = alive.replay("draws")
     counts = [(rng.random(block.values.shape) < block.values).sum(axis=0) for block in blocks]
     return np.concatenate(counts).astype(np.float64)
-
-
-def _buyers(purchases: Forecast) -> tuple[FloatArray, FloatArray]:
-    """P(at least one purchase) of each customer, and the number who buy in each draw."""
-    assert purchases.replay is not None  # predictive forecasts can be drawn again
-    bought = np.zeros(len(purchases))
-    by_draw = []
-    for block in purchases.replay("draws"):
-        some = block.values > 0
-        bought += some.sum(axis=1)
-        by_draw.append(some.sum(axis=0).astype(np.float64))
-    buyers = np.concatenate(by_draw)
-    return bought / len(buyers), buyers
 
 
 def _value_section(study: Study, outlook: Outlook, sums: ValueSums) -> ValueSection:
@@ -300,6 +291,7 @@ def _matrix_section(study: Study, outlook: Outlook) -> MatrixSection:
             p_alive=outlook.alive.mean,
             purchases=outlook.future.purchases.mean,
             shares=_keep_shares(study),
+            totals=outlook.cell_equity,
         ),
         undecided=int(matrix.undecided.sum()),
         points=_points(current, outlook.future.clv.mean, matrix.cell),

@@ -53,11 +53,13 @@ def write_table(frame: Any, path: Path) -> None:
         if path.suffix == ".parquet":
             frame.to_parquet(partial, index=False)
         else:
-            texts = [
-                name for name in frame.columns if frame[name].dtype.kind in "OSTU" or str(frame[name].dtype) == "str"
-            ]
-            safe = frame.assign(**{name: frame[name].map(not_a_formula) for name in texts})
-            safe.to_csv(partial, index=False, lineterminator="\n")
+            for_spreadsheets(frame).to_csv(partial, index=False, lineterminator="\n")
+
+
+def for_spreadsheets(frame: Any) -> Any:
+    """A data frame none of whose texts and names of columns a spreadsheet would run as a formula."""
+    texts = [name for name in frame.columns if frame[name].dtype.kind in "OSTU" or str(frame[name].dtype) == "str"]
+    return frame.assign(**{name: frame[name].map(not_a_formula) for name in texts}).rename(columns=not_a_formula)
 
 
 def write_results(results: Results, path: Path) -> None:
@@ -129,7 +131,7 @@ def _commit(folder: Path) -> str | None:
     """The commit that the study file stands on, with "+" if files differ from it; None outside a checkout."""
     try:
         described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
+            ["git", "-c", "core.fsmonitor=false", "describe", "--always", "--abbrev=40", "--dirty=+"],
             cwd=folder,
             capture_output=True,
             text=True,

@@ -18,6 +18,7 @@ from clvmodels.study.current import MANIFEST
 from clvmodels.study.store import Leftovers, sync, to_disk
 
 PAGES = ("index*.html", "data*.html", "index*.pdf", "data*.pdf")
+LEFT_BY_RUNS = (".json", ".csv", ".parquet")  # where there is no manifest to say
 RENAME_EXCHANGE = 2
 AT_FDCWD = -100
 
@@ -82,7 +83,8 @@ def _ours(folder: Path) -> set[str]:
         files = json.loads((folder / MANIFEST).read_bytes())["files"]
         return {MANIFEST, *(name.partition("/")[0] for name in files)}
     except (OSError, ValueError, KeyError, TypeError):
-        return {MANIFEST, "results.json", "draws"}
+        made = {path.name for path in folder.iterdir() if path.suffix in LEFT_BY_RUNS} if folder.is_dir() else set()
+        return {MANIFEST, "draws", *made}
 
 
 def _exchange(fresh: Path, folder: Path) -> None:

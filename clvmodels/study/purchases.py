@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels.baselines import BASELINES
-from clvmodels.data import alternatives, calendar_history, choices, read_transactions
+from clvmodels.data import alternatives, calendar_history, choices
 from clvmodels.data.datasets import require_brought
 from clvmodels.foundation.decision_results import BasePeriod, ClassesSection, MoneySection, Strategies
 from clvmodels.foundation.errors import StudyError
@@ -33,11 +33,11 @@ from clvmodels.inference import Fit
 from clvmodels.models import MODELS
 from clvmodels.strategy import read_strategies
 from clvmodels.study import outputs
-from clvmodels.study.actions import Actions, weigh_actions
+from clvmodels.study.actions import Actions, weigh_actions, with_next_steps
 from clvmodels.study.adequacy import Criteria, gauge_criteria, replicate
 from clvmodels.study.classes import base_section, classes_section
 from clvmodels.study.config import CalendarTable, Study
-from clvmodels.study.customers import read_traits, require_effects, require_table
+from clvmodels.study.customers import require_effects, require_table
 from clvmodels.study.decision import Decision, decide, fit_decision, look_ahead, rank_base, see_base
 from clvmodels.study.evidence import (
     Beside,
@@ -58,6 +58,7 @@ from clvmodels.study.files import StudyFile
 from clvmodels.study.graph import Graph, Render, Task, task_of, units_of
 from clvmodels.study.labels import require_graded_columns
 from clvmodels.study.money import money_section, read_past
+from clvmodels.study.privacy import fit_to_show, key_mark, read_log, read_named_traits, tables_to_show
 from clvmodels.study.progress import Tell, seed_for, silent
 from clvmodels.study.ranking import Ranked
 from clvmodels.study.rivals import Rivals, group_rivals, scores_of, weigh_rival
@@ -71,6 +72,15 @@ FEW_REPEAT_BUYERS = 30
 FEW_CORRELATED = 3
 FITTING = ("seed", "models", *(f"fit.{name}" for name in ("method", "stated_draws", "allow", "purchases", "spend")))
 FUTURE = ("value.horizon", "value.annual_discount_rate", "value.margin")
+LOOKED_AT = (
+    "fit.purchases",
+    "fit.spend",
+    "value.as_of",
+    "value.current_days",
+    "value.margin",
+    "value.parts",
+)
+SHOWN = ("name", "title", "background", "languages", "seed", "data", "window.unit", "matrix.names", "privacy")
 LABELS = ("pyramid", "lifecycle", "grades", "matrix")
 
 
@@ -170,7 +180,7 @@ def purchase_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED)
             decision.ranked,
             *groups,
         ],
-        settings=["name", "title", "background", "languages", "seed", "data", "window.unit", "matrix.names", *FUTURE],
+        settings=[*SHOWN, *FUTURE],
         given={
             "study_digest": task.file.digest,
             "data_digest": digest,
@@ -183,7 +193,7 @@ def purchase_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED)
         units,
         results,
         lambda folder: _write(folder, results, calibration, decision, groups),
-        {"data_digest": digest, "seed": study.seed},
+        {"data_digest": digest, "seed": study.seed, **key_mark(study.privacy, task.file.path)},
     )
 
 
@@ -191,16 +201,25 @@ def _reading(task: Task, units: Units) -> _Read:
     """The inputs, and the checks that are made before anything long."""
     study, digests = task.study, task.inputs.digests
     table = study.customers
+    named = {"named_by": key_mark(study.privacy, task.file.path)}
     log = units.unit(
-        "log", "read the log", _read_log, settings=["data"], inputs={"log": digests[study.data.source]}, codec=None
+        "log",
+        "read the log",
+        _read_log,
+        settings=["data", "privacy"],
+        given=named,
+        inputs={"log": digests[study.data.source]},
+        unkeyed={"path": task.file.path},
+        codec=None,
     )
     traits = units.unit(
         "traits",
         "",
         _read_traits,
-        settings=["customers"],
+        settings=["customers", "privacy"],
+        given=named,
         inputs={} if table is None else {"customers": digests[table.source]},
-        unkeyed={"file": task.file},
+        unkeyed={"path": task.file.path},
         codec=None,
     )
     units.unit(
@@ -208,7 +227,7 @@ def _reading(task: Task, units: Units) -> _Read:
         "hold the study against its data",
         _check,
         needs=[log, traits],
-        settings=["data", "customers", "window", "models", "fit", "grades", "value"],
+        settings=["data", "customers", "window", "models", "grades", *LOOKED_AT],
         unkeyed={"file": task.file},
     )
     return _Read(log, traits)
@@ -470,12 +489,16 @@ def _require_inside(file: StudyFile[Study], study: Study, log: TransactionLog) -
         )
 
 
-def _read_log(study: Study) -> TransactionLog:
-    return read_transactions(study.data.source, **study.data.options)
+def _read_log(study: Study, *, path: Path, named_by: Mapping[str, str]) -> TransactionLog:
+    """The log, whose customers go by names under the key that `named_by` marks."""
+    del named_by  # of the unit's key
+    return read_log(study, path)
 
 
-def _read_traits(study: Study, *, file: StudyFile[Study]) -> pd.DataFrame | None:
-    return read_traits(study.customers, file.path)
+def _read_traits(study: Study, *, path: Path, named_by: Mapping[str, str]) -> pd.DataFrame | None:
+    """What the customers' file tells, by the same names."""
+    del named_by
+    return read_named_traits(study, path)
 
 
 def _check(study: Study, log: TransactionLog, traits: pd.DataFrame | None, *, file: StudyFile[Study]) -> None:
@@ -533,24 +556,26 @@ def assemble(
     strategies: Strategies,
 ) -> StudyResults:
     """The results whole."""
-    return StudyResults(
-        study=_info(study, study_digest, data_digest, version),
-        data=told.section,
-        history=told.history,
-        value=decision.value,
-        matrix=decision.matrix,
-        act_on=decision.act_on,
-        evidence=evidence,
-        comparison=comparison,
-        models=models,
-        predictive=predictive,
-        rivals=[group for group, _ in groups],
-        base=told.base,
-        classes=classes,
-        money=money,
-        actions=actions.section,
-        strategies=strategies,
-        ranking=None if ranked is None else ranked.choice,
+    return fit_to_show(
+        StudyResults(
+            study=_info(study, study_digest, data_digest, version),
+            data=told.section,
+            history=told.history,
+            value=decision.value,
+            matrix=decision.matrix,
+            act_on=with_next_steps(decision.act_on, decision.table["customer_id"], actions.columns),
+            evidence=evidence,
+            comparison=comparison,
+            models=models,
+            predictive=predictive,
+            rivals=[group for group, _ in groups],
+            base=told.base,
+            classes=classes,
+            money=money,
+            actions=actions.section,
+            strategies=strategies,
+            ranking=None if ranked is None else ranked.choice,
+        )
     )
 
 
@@ -577,6 +602,7 @@ def _info(study: Study, study_digest: str, data_digest: str, version: str) -> St
         annual_discount_rate=study.value.annual_discount_rate,
         vocabulary=study.matrix.names,
         languages=list(study.languages),
+        privacy=study.privacy,
     )
 
 
@@ -650,7 +676,7 @@ def _write(
         "holdout.csv": held,
         "holdout.parquet": held,
     }
-    for name, table in tables.items():
+    for name, table in tables_to_show(found.study.privacy, tables).items():
         outputs.write_table(table, folder / name)
     (folder / "draws").mkdir()
     for name, fit in _saved(calibration, decision, groups).items():

@@ -1,7 +1,5 @@
 """A study of retention: read, fit, hold against what came after, value. Here alone is how its units hang together."""
 
-import glob
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -12,9 +10,12 @@ import pandas as pd
 
 from clvmodels.data import retention_table
 from clvmodels.data.datasets import PREFIX, named_dataset
+from clvmodels.data.digests import survivors_digest
+from clvmodels.data.files import find_files
 from clvmodels.data.sources import digest_of_files
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.files import file_name
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import FitRow
 from clvmodels.foundation.retention import RetentionTable
@@ -31,6 +32,7 @@ from clvmodels.study import outputs
 from clvmodels.study.donors import Donors, forecast_donors
 from clvmodels.study.files import StudyFile
 from clvmodels.study.graph import Graph, Render, Task, task_of, units_of
+from clvmodels.study.privacy import without_examples
 from clvmodels.study.progress import Tell, silent
 from clvmodels.study.retention_cohorts import Cohorts, forecast_cohorts
 from clvmodels.study.retention_config import ContractsTable, RetentionStudy
@@ -185,7 +187,7 @@ def _results_unit(task: Task, units: Units, parts: _Parts) -> Unit[RetentionResu
             *parts.segments.values(),
             *parts.tests.values(),
         ],
-        settings=["name", "title", "background", "languages", "seed", "contracts", "models", "value"],
+        settings=["name", "title", "background", "languages", "seed", "contracts", "models", "value", "privacy"],
         given={"study_digest": task.file.digest, "version": metadata.version("clvmodels")},
     )
 
@@ -243,9 +245,10 @@ def assemble(
     left_out = [
         fit for segment, test in zip(segments, tests, strict=True) for fit in (*segment.left_out, *test.left_out)
     ]
+    shown_lines = list if study.privacy == "open" else without_examples
     return RetentionResults(
         study=_info(study, study_digest, version, contracts, donors, cohorts),
-        ledger=list(contracts.ledger),
+        ledger=shown_lines(contracts.ledger),
         segments=shown,
         fits=[row for segment in segments for row in _fit_rows(segment)],
         fit_segments=[segment.name for segment in segments for _ in segment.fits],
@@ -255,7 +258,7 @@ def assemble(
         donors=None if donors is None else donors.section,
         cohorts=None if cohorts is None else cohorts.section,
         left_out=left_out,
-        notes=list(contracts.notes),
+        notes=shown_lines(contracts.notes),
     )
 
 
@@ -295,7 +298,7 @@ def read_contracts(study: RetentionStudy) -> Contracts:
         currency=contracts.currency,
         date_format=contracts.date_format,
     )
-    files = [Path(name) for name in sorted(glob.glob(contracts.source))]
+    files, _ = find_files(contracts.source)
     names = sorted(set(table.groups[contracts.segment])) if contracts.segment else [ALL]
     tables = {name: table.where(**{contracts.segment: name}) if contracts.segment else table for name in names}
     return Contracts(tables, table.ledger, table.notes, digest_of_files(files))
@@ -310,8 +313,7 @@ def _survivors(contracts: ContractsTable, survivors: Mapping[str, Sequence[int]]
     table = RetentionTable.from_survivors(
         pd.DataFrame(rows), unit=contracts.unit, groups=["segment"], currency=contracts.currency
     )
-    digest = hashlib.sha256(msgspec.json.encode(survivors, order="sorted")).hexdigest()
-    return Contracts({name: table.where(segment=name) for name in survivors}, (), (), digest)
+    return Contracts({name: table.where(segment=name) for name in survivors}, (), (), survivors_digest(survivors))
 
 
 def _info(
@@ -344,6 +346,7 @@ def _info(
         due=study.value.due,
         fewer_defections=study.value.fewer_defections,
         languages=list(study.languages),
+        privacy=study.privacy,
     )
 
 
@@ -381,7 +384,7 @@ def _write(folder: Path, made: Unit[RetentionResults], parts: _Parts) -> None:
     fits |= {} if donors is None else {"donors.bg_bb": donors.fit}
     (folder / "draws").mkdir()
     for name, fitted in fits.items():
-        fitted.save(folder / "draws" / f"{_file_name(name)}.nc")
+        fitted.save(folder / "draws" / f"{file_name(name)}.nc")
 
 
 def _curve_rows(segment: SegmentRetention) -> list[dict[str, object]]:
@@ -395,8 +398,3 @@ def _curve_rows(segment: SegmentRetention) -> list[dict[str, object]]:
 
 def _flat(name: str, estimate: Estimate) -> dict[str, object]:
     return {f"{name}_{key}": value for key, value in msgspec.to_builtins(estimate).items()}
-
-
-def _file_name(name: str) -> str:
-    """A name that every file system takes."""
-    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)

@@ -86,7 +86,10 @@ class CohortsTable(Table, frozen=True):
 
 
 class RetentionStudy(Table, frozen=True):
-    """The file as a record. `title` and `background` are by language code."""
+    """The file as a record. `title` and `background` are by language code.
+
+    `privacy`: "without" leaves out the examples of rows, the one place where results name customers.
+    """
 
     kind: Literal["retention"]
     name: str
@@ -102,6 +105,7 @@ class RetentionStudy(Table, frozen=True):
     donors: DonorsTable | None = None
     cohorts: CohortsTable | None = None
     limits: LimitsTable = LimitsTable()
+    privacy: Literal["open", "without"] = "open"
 
 
 def retention_study(toml: TomlFile) -> RetentionStudy:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.limits import STUDY_FILE, read_whole
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,13 +44,15 @@ def read_toml(path: Path) -> TomlFile:
         If the file is missing or not TOML.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_whole(path, STUDY_FILE, error=StudyError)
     except OSError as problem:
         raise StudyError(f"{path}: cannot read the study file ({problem.strerror}).") from None
     try:
         content = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise StudyError(f"{path} is not TOML: {problem}.") from None
+    except RecursionError:
+        raise StudyError(f"{path}: tables and lists lie too deep in each other for a study.") from None
     return TomlFile(path, content, hashlib.sha256(raw).hexdigest())
 
 
@@ -61,9 +64,11 @@ def converted[Struct: Table](toml: TomlFile, struct: type[Struct]) -> Struct:
     StudyError
         If a key or a word is not known, or a key is missing; with its place.
     """
-    _refuse_not_finite(toml)
     try:
+        _refuse_not_finite(toml)
         return msgspec.convert(toml.content, struct)
+    except RecursionError:
+        raise StudyError(f"{toml.path}: tables and lists lie too deep in each other for a study.") from None
     except msgspec.ValidationError as problem:
         raise StudyError(_explain(struct, toml, str(problem))) from None
 

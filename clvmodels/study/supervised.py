@@ -20,6 +20,7 @@ from typing import Any
 
 PIPE = "CLVMODELS_PIPE"  # file descriptor that the process writes its units to
 BROKEN = "CLVMODELS_BROKEN"  # JSON: study -> unit -> why it counts as failed
+WATCHER = "CLVMODELS_WATCHER"  # process that watches this one
 PR_SET_PDEATHSIG = 1
 PATIENCE = 4.0  # seconds for the process to end when it is asked to
 EXIT = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -70,6 +71,8 @@ def end_with_parent() -> None:
     """Have this process stopped when the one that watches it is: on Linux at once, elsewhere at its next unit."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != int(os.environ[WATCHER]):  # it was stopped before this one could ask for that
+            sys.exit(EXIT[signal.SIGTERM])
 
 
 @dataclass
@@ -117,7 +120,7 @@ def _interrupt(run: _Run, got: int) -> None:
 def _watched(run: _Run) -> int:
     """The exit code of one process; negative where it was stopped, and its unit is then marked."""
     reading, writing = os.pipe()
-    environment = {**os.environ, PIPE: str(writing), BROKEN: json.dumps(run.broken)}
+    environment = {**os.environ, PIPE: str(writing), BROKEN: json.dumps(run.broken), WATCHER: str(os.getpid())}
     run.unit = {}
     run.process = subprocess.Popen(run.command, env=environment, pass_fds=[writing], start_new_session=True)
     os.close(writing)

@@ -148,7 +148,7 @@ class Units:
         if name in self.known:
             raise ValueError(f"two units are named {name}")
         parts = Parts(
-            settings=settings_at(self.study, settings) | msgspec.to_builtins(dict(given or {})),
+            settings=_as_kept(settings_at(self.study, settings) | dict(given or {})),
             inputs=dict(inputs or {}),
             code=code_digests([*_own_code(make), *code]),
             needs={need.name: need.key for need in needs},
@@ -277,6 +277,12 @@ class Units:
             if entry.study == self.name:
                 before.setdefault(entry.unit, entry)
         return [_reason(unit, before.get(unit.name)) for unit in self.to_make() if unit.codec is not None]
+
+
+def _as_kept(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values as they come back from an entry: lists for tuples, text for days."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(settings))
+    return plain
 
 
 def _own_code(make: Callable[..., Any]) -> list[str]:

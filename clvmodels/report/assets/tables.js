@@ -55,7 +55,7 @@ function parsed(text) {
 
 function save(name, rows) {
   const cell = (value) => {
-    const text = typeof value === "number" ? String(value) : value.replace(/^[=+\-@\t\r]/, "'$&");
+    const text = typeof value === "number" ? String(value) : value.replace(/^(?:[\s\0\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])/u, "'$&");
     return /[",\n\r]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
   };
   const content = `\ufeff${rows.map((row) => row.map(cell).join(",")).join("\n")}\n`;

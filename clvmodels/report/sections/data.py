@@ -28,6 +28,7 @@ def data(source: Source, voice: Voice) -> dict[str, Any]:
             last=numbers.date(section.last_date),
             revenue=numbers.money(section.revenue),
         ),
+        "privacy": privacy(results, voice),
         "balance": balance(section, voice),
         "ledger": ledger_table(section, SAMPLES, voice),
         "quality": quality,
@@ -38,6 +39,11 @@ def data(source: Source, voice: Voice) -> dict[str, Any]:
         else None,
         "notes": note_table(notes, voice.text("data.table_notes"), voice) if notes else None,
     }
+
+
+def privacy(results: StudyResults, voice: Voice) -> str | None:
+    """What the report keeps to itself of who customers are; None where it names them by their ids."""
+    return None if results.study.privacy == "open" else voice.text(f"privacy.{results.study.privacy}")
 
 
 def _money(results: StudyResults, voice: Voice) -> Markup:

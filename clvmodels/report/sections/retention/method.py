@@ -20,6 +20,7 @@ def retention_method(source: RetentionSource, voice: Voice) -> dict[str, Any]:
         **texts,
         "assumed": _assumed(results, voice),
         "sources": _sources(results, voice) if results.study.sources else None,
+        "privacy": None if results.study.privacy == "open" else voice.text("privacy.contracts"),
         "ledger": _ledger(results, voice) if results.ledger else None,
         "references": voice.words.at("method.references_retention"),
     }
