@@ -50,7 +50,7 @@ def _duels(check: ShuffleCheck, voice: Voice) -> Markup:
         low=voice.numbers.share(min(settled), 1),
         high=voice.numbers.share(max(settled), 1),
         level=voice.level,
-        expected=voice.numbers.setting(1 - LEVEL),
+        expected=voice.numbers.share(1 - LEVEL),
     )
 
 

@@ -31,13 +31,14 @@ TEXTBOOK = {  # difficulty, cost, accuracy, as textbooks have them
 
 
 def contest_difficulty(source: ContestSource, voice: Voice) -> dict[str, Any] | None:
-    """The textbook's table beside ours; a table a data set; what each method cost, in a block apart."""
+    """The textbook's table and what the ways reach; a table a data set; what each method cost, in a block apart."""
     results = source.results
     data = [of for of in results.data if of.difficulty]
     if not data:
         return None
     return {
         "claim": _claim(results, data, voice),
+        "reached": _reached(results, data, voice),
         "verdict": _verdict(results, data, voice),
         "data": [{"title": data_title(of, voice), "table": _table(of, voice)} for of in data],
         "costs": [
@@ -57,29 +58,37 @@ def _stands_for(results: ContestResults, data: ContestData) -> dict[str, str]:
 
 
 def _claim(results: ContestResults, data: list[ContestData], voice: Voice) -> Table:
-    """Three rows: the textbook's words, then inputs and choices, then the order's score on each data set."""
+    """Three rows: the textbook's words, then inputs and choices."""
     rows = []
     for way, claimed in TEXTBOOK.items():
-        by_data = [(_row(of, _stands_for(results, of).get(way)), of) for of in data]
-        known = next((row for row, _ in by_data if row is not None), None)
+        by_data = [_row(of, _stands_for(results, of).get(way)) for of in data]
+        known = next((row for row in by_data if row is not None), None)
         rows.append(
             (
                 voice.text(f"contest_difficulty.ways.{way}"),
                 *(voice.text(f"contest_difficulty.words.{word}") for word in claimed),
                 voice.count(None if known is None else len(known.inputs)),
                 voice.count(None if known is None else known.choices),
-                *(_accuracy(row, voice) for row, _ in by_data),
             )
         )
     names = heads("contest_difficulty", ("way", "difficulty", "cost", "accuracy", "inputs", "choices"), voice)
-    order = (
-        str(
-            voice.say("contest_difficulty.head_score", score=short_score(_order(of), voice), data=data_title(of, voice))
+    texts = tuple(Column(name, number=place > 3) for place, name in enumerate(names))
+    return Table(voice.text("contest_difficulty.table"), texts, tuple(rows))
+
+
+def _reached(results: ContestResults, data: list[ContestData], voice: Voice) -> Table:
+    """The order's score of the three ways, a row a data set."""
+    rows = tuple(
+        (
+            data_title(of, voice),
+            short_score(_order(of), voice),
+            *(_accuracy(_row(of, _stands_for(results, of).get(way)), voice) for way in TEXTBOOK),
         )
         for of in data
     )
-    texts = [*(Column(name, number=place > 3) for place, name in enumerate(names)), *(Column(name) for name in order)]
-    return Table(voice.text("contest_difficulty.table"), tuple(texts), tuple(rows))
+    names = heads("contest_difficulty", ("data", "score"), voice)
+    names += [voice.text(f"contest_difficulty.ways.{way}") for way in TEXTBOOK]
+    return Table(voice.text("contest_difficulty.table_reached"), columns(*names, words=2), rows)
 
 
 def _row(data: ContestData, method: str | None) -> DifficultyRow | None:
