@@ -110,6 +110,7 @@ if TYPE_CHECKING:
     from clvmodels.inference import prior_sensitivity as prior_sensitivity
     from clvmodels.inference import waic as waic
     from clvmodels.models import MODELS as MODELS
+    from clvmodels.report import render_index as render_index
     from clvmodels.report import render_report as render_report
     from clvmodels.strategy import CustomerClasses as CustomerClasses
     from clvmodels.strategy import DatedMatrix as DatedMatrix
@@ -229,6 +230,7 @@ HOMES = {
     "prior_sensitivity": "clvmodels.inference",
     "waic": "clvmodels.inference",
     "MODELS": "clvmodels.models",
+    "render_index": "clvmodels.report",
     "render_report": "clvmodels.report",
     "discounted_cash_flow": "clvmodels.strategy",
     "read_strategies": "clvmodels.strategy",

@@ -276,8 +276,8 @@ def _study(arguments: argparse.Namespace) -> None:
 
 def _pages(folder: Path, languages: Sequence[str]) -> list[Path]:
     """The pages of a study, made anew, and the page over all studies beside it."""
-    from clvmodels.report import read_results, render_report
-    from clvmodels.report.render import page_names
+    from clvmodels.report import read_results
+    from clvmodels.report.render import page_names, render_reports
 
     results = read_results(folder)
     current = {name for language in results.study.languages for name in page_names(results, language)}
@@ -285,10 +285,8 @@ def _pages(folder: Path, languages: Sequence[str]) -> list[Path]:
         for page in folder.glob(pattern):  # of a language or a kind that the study no longer has: its numbers are old
             if page.name not in current:
                 page.unlink()
-    pages = []
-    for language in languages:
-        render_report(folder, language=language)
-        pages += [folder / name for name in page_names(results, language)]
+    render_reports(folder, languages)
+    pages = [folder / name for language in languages for name in page_names(results, language)]
     sys.stdout.writelines(f"{page}\n" for page in pages)
     return pages
 
