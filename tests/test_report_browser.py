@@ -321,7 +321,8 @@ def test_marks_stand_where_the_axis_names_their_rows(browser: Any, folder: Path)
     """Independent of the figures' own places: the words under an axis are the names of the rows above them."""
     page = opened(browser, folder, "en")
     checked = 0
-    for figure in page.locator("figure:has(metadata)").all():
+    # a bar of the PIT is named after its left end, and marked in its middle
+    for figure in page.locator("figure:has(metadata):not(#figure-pit)").all():
         names = [name.strip() for name in figure.locator("tbody th").all_text_contents()]
         drawing = figure.locator("svg:visible")
         panel = json.loads(drawing.locator("metadata").text_content() or "")[0]
