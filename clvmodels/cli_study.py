@@ -146,10 +146,10 @@ def _cache(arguments: argparse.Namespace) -> None:
 
 def _render(folder: Path) -> None:
     """The pages of a study, in every language that it has."""
-    from clvmodels.report import read_results, render_report
+    from clvmodels.report import read_results
+    from clvmodels.report.render import render_reports
 
-    for language in read_results(folder).study.languages:
-        render_report(folder, language=language)
+    render_reports(folder, read_results(folder).study.languages)
 
 
 def _pages_of(folder: Path) -> list[Path]:
@@ -162,8 +162,8 @@ def _pages_of(folder: Path) -> list[Path]:
 
 def _pages(folder: Path, languages: Sequence[str]) -> list[Path]:
     """The pages of a study, made anew in its folder."""
-    from clvmodels.report import read_results, render_report
-    from clvmodels.report.render import page_names
+    from clvmodels.report import read_results
+    from clvmodels.report.render import page_names, render_reports
     from clvmodels.study.outputs import note_files
 
     results = read_results(folder)
@@ -172,10 +172,8 @@ def _pages(folder: Path, languages: Sequence[str]) -> list[Path]:
         for page in folder.glob(pattern):  # of a language or a kind that the study no longer has: its numbers are old
             if page.name not in current:
                 page.unlink()
-    pages = []
-    for language in languages:
-        render_report(folder, language=language)
-        pages += [folder / name for name in page_names(results, language)]
+    render_reports(folder, languages)
+    pages = [folder / name for language in languages for name in page_names(results, language)]
     note_files(folder)
     sys.stdout.writelines(f"{page}\n" for page in pages)
     return pages

@@ -245,7 +245,7 @@ def test_long_tables_sort_and_a_third_time_restores_their_order(browser: Any, fo
     assert tables.count() >= 5
     assert tables.evaluate_all("found => Math.min(...found.map((each) => each.tBodies[0].rows.length))") > 6
     table = page.locator("#act_on table:has(thead button)").first
-    cells = "cells => cells.map((cell) => cell.textContent.trim())"
+    cells = "cells => cells.map((cell) => cell.firstChild.textContent.trim())"  # less the interval below
     values = table.locator("tbody td:nth-child(2)")
     before = values.evaluate_all(cells)
     button = table.locator("thead th").nth(1).locator("button")
@@ -256,8 +256,8 @@ def test_long_tables_sort_and_a_third_time_restores_their_order(browser: Any, fo
     assert table.locator("thead th").nth(1).get_attribute("aria-sort") == "ascending"
     button.press("Enter")
     assert values.evaluate_all(cells) == before
-    days = table.locator("tbody td:nth-child(5)")
-    table.locator("thead th").nth(4).locator("button").click()
+    days = table.locator("tbody td:nth-child(6)")
+    table.locator("thead th").nth(5).locator("button").click()
     written = voice_for(fixture_results(), language).numbers.short_date
     told = {written(row.last_purchase): row.last_purchase for row in fixture_results().act_on}
     shown = [told[text] for text in days.evaluate_all(cells)]
@@ -321,7 +321,8 @@ def test_marks_stand_where_the_axis_names_their_rows(browser: Any, folder: Path)
     """Independent of the figures' own places: the words under an axis are the names of the rows above them."""
     page = opened(browser, folder, "en")
     checked = 0
-    for figure in page.locator("figure:has(metadata)").all():
+    # a bar of the PIT is named after its left end, and marked in its middle
+    for figure in page.locator("figure:has(metadata):not(#figure-pit)").all():
         names = [name.strip() for name in figure.locator("tbody th").all_text_contents()]
         drawing = figure.locator("svg:visible")
         panel = json.loads(drawing.locator("metadata").text_content() or "")[0]
@@ -331,9 +332,12 @@ def test_marks_stand_where_the_axis_names_their_rows(browser: Any, folder: Path)
         words = drawing.locator("text").evaluate_all(
             """found => found.map((text) => {
                 const box = text.getBoundingClientRect(), whole = text.closest("svg").getBoundingClientRect();
-                return [text.textContent, box.left + box.width / 2 - whole.left];
+                return [text.textContent, box.left + box.width / 2 - whole.left, box.top - whole.top];
             })"""
         )
+        words = [
+            (said, x) for said, x, top in words if top > (panel["box"][3] - 2) * scale
+        ]  # the other axis has amounts too
         at = {name: place * scale for name, place in zip(told_of(panel, names), panel["at"], strict=True)}
         nearest = {text: min(abs(x - at[text]) for said, x in words if said == text) for text, _ in words if text in at}
         assert all(distance < 3 for distance in nearest.values()), nearest

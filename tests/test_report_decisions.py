@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
+from datetime import date
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
@@ -89,7 +90,7 @@ class Prose(HTMLParser):
 
 def prose(page: str) -> dict[str, str]:
     parser = Prose()
-    parser.feed(page)
+    parser.feed(re.sub(r'<(ul|ol) class="references".*?</\1>', "", page, flags=re.DOTALL))  # years and pages
     return {key: " ".join(parts) for key, parts in parser.said.items()}
 
 
@@ -113,6 +114,7 @@ def written(value: float) -> Iterator[str]:
     for scaled in (abs(value), 100 * abs(value)):
         yield from (f"{scaled:,.{digits}f}" for digits in (0, 1, 2))
     yield f"{100 * abs(value):.2g}"  # a change
+    yield f"{abs(value):#.3g}"  # a score
     for unit in (1.0, 1e4, 1e6, 1e8):
         three = float(f"{abs(value):.3g}") / unit
         yield f"{three:,.0f}"
@@ -132,7 +134,74 @@ def known(records: Iterable[Any]) -> set[str]:
 
 def told_from(results: StudyResults) -> dict[str, list[Any]]:
     """By section the records that its words are from, and the few numbers that are worked out of two of these."""
-    return {**of_customers(results), **of_value(results), **of_decisions(results)}
+    return {
+        **of_first_screen(results),
+        **of_customers(results),
+        **of_value(results),
+        **of_decisions(results),
+        **of_research(results),
+    }
+
+
+def of_first_screen(results: StudyResults) -> dict[str, list[Any]]:
+    """The answer with Monday's list and what is unsure; the log, the matrix, whom to call."""
+    told = asdict(results)
+    return {
+        "headline": [told[key] for key in ("value", "matrix", "evidence", "actions", "money", "data", "comparison")],
+        "data": [told["data"], told["study"]],
+        "matrix": [told["matrix"]],
+        "act_on": [told["actions"], results.value.as_of, [len(results.act_on) / 4]],
+        "explorer": [],
+    }
+
+
+def of_research(results: StudyResults) -> dict[str, list[Any]]:
+    told, evidence, days = asdict(results), results.evidence, [results.data.calibration_end, results.value.as_of]
+    last = evidence.tracking[-1]
+    total = ((evidence.purchases, evidence.actual_purchases), (evidence.spend, evidence.actual_spend))
+    misses = [actual / (forecast.mean or 1.0) - 1 for forecast, actual in total]
+    misses.append(last.cumulative_actual / last.cumulative_expected - 1)
+    return {
+        "evidence": [told["evidence"], told["data"], misses],
+        "contest": [told["comparison"], told["data"], told["ranking"], of_ranking(results)],
+        "rivals": [told["rivals"], told["data"], of_rivals(results)],
+        "predictive": [told["predictive"], days, of_replications(results)],
+        "models": [told["models"], days],
+        "method": [],
+        "downloads": [],
+    }
+
+
+def of_ranking(results: StudyResults) -> list[int]:
+    """Days that the models were chosen on."""
+    choices = [choice for choice in (results.ranking, results.comparison.best) if choice is not None]
+    origins = [origin for choice in choices for origin in choice.origins]
+    return [(date.fromisoformat(each.holdout_end) - date.fromisoformat(each.calibration_end)).days for each in origins]
+
+
+def of_rivals(results: StudyResults) -> list[float]:
+    """Of each model the share of periods in its band, and where its running sum ends."""
+    found = []
+    for row in (row for group in results.rivals for row in group.rows if row.tracking):
+        banded = [point for point in row.tracking if point.low is not None and point.high is not None]
+        inside = [(point.low or 0.0) <= point.actual <= (point.high or 0.0) for point in banded]
+        end = row.tracking[-1]
+        found += [sum(inside) / len(inside), end.cumulative_expected / end.cumulative_actual - 1]
+    return found
+
+
+def of_replications(results: StudyResults) -> list[float]:
+    """How many quantities lie outside, which chance alone would, how far each is off, and the inside of each figure."""
+    found = [1 - 0.9]
+    for table in results.predictive:
+        found += [len(table.rows), sum(row.outside for row in table.rows)]
+        found += [row.observed / row.median - 1 for row in table.rows if row.median]
+        pictured = (
+            {"mean", "median", "sd", "q95"} if table.rows[0].aspect == "spend" else {"customers", "last_purchase"}
+        )
+        shown = [row for row in table.rows if row.quantity in pictured]
+        found += [len(shown), sum(not row.outside for row in shown)]
+    return found
 
 
 def of_customers(results: StudyResults) -> dict[str, list[Any]]:
@@ -212,6 +281,7 @@ def _half(results: StudyResults) -> float:
 def strange(page: str, results: StudyResults) -> dict[str, list[str]]:
     """By section the numerals of its prose that its records do not have."""
     said, sources = prose(page), told_from(results)
+    assert set(sources) == set(said) | {"explorer", "downloads"}  # no section goes unread
     found = {}
     for key, records in sources.items():
         allowed = known(records)

@@ -110,7 +110,7 @@ def test_ids_are_unique_and_inner_links_lead_somewhere(pages: dict[str, str], la
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_figure_is_described_captioned_and_tabulated_at_two_widths(pages: dict[str, str], language: str) -> None:
     found = re.findall(r"<figure.*?</figure>", pages[language], re.DOTALL)
-    assert len(found) == 28
+    assert len(found) == 30
     for figure in found:
         assert len(re.findall(r'<svg viewBox="[^"]+" role="img" aria-label="[^"]{20,}">', figure)) == 2
         assert re.search(r"<figcaption>.{30,}</figcaption>", figure, re.DOTALL)

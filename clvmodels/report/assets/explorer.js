@@ -74,6 +74,10 @@
           cell.append(" ", tag);
         }
       } else cell.append(column.text(row));
+      if (column.word && column.word.name !== "cell") {
+        cell.className = "clipped"; // an action may have a long name
+        cell.title = column.text(row);
+      }
       return cell;
     });
   }
@@ -107,6 +111,7 @@
     row.append(...widest.map((text, place) => {
       const cell = document.createElement("td");
       const inner = document.createElement("div");
+      if (columns[place].word && columns[place].word.name !== "cell") cell.className = "clipped";
       inner.textContent = columns[place].word?.name === "cell" ? `m ${text} ${plain.dataset.doubt} mm` : text;
       cell.append(inner);
       return cell;

@@ -73,7 +73,7 @@ def _weekly(tracked: Tracked, voice: Voice) -> Figure:
     inside = {model: _share_inside(points) for model, points in tracked.items()}
     best, worst = max(inside, key=lambda key: inside[key]), min(inside, key=lambda key: inside[key])
     caption = voice.say(
-        "rivals.caption_weekly",
+        "rivals.caption_weekly" if inside[best] > inside[worst] else "rivals.caption_weekly_alike",
         unit=unit,
         level=voice.level,
         best=rival_name(best, voice),
