@@ -344,7 +344,7 @@ def test_the_pages_say_that_they_are_without_customers(without_customers: Path) 
     for name, words in (("index.html", "no single customers"), ("index.zh.html", "不逐个列出客户")):
         page = (without_customers / name).read_text(encoding="utf-8")
         assert re.search(rf'<p class="privacy">[^<]*{words}', page)
-        assert "explorer-data" not in page
+        assert 'id="explorer-data"' not in page
 
 
 @promise("earlier-reports")
@@ -690,7 +690,10 @@ BOMBS: tuple[tuple[str, str, str, Callable[[Path], Any], str], ...] = (
         "endless-lines", "log", "quote.csv.gz",
         lambda p: p.write_bytes(packed(HEADER + b'a,"', ROWS, 30)), "quote is opened",
     ),
-    ("wide-tables", "log", "wide.csv", lambda p: p.write_text(",".join(map(str, range(20_000))) + "\n"), "LIMIT_COLUMNS"),
+    (
+        "wide-tables", "log", "wide.csv",
+        lambda p: p.write_text(",".join(map(str, range(20_000))) + "\n"), "LIMIT_COLUMNS",
+    ),
     (
         "wide-tables", "log", "wide.parquet",
         lambda p: pq.write_table(pa.table({str(i): [1] for i in range(10_001)}), p), "LIMIT_COLUMNS",
@@ -708,7 +711,10 @@ BOMBS: tuple[tuple[str, str, str, Callable[[Path], Any], str], ...] = (
     ("study-files", "study", "deep.toml", lambda p: p.write_text("a = " + "[" * 10_000 + "]" * 10_000), "too deep"),
     ("study-files", "study", "dots.toml", lambda p: p.write_text(f"[{'.'.join('a' * 5000)}]"), "too deep"),
     ("study-files", "study", "large.toml", lambda p: sparse(p, 10**9), "LIMIT_STUDY_FILE"),
-    ("result-files", "results", "deep.json", lambda p: p.write_text('{"x":' + "[" * 10**5 + "]" * 10**5 + "}"), "not the"),
+    (
+        "result-files", "results", "deep.json",
+        lambda p: p.write_text('{"x":' + "[" * 10**5 + "]" * 10**5 + "}"), "not the",
+    ),
     ("result-files", "results", "large.json", lambda p: sparse(p, 10**10), "LIMIT_RESULTS_FILE"),
     ("fit-files", "fit", "vast.nc", lambda p: shapes(p, 10**6, 10**6), "LIMIT_DRAWS"),
     ("fit-files", "fit", "large.nc", lambda p: shapes(p, 10**4, 10**5), "LIMIT_DRAWS"),
@@ -778,7 +784,7 @@ def test_a_parquet_file_that_lies_is_read_or_refused(tmp_path: Path) -> None:
     right = path.read_bytes()
     footer = len(right) - 8 - int.from_bytes(right[-8:-4], "little")
     rng, answered = np.random.default_rng(7), {"read": 0, "refused": 0}
-    for _ in range(120):
+    for _ in range(60):
         wrong = bytearray(right)
         low, high = (footer, len(right)) if rng.random() < 0.8 else (4, footer)
         wrong[rng.integers(low, high)] = rng.choice([0xFF, 0x7F, 0x80, rng.integers(256)])
@@ -788,8 +794,8 @@ def test_a_parquet_file_that_lies_is_read_or_refused(tmp_path: Path) -> None:
             answered["read"] += log.rows_read == 100
         except clv.DataError:
             answered["refused"] += 1
-    assert answered["read"] + answered["refused"] == 120
-    assert answered["refused"] > 60
+    assert answered["read"] + answered["refused"] == 60
+    assert answered["refused"] > 30
 
 
 @promise("raised-limits")
@@ -812,11 +818,11 @@ def test_an_error_of_a_limit_names_it_and_the_setting_that_raises_it(
 
 @promise("raised-limits")
 def test_a_raised_limit_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ["customer_id", "date", "amount", *map(str, range(10_000))]
-    (tmp_path / "log.csv").write_text(",".join(names) + "\na,2024-01-01," + ",".join("1" * (len(names) - 2)) + "\n")
-    with pytest.raises(LimitError):
+    (tmp_path / "log.csv").write_text("customer_id,date,amount,shop,till\na,2024-01-01,1,x,y\n")
+    monkeypatch.setenv("CLVMODELS_LIMIT_COLUMNS", "4")
+    with pytest.raises(LimitError, match="more than 4 columns"):
         clv.read_transactions(tmp_path / "log.csv")
-    monkeypatch.setenv("CLVMODELS_LIMIT_COLUMNS", "20000")
+    monkeypatch.setenv("CLVMODELS_LIMIT_COLUMNS", "5")
     assert clv.read_transactions(tmp_path / "log.csv").rows_read == 1
 
 
@@ -930,9 +936,11 @@ def pages(results: Any, language: str) -> list[str]:
 FROM_OUTSIDE = {
     "purchases": (
         lambda: without_figures(fixture_results()),
-        r"\.study\.(name|title\..*|background\..*|source|version|.*_digest)|\.data\..*\.(reason|sample)|\.act_on\.customer_id"
-        r"|\.strategies\.(source|texts\..*)|\.models\.(fits|sensitivity)\..*(name|model|key|parameter|diagnosis|references.*)"
-        r"|\.models\.not_fitted.*|\.comparison\.(methods|best\.problem|.*method)|\.ranking\.problem|\.matrix\.cells\.name",
+        (
+            r"\.study\.(name|title\..*|background\..*|source|version|.*_digest)|\.data\..*\.(reason|sample)|\.act_on\.customer_id"
+            r"|\.strategies\.(source|texts\..*)|\.models\.(fits|sensitivity)\..*(name|model|key|parameter|diagnosis|references.*)"
+            r"|\.models\.not_fitted.*|\.comparison\.(methods|best\.problem|.*method)|\.ranking\.problem|\.matrix\.cells\.name"
+        ),
     ),
     "retention": (
         lambda: dataclasses.replace(fixture_retention(), donors=None, cohorts=None, back_tests=[]),
