@@ -24,7 +24,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup study studies report test test-browser test-all test-faults bench lint lock clean
+.PHONY: help setup study studies report test test-browser test-all test-kills test-faults bench lint lock clean
 
 help: ## this list
 	@sed -n 's/^#  //p' Makefile
@@ -55,10 +55,13 @@ test-browser: ## the tests that look at a page in Chromium (skipped with the rea
 
 test-all: ## fast, slow, browser and Spark tests, and simulation-based calibration
 	@sh scripts/setup.sh browser spark
-	@$(PY) -m pytest -m "not bench and not faults" $(ARGS)
+	@$(PY) -m pytest -m "not bench and not faults and not kills" $(ARGS)
 
-test-faults: setup ## faults put into the code, each of which a test must notice
-	@$(PY) -m pytest -m faults $(ARGS)
+test-kills: setup ## studies that are killed, filled up and damaged, in short
+	@$(PY) -m pytest -m kills tests/faults $(ARGS)
+
+test-faults: setup ## the same in full (300 kills, every system call), and faults put into the code, each of which a test must notice
+	@$(PY) -m pytest -m "kills or faults" --full $(ARGS)
 
 bench: ## time and memory, ours and the neighbours' (theirs in .venv-bench)
 	@sh scripts/setup.sh dev bench

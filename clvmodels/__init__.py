@@ -111,8 +111,11 @@ if TYPE_CHECKING:
     from clvmodels.inference import waic as waic
     from clvmodels.models import MODELS as MODELS
     from clvmodels.report import render_report as render_report
+    from clvmodels.report.compare import compare_runs as compare_runs
+    from clvmodels.report.verify import verify_report as verify_report
     from clvmodels.strategy import CustomerClasses as CustomerClasses
     from clvmodels.strategy import DatedMatrix as DatedMatrix
+    from clvmodels.strategy import class_calibration as class_calibration
     from clvmodels.strategy import discounted_cash_flow as discounted_cash_flow
     from clvmodels.strategy import ended_relations as ended_relations
     from clvmodels.strategy import grades as grades
@@ -229,6 +232,8 @@ HOMES = {
     "waic": "clvmodels.inference",
     "MODELS": "clvmodels.models",
     "render_report": "clvmodels.report",
+    "compare_runs": "clvmodels.report.compare",
+    "verify_report": "clvmodels.report.verify",
     "discounted_cash_flow": "clvmodels.strategy",
     "read_strategies": "clvmodels.strategy",
     "CustomerClasses": "clvmodels.strategy",
@@ -236,6 +241,7 @@ HOMES = {
     "ended_relations": "clvmodels.strategy",
     "grades": "clvmodels.strategy",
     "lifecycle": "clvmodels.strategy",
+    "class_calibration": "clvmodels.strategy",
     "matrix_calibration": "clvmodels.strategy",
     "movements": "clvmodels.strategy",
     "pyramid": "clvmodels.strategy",

@@ -1,4 +1,4 @@
-"""The command line: `clvmodels study | report | summarize | fit | predict | sbc | list | datasets`.
+"""The command line: `clvmodels study | report | summarize | fit | predict | sbc | verify | diff | list | datasets`.
 
 Nothing heavy is imported before the arguments are known to be good.
 """
@@ -9,23 +9,25 @@ import math
 import shutil
 import sys
 import textwrap
-import time
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clvmodels.cli_provenance import add_diff, add_verify
+from clvmodels.cli_study import add_cache, add_report, add_study, run_supervised
 from clvmodels.foundation.counting import WORDS
-from clvmodels.foundation.errors import DataError, FitError, StudyError
+from clvmodels.foundation.errors import DataError, FitError, StudyError, UnitsFailedError
+from clvmodels.study.supervised import RESUME
 
 if TYPE_CHECKING:  # slow to import and only named here
     from clvmodels.data.datasets import Dataset
     from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog
 
 EXIT_NOT_UNIFORM = 1
+EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
-REPORTS = "reports"
 UNITS = ("day", "week", "month", "year")
 WIDTH = 110  # of text, where the terminal is not narrower
 
@@ -63,18 +65,25 @@ COUNTING_OPTIONS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0 if it went well, 2 for bad input, 130 if interrupted.
+    """Run one command; the exit code is 0 if it went well, 2 for bad input, 130 if interrupted, 143 if terminated.
 
-    `sbc` has 1 for ranks that are not uniform.
+    `sbc` has 1 for ranks that are not uniform, `study` for parts of its work that went wrong, `verify` for what does
+    not belong, `diff` for more than chance. Without arguments they are those of the command line, where a study runs
+    in a process of its own, which is watched.
     """
     parsed = _parser().parse_args(arguments)
     try:
+        if arguments is None and parsed.command == "study":
+            return run_supervised(parsed)
         return parsed.run(parsed) or 0
+    except UnitsFailedError as problem:
+        sys.stderr.write(f"clvmodels: {problem}\n")
+        return EXIT_FAILED
     except (DataError, StudyError, FitError) as problem:
         sys.stderr.write(f"clvmodels: {problem}\n")
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        sys.stderr.write("\nclvmodels: interrupted. Each file is whole, new or as before; run it again.\n")
+        sys.stderr.write(f"\nclvmodels: interrupted. {RESUME}\n")
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         sys.stderr.close()
@@ -84,33 +93,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clvmodels", description="The distribution of customer lifetime value.")
     parser.add_argument("--version", action="version", version=f"clvmodels {metadata.version('clvmodels')}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_study(commands)
-    _add_report(commands)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
+    add_study(commands)
+    add_report(commands)
+    add_cache(commands)
     _add_summarize(commands)
     _add_fit(commands)
     _add_predict(commands)
     _add_sbc(commands)
+    add_verify(commands)
+    add_diff(commands)
     listing = commands.add_parser("list", help="models, baselines and data sets that there are")
     listing.set_defaults(run=_list)
     _add_datasets(commands)
     return parser
-
-
-def _add_study(commands: Any) -> None:
-    study = commands.add_parser("study", help="run studies: data to report")
-    study.add_argument("files", nargs="+", metavar="FILE", help="study files, such as studies/cdnow.toml")
-    study.add_argument("--output", default=REPORTS, help="folder that gets a folder for each study (reports)")
-    study.add_argument("--data", help="read this log in place of the study's own source; KEY=PATH for one of a contest")
-    study.set_defaults(run=_study)
-
-
-def _add_report(commands: Any) -> None:
-    report = commands.add_parser("report", help="make the pages again from a study's results")
-    report.add_argument("folder", help="a study's folder, or its study file")
-    report.add_argument("--language", action="append", choices=("en", "zh"), help="only this language; can be repeated")
-    report.add_argument("--pdf", action="store_true", help="print each page as PDF too, by a Chromium that is here")
-    report.set_defaults(run=_report)
 
 
 def _add_summarize(commands: Any) -> None:
@@ -259,68 +255,6 @@ def _add_summary(parser: argparse.ArgumentParser) -> None:
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", help="CSV or Parquet file; the terminal if not given")
-
-
-def _study(arguments: argparse.Namespace) -> None:
-    from clvmodels.study import read_study, run_study
-    from clvmodels.study.progress import to_stderr
-
-    start = time.perf_counter()
-    studies = [read_study(path) for path in arguments.files]  # all are read before the first is run
-    for file in studies:
-        run_study(file.path, output=arguments.output, data=arguments.data, tell=to_stderr)
-        _pages(Path(arguments.output) / file.study.name, file.study.languages)
-    _index(Path(arguments.output))
-    to_stderr(f"done in {time.perf_counter() - start:.0f} s")
-
-
-def _pages(folder: Path, languages: Sequence[str]) -> list[Path]:
-    """The pages of a study, made anew, and the page over all studies beside it."""
-    from clvmodels.report import read_results, render_report
-    from clvmodels.report.render import page_names
-
-    results = read_results(folder)
-    current = {name for language in results.study.languages for name in page_names(results, language)}
-    for pattern in ("index*.html", "data.html", "data.*.html"):
-        for page in folder.glob(pattern):  # of a language or a kind that the study no longer has: its numbers are old
-            if page.name not in current:
-                page.unlink()
-    pages = []
-    for language in languages:
-        render_report(folder, language=language)
-        pages += [folder / name for name in page_names(results, language)]
-    sys.stdout.writelines(f"{page}\n" for page in pages)
-    return pages
-
-
-def _index(folder: Path) -> None:
-    """The pages over all studies of a folder; where one of another origin is in the way, a word about it."""
-    from clvmodels.report import render_index
-
-    try:
-        sys.stdout.writelines(f"{page}\n" for page in render_index(folder))
-    except StudyError as problem:
-        sys.stderr.write(f"no page over all studies: {problem}\n")
-
-
-def _report(arguments: argparse.Namespace) -> None:
-    from clvmodels.report import read_results
-    from clvmodels.report.index import is_index
-    from clvmodels.report.pdf import find_browser, print_page
-
-    browser = find_browser() if arguments.pdf else None  # before any work
-    folder = Path(arguments.folder)
-    if folder.suffix == ".toml":
-        from clvmodels.study import read_study
-
-        folder = Path(REPORTS) / read_study(folder).study.name
-    pages = _pages(folder, arguments.language or read_results(folder).study.languages)
-    if browser is not None:
-        for page in pages:
-            sys.stdout.write(f"{print_page(page, browser)}\n")
-    around = folder.resolve().parent
-    if around.name == REPORTS or is_index(around / "index.html"):  # any other folder is not ours to write to
-        _index(around)
 
 
 def _summarize(arguments: argparse.Namespace) -> None:

@@ -16,6 +16,8 @@ from clvmodels.foundation.contest_results import (
     ContestInfo,
     ContestResults,
     MethodCalibration,
+    ShuffleCheck,
+    ShuffledScore,
 )
 from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.results import (
@@ -181,6 +183,7 @@ def _data(case: Case, rng: np.random.Generator) -> ContestData:
             for outcome in _outcomes(case)
             for probability in (0.5, 0.9)
         ],
+        shuffles=_shuffles() if case.shuffled else None,
     )  # fmt: skip
 
 
@@ -349,6 +352,15 @@ def _totals(case: Case, horizon: float, rng: np.random.Generator) -> list[TotalC
         for outcome in _outcomes(case)
         for at in range(ORIGINS)
     ]
+
+
+def _shuffles() -> ShuffleCheck:
+    orders = [name for name, rule in SCORES.items() if rule.needs == "ranking"]
+    scores = [
+        ShuffledScore(name, at % 3, 0.07 + 0.01 * at, 0.05 + 0.01 * at, 0.09 + 0.01 * at)
+        for at, name in enumerate(orders)
+    ]
+    return ShuffleCheck(83, len(METHODS), LEVEL, 5, 0.031, 0.114, 1, scores)
 
 
 def _estimate(mean: float, sd: float, outcome: str) -> Estimate:

@@ -1,6 +1,7 @@
 """A fixture, not results: a plausible `StudyResults` for CDNOW and its customers table, made from a seed."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -392,6 +393,11 @@ def _act_on(rng: np.random.Generator) -> list[ActOn]:
                     label,
                     0.95 - 0.03 * place,
                     clv * 0.2,
+                    days_until_half=None if place == 3 else 140.0 - 12 * place,
+                    next_cell="" if key == "protect" else "high_high",
+                    amount_to_next=12.5 + place if key == "grow" else None,
+                    purchases_to_next=1.0 + place % 3 if key == "win_back" else None,
+                    best_action="none" if place % 4 else "voucher",
                 )
             )
     return rows
@@ -725,11 +731,12 @@ def _class(key: str, customers: int, undecided: int, share: float) -> ClassRow:
     )
 
 
-def _classes() -> ClassesSection:
+def _held(classes: Sequence[str]) -> list[ClassCalibrationRow]:
+    """Groups of each class by what was stated; in one of each more came true than that."""
     steps = [(0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.0)]
-    calibration = [
+    return [
         ClassCalibrationRow(
-            cell,
+            key,
             low,
             high,
             900 + 40 * place,
@@ -738,9 +745,12 @@ def _classes() -> ClassesSection:
             (low + high) / 2 - 0.025,
             (low + high) / 2 + 0.025,
         )
-        for cell in ("all", *CELLS)
+        for key in classes
         for place, (low, high) in enumerate(steps)
     ]
+
+
+def _classes() -> ClassesSection:
     return ClassesSection(
         tiers=[
             _class("platinum", 236, 61, 0.18),
@@ -762,7 +772,9 @@ def _classes() -> ClassesSection:
         ],
         grades=[],
         graded_by={},
-        calibration=calibration,
+        calibration=_held(("all", *CELLS)),
+        tier_calibration=_held(("all", "platinum", "gold", "iron", "lead")),
+        bought_calibration=_held(("bought",)),
         calibration_end="1997-09-30",
         moved_from="1997-12-31",
         moved_to="1998-06-30",

@@ -30,8 +30,10 @@ def day_of(moment, zone, starts=0):
 def moments():
     """Moments of which one at least is not at midnight."""
     return st.lists(
-        # A frame's times have no fold; Python's would name the later of two moments, and the clock after a gap.
-        st.datetimes(dt.datetime(1972, 1, 1), dt.datetime(2023, 12, 31)).map(lambda m: m.replace(microsecond=0, fold=0)),
+        # Times of a frame have no fold, which would name the later of two moments, and the clock after a gap.
+        st.datetimes(dt.datetime(1972, 1, 1), dt.datetime(2023, 12, 31)).map(
+            lambda moment: moment.replace(microsecond=0, fold=0)
+        ),
         min_size=40, max_size=40,
     ).map(lambda found: [*found, dt.datetime(2020, 6, 1, 12, 34)])  # fmt: skip
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/guide.md", "docs/logs.md", "docs/provenance.md", "docs/retention.md")
 
 
 def blocks_of(page):
@@ -18,7 +19,7 @@ def run_blocks(page, blocks):
         exec(compile(block, page, "exec"), names)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/logs.md", "docs/retention.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     """But for fits by groups, whose graphs take long to compile and that no block after them needs."""
     monkeypatch.chdir(tmp_path)
@@ -28,7 +29,7 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/logs.md", "docs/retention.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_all_code_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_blocks(page, blocks_of(page))

@@ -1,12 +1,13 @@
 """The donors as a contest: counts alone are read, and BG/BB on counts tells the year after."""
 
+import msgspec
 import numpy as np
 import pytest
 from scipy import special, stats
 
 import clvmodels as clv
 from clvmodels.evaluation.contest import contest
-from clvmodels.evaluation.donors import donor_contest_occasion
+from clvmodels.evaluation.donors import donor_contest
 from clvmodels.evaluation.rolling import rolling_contest
 from clvmodels.foundation.ops import NUMPY_OPS
 from clvmodels.foundation.patterns import PurchasePatterns
@@ -14,12 +15,23 @@ from clvmodels.inference import annealed
 from clvmodels.inference.counts import fit_counts
 from clvmodels.inference.result import flat_draws
 from clvmodels.models import bg_bb, bg_bb_counts
+from clvmodels.report.words import read_words
+from clvmodels.study.contest_config import ContestStudy
+from clvmodels.study.contest_donors import hold_donors, measure_donors
 from tests.test_models_bg_bb import GRID, PAPER, histories
 
 PRIORS = {"alpha": clv.LogNormal(1.0, 1.5), "beta": clv.LogNormal(1.0, 1.5)}
 PRIORS |= {"gamma": clv.LogNormal(0.5, 1.5), "delta": clv.LogNormal(1.0, 1.5)}
 COUNTS = np.arange(6.0)
 FIVE = np.full(6, 5.0)
+STUDY = {
+    "kind": "contest",
+    "name": "donors",
+    "seed": 1,
+    "title": {"en": "Donors", "zh": "捐赠者"},
+    "contest": {"method": "abc", "baselines": ["abc", "same_rate"], "replicates": 100},
+    "donors": {"title": {"en": "Donors", "zh": "捐赠者"}, "source": "dataset:donations"},
+}
 
 
 def log_chance(parameters, x, n):
@@ -29,7 +41,8 @@ def log_chance(parameters, x, n):
 
 @pytest.fixture(scope="module")
 def occasion():
-    return donor_contest_occasion(seed=1)
+    found = donor_contest(seed=1)
+    return found.window, found.occasion
 
 
 @pytest.mark.parametrize("parameters", GRID)
@@ -81,7 +94,7 @@ def test_no_method_reads_more_than_the_count(occasion):
 
 
 def test_draws_of_gifts_are_0_or_1_with_the_mean_of_the_forecast(occasion):
-    given = occasion[1].forecasts["bg_bb"]["purchases"]
+    given = occasion[1].forecasts["bg_bb_counts"]["purchases"]
     drawn = np.concatenate([block.values for block in given.replay("customers")])
     assert drawn.shape == (11_104, 500)
     assert set(np.unique(drawn)) == {0.0, 1.0}
@@ -100,22 +113,47 @@ def test_the_paper_expects_the_donors_that_came():
 
 
 def test_the_same_seed_makes_the_same_occasion(occasion):
-    again = donor_contest_occasion(seed=1)[1].forecasts["bg_bb"]["purchases"]
-    first = occasion[1].forecasts["bg_bb"]["purchases"]
+    again = donor_contest(seed=1).occasion.forecasts["bg_bb_counts"]["purchases"]
+    first = occasion[1].forecasts["bg_bb_counts"]["purchases"]
     assert (again.mean == first.mean).all()
     assert (again.total_draws == first.total_draws).all()
-    assert (donor_contest_occasion(seed=2)[1].forecasts["bg_bb"]["purchases"].mean != first.mean).any()
+    assert (donor_contest(seed=2).occasion.forecasts["bg_bb_counts"]["purchases"].mean != first.mean).any()
 
 
 def test_the_occasion_stands_a_contest(occasion):
     """All rank alike, and a probability beats a rate that says never or always."""
     window, made = occasion
-    section = rolling_contest([window], lambda _: made, model="bg_bb", seed=1, data="donors", replicates=50)
+    section = rolling_contest([window], lambda _: made, model="bg_bb_counts", seed=1, data="donors", replicates=50)
     values = {(row.method, row.score): row.value for row in section.league}
-    assert values["bg_bb", "purchases_spearman"] == pytest.approx(values["same_rate", "purchases_spearman"])
-    assert values["bg_bb", "active_brier"] < values["same_rate", "active_brier"]
-    table = contest(made.forecasts, made.holdout, model="bg_bb", rng=np.random.default_rng(1), replicates=50)
-    assert {score.method for score in table.scores} == {"bg_bb", "same_rate", "abc"}
+    assert values["bg_bb_counts", "purchases_spearman"] == pytest.approx(values["same_rate", "purchases_spearman"])
+    assert values["bg_bb_counts", "active_brier"] < values["same_rate", "active_brier"]
+    table = contest(made.forecasts, made.holdout, model="bg_bb_counts", rng=np.random.default_rng(1), replicates=50)
+    assert {score.method for score in table.scores} == {"bg_bb_counts", "same_rate", "abc"}
+
+
+def test_the_donors_have_a_difficulty_a_calibration_and_costs():
+    study = msgspec.convert(STUDY, ContestStudy)
+    data = hold_donors(study)
+    rows = {row.method: row for row in data.difficulty}
+    assert {name: (row.inputs, row.choices) for name, row in rows.items()} == {
+        "bg_bb_counts": (["frequency", "T"], 3),
+        "same_rate": (["frequency", "T"], 0),
+        "abc": (["frequency"], 2),
+    }
+    assert rows["abc"].scores["purchases_spearman"] is not None
+    told = {row.method: row for row in data.calibration}
+    assert set(told) == {"bg_bb_counts", "same_rate"}  # abc only ranks
+    assert all(row.activity and row.deciles["purchases"] for row in told.values())
+    assert [row.probability for row in told["bg_bb_counts"].coverage] == [0.5, 0.8, 0.9, 0.95]
+    costs = {row.method: row for row in measure_donors(study)}
+    assert costs["bg_bb_counts"].cpu_seconds > costs["abc"].cpu_seconds > 0
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_model_of_gifts_alone_is_not_named_with_a_model_of_spend(language):
+    name = read_words(language).name("methods", "bg_bb_counts")
+    assert "BG/BB" in name
+    assert "Gamma" not in name
 
 
 def donors_like(parameters, size, rng):
@@ -211,18 +249,19 @@ def test_customers_who_are_all_alike_take_opportunities_as_coins_fall():
 
 def test_a_fit_that_fails_its_checks_is_left_out_with_the_reason(monkeypatch):
     monkeypatch.setattr(annealed, "ROUNDS", 1)  # the prior's neighbourhood, where no posterior is
-    window, made = donor_contest_occasion(seed=1)
+    found = donor_contest(seed=1)
+    window, made = found.window, found.occasion
     assert set(made.forecasts) == {"same_rate", "abc"}
-    assert "pareto_k" in made.left_out["bg_bb"]
+    assert "pareto_k" in made.left_out["bg_bb_counts"]
     section = rolling_contest([window], lambda _: made, model="same_rate", seed=1, data="donors", replicates=20)
     assert {row.method for row in section.league} == {"same_rate", "abc"}
-    assert "pareto_k" in section.origins[0].left_out["bg_bb"]
+    assert "pareto_k" in section.origins[0].left_out["bg_bb_counts"]
 
 
 @pytest.mark.parametrize("draws", [1, 2.5])
 def test_numbers_of_draws_that_cannot_be_are_refused(draws):
     with pytest.raises(clv.FitError, match="draws"):
-        donor_contest_occasion(seed=1, draws=draws)
+        donor_contest(seed=1, draws=draws)
 
 
 def test_counts_are_fitted_by_the_ways_that_suit_them():

@@ -212,7 +212,8 @@ def test_a_parquet_file_serves_as_a_csv(tmp_path):
     from clvmodels.study.customers import read_traits
 
     people = shop_customers()
-    frames = [read_traits(read_study(write(tmp_path, people, ending=ending))) for ending in ("csv", "parquet")]
+    files = [read_study(write(tmp_path, people, ending=ending)) for ending in ("csv", "parquet")]
+    frames = [read_traits(file.study.customers, file.path) for file in files]
     assert frames[0].index.tolist() == frames[1].index.tolist() == people["client"].tolist()
     assert frames[0]["tier"].tolist() == frames[1]["tier"].tolist()
 

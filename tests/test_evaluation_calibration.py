@@ -15,10 +15,9 @@ from clvmodels.evaluation.calibration import (
     coverage_rows,
     pit_histogram,
     predictive_check,
-    randomised_pit,
     wilson_bounds,
 )
-from clvmodels.evaluation.drawn import DrawScores
+from clvmodels.evaluation.drawn import DrawScores, score_draws
 from clvmodels.evaluation.scores import HeldDraws, crps_of_draws
 from clvmodels.foundation.errors import DataError
 from tests.evaluation_cases import drawn, ids, point
@@ -64,7 +63,8 @@ def test_pit_is_uniform_with_a_handful_of_draws():
     # Three draws: without the outcome's own place among them the PIT would have atoms at 0, 1/4, ...
     values = np.random.default_rng(7).gamma(2.0, size=(4000, 4))
     ordered, tie_breaks = np.sort(values[:, :3], axis=1), np.random.default_rng(8).random(4000)
-    pit = randomised_pit(ordered, values[:, 3], tie_breaks=tie_breaks)
+    drawn = score_draws("spend", ordered, values[:, 3])
+    pit = drawn.pit_low + tie_breaks * (drawn.pit_high - drawn.pit_low)
     assert stats.kstest(pit, "uniform").pvalue > 0.01
 
 

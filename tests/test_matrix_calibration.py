@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import clvmodels as clv
-from clvmodels.strategy import CELLS, matrix_calibration
+from clvmodels.strategy import CELLS, class_calibration, matrix_calibration, pyramid
 from tests.class_cases import drawn
 from tests.conftest import GAMMA_GAMMA_PAPER
 
@@ -94,6 +94,42 @@ def test_a_calibration_by_hand():
     assert found["all", 0.9] == (3, 1.0, 1 / 3)
     bounds = next(row for row in rows if (row.cell, row.low) == ("low_high", 0.7))
     assert (bounds.share_low, bounds.share_high) == tuple(stats.binom.ppf([0.05, 0.95], 1, 0.75))
+
+
+@pytest.mark.parametrize("seed", [3, 11])
+def test_probabilities_of_tiers_hold_for_customers_who_do_as_forecast(seed):
+    """Each customer's draws and outcome come from one gamma distribution, so what is stated is right."""
+    rng = np.random.default_rng(seed)
+    means = rng.lognormal(3, 1, 4000)
+    value = rng.gamma(0.8, means[:, None] / 0.8, (4000, 401))
+    tiers = [pyramid(drawn(of, step=50)) for of in (value[:, :400], value[:, 400:])]
+    stated, landed = (dict(zip(of.keys, of.probabilities.T, strict=True)) for of in tiers)
+    rows = class_calibration(stated, landed)
+    assert {row.cell for row in rows} == {"all", "platinum", "gold", "iron", "lead"}
+    large = [row for row in rows if row.customers >= 100]
+    assert len(large) >= 15
+    for row in large:  # 100 customers: three standard errors of a share are .15 at the most
+        assert abs(row.share - row.stated) < 0.15, row
+    assert np.mean([row.share_low <= row.share <= row.share_high for row in large]) > 0.75
+    assert sum(row.customers for row in rows if row.cell == "all") == 4 * 4000
+
+
+def test_classes_held_against_outcomes_by_hand():
+    stated = {"a": np.array([0.62, 0.68, 0.1]), "b": np.array([0.38, 0.32, 0.9])}
+    landed = {"a": np.array([1.0, 0.5, 0.0]), "b": np.array([0.0, 0.5, 1.0])}
+    found = {(row.cell, row.low): (row.customers, row.stated, row.share) for row in class_calibration(stated, landed)}
+    assert found["a", 0.6] == (2, pytest.approx(0.65), 0.75)
+    assert found["all", 0.9] == found["b", 0.9] == (1, 0.9, 1.0)
+    assert len(found) == 2 + 2 + 4  # tenths of a, of b, and of both
+    alone = class_calibration({"a": stated["a"]}, {"a": landed["a"]})
+    assert {row.cell for row in alone} == {"a"}
+
+
+def test_outcomes_of_other_classes_or_customers_are_refused():
+    with pytest.raises(clv.DataError, match="the same classes"):
+        class_calibration({"a": np.ones(2)}, {"b": np.ones(2)})
+    with pytest.raises(clv.DataError, match="different numbers"):
+        class_calibration({"a": np.ones(2)}, {"a": np.ones(3)})
 
 
 def test_values_of_other_customers_are_refused():

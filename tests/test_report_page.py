@@ -17,13 +17,13 @@ import pytest
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.records import LedgerLine
-from clvmodels.foundation.results import Check, Cut, Duel, PriorRow, StudyResults
+from clvmodels.foundation.results import Check, Cut, Duel, PriorRow, Score, StudyResults
 from clvmodels.report import figures, read_results, render_report
 from clvmodels.report.render import render_page, write_atomically
 from clvmodels.report.sections import SECTIONS
 from clvmodels.report.sections.contest import contest
 from clvmodels.report.sections.customers.winning import winning
-from clvmodels.report.sections.headline import headline
+from clvmodels.report.sections.headline import headline, orders
 from clvmodels.report.sections.models import models
 from clvmodels.report.sections.predictive import predictive
 from clvmodels.report.voice import Source, voice_for
@@ -442,10 +442,14 @@ def duel(score: str, method: str, verdict: str) -> Duel:
     return Duel(method, score, 0.6, 0.7, -0.1, -0.2, -0.05, verdict)
 
 
-def verdicts(*duels: Duel) -> tuple[list[str], list[str]]:
+def verdicts(*duels: Duel, scores: list[Score] | None = None) -> tuple[list[str], list[str]]:
     """The caveats on order and the contest's advice for a contest of these duels alone."""
     results = fixture_results()
-    results = replace(results, comparison=replace(results.comparison, duels=list(duels)))
+    scores = results.comparison.scores if scores is None else scores
+    methods = list(dict.fromkeys(row.method for row in scores))
+    results = replace(
+        results, comparison=replace(results.comparison, duels=list(duels), scores=scores, methods=methods)
+    )
     voice = voice_for(results, "en")
     said = headline(source(results), voice)["caveats"]
     return [str(text) for text in said if "does better" in text], [
@@ -480,6 +484,26 @@ def test_a_loss_at_the_top_alone_is_said_and_not_called_a_better_order() -> None
     ]
     assert len(advice) == 1
     assert advice[0].startswith("For picking the best customers, where budgets go, a simpler order does better")
+
+
+def test_a_loss_that_the_chosen_models_make_good_is_told_with_them() -> None:
+    # ABC has .7 by both scores in these duels; the models chosen on past days come before it by one of the two.
+    results = fixture_results()
+    others = [row for row in results.comparison.scores if row.method != "best"]
+    chosen = [
+        Score("best", "spend_gini", 0.72, 0.70, 0.74, 2357),
+        Score("best", "spend_capture_20", 0.69, 0.6, 0.7, 2357),
+    ]
+    lost = [duel(score, "abc", "method") for score in ("spend_gini", "spend_capture_20")]
+    voice = voice_for(results, "en")
+    found = orders(replace(results.comparison, scores=[*others, *chosen], duels=lost), voice)
+    assert (found.made_good, found.rank, found.top) == (lost[:1], [], lost[1:])
+    caveat, advice = verdicts(*lost, scores=[*others, chosen[0]])
+    assert len(caveat) == 2
+    assert caveat[0].startswith("For picking the best customers, a simpler method does better")
+    assert "by “Spend: normalised Gini” a simpler method does better (ABC). The models chosen on past days" in caveat[1]
+    assert advice[1].endswith("go by their order.")
+    assert not any("Use it for that" in text for text in advice)  # of ABC's order
 
 
 def test_the_same_models_from_another_package_are_no_simpler_method() -> None:

@@ -1,5 +1,6 @@
 """A contest from its file to its folder: refused before long work, the same for one seed, and true to its tables."""
 
+import datetime as dt
 import json
 
 import numpy as np
@@ -176,7 +177,7 @@ def test_the_folder_has_the_results_and_every_table_of_them(folder, results):
     tables = {f"{name}.csv" for name in ("league", "comparison", "winners", "verdicts", "duels", "totals", "conformal")}
     assert files == {"results.json", "costs.json", "manifest.json", *tables}
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert set(manifest["files"]) == {"results.json", *tables}  # costs differ from run to run
+    assert set(manifest["files"]) == {"results.json", "costs.json", *tables}
     (data,) = results.data
     (section,) = data.contests
     assert [origin.calibration_end for origin in section.origins] == ["2001-08-31", "2001-10-31"]
@@ -242,6 +243,27 @@ def test_a_model_that_fails_at_an_origin_is_left_out_there_and_named(study_file,
     assert data.totals == data.conformal == data.circumstances == []
 
 
+def test_an_origin_at_which_the_own_method_fails_is_left_out_and_named(study_file, tmp_path, monkeypatch):
+    from clvmodels.evaluation import pairs
+
+    first = []
+
+    def fails_at_first(model, customers, **more):
+        first.append(customers.calibration_end)
+        if customers.calibration_end == dt.date(2001, 8, 31):
+            raise FitError(f"{model} did not converge.")
+        return fit(model, customers, **more)
+
+    fit = pairs.fit
+    monkeypatch.setattr(pairs, "fit", fails_at_first)
+    (data,) = run_study(study_file(text()), output=tmp_path / "reports").data
+    (contest,) = data.contests
+    assert contest.left_out == {"2001-08-31": "bg_nbd did not converge."}
+    assert [origin.calibration_end for origin in contest.origins] == ["2001-10-31"]
+    assert {duel.method for duel in contest.duels} == {"abc", "same_rate"}
+    assert dt.date(2001, 8, 31) in first
+
+
 def test_best_ranks_by_its_score_and_is_scored_on_the_spend_that_it_forecasts():
     rng = np.random.default_rng(3)
     amount = rng.gamma(1.0, 20.0, size=40)
@@ -277,7 +299,7 @@ def test_the_studies_of_the_repository_are_contests_that_can_be_read():
 def test_who_told_the_customers_wins_and_nobody_wins_where_outcomes_are_shuffled(study_file, tmp_path):
     content = text(size=2000, baselines=("abc", "rfm", "same_rate", "last_period"))
     shuffled = STORY.replace("KEY", "chance").replace("SIZE", "2000").replace("HORIZONS", "[2]")
-    content += '[simulated.chance]\ntitle = { en = "Chance" }\nshuffled = true\n' + shuffled
+    content += '[simulated.chance]\ntitle = { en = "Chance" }\nshuffles = 3\n' + shuffled
     content = content.replace('replicates = 100\ncosts = ["told"]', "replicates = 400").replace(
         "draws = 100", "draws = 300"
     )
@@ -296,5 +318,7 @@ def test_who_told_the_customers_wins_and_nobody_wins_where_outcomes_are_shuffled
     ranks = [verdict for verdict in chance.contests[0].verdicts if verdict.score in RANKINGS]
     assert {verdict.score for verdict in ranks} == set(RANKINGS)
     assert {verdict.verdict for verdict in ranks} == {"none"}
+    assert chance.shuffles is not None
+    assert (chance.shuffles.shuffles, chance.shuffles.won) == (3, 0)
     chances = [duel for duel in chance.contests[0].duels if duel.score in RANKINGS]
     assert {duel.verdict for duel in chances} == {"open"}

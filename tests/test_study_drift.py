@@ -203,4 +203,4 @@ def test_the_contest_says_which_models_were_taken_and_how_they_did():
 def test_every_step_is_counted_and_named(shop):
     steps = json.loads((shop["true"] / "manifest.json").read_text())["steps"]
     names = [step["name"] for step in steps]
-    assert {"drift", "conformal", "best_contest", "totals", "best"} <= set(names)
+    assert {"drift", "conformal", "best_contest", "strategy", "best"} <= set(names)

@@ -17,9 +17,9 @@ from clvmodels.foundation.errors import FitError, StudyError
 from clvmodels.models import MODELS
 from clvmodels.study import read_study, run_study
 from clvmodels.study.customers import by_day
-from clvmodels.study.evidence import gather_evidence
-from clvmodels.study.progress import Steps, silent
-from clvmodels.study.rivals import scores_of, weigh_rivals
+from clvmodels.study.evidence import fit_calibration, gather_evidence, hold_main, see_customers
+from clvmodels.study.purchases import purchase_graph, purchase_task
+from clvmodels.study.rivals import group_rivals, scores_of, weigh_rival
 from tests.test_study_odd import STUDY, purchases
 
 RIVALS = '[rivals]\nmodels = ["nbd", "mbg_nbd"]\n[rivals.fit.nbd]\ndraws = 300\n'
@@ -60,14 +60,24 @@ def ground(tmp_path_factory):
     log = read_transactions(
         study.data.source, customer="client", date="day", amount="paid", currency=study.data.currency
     )
-    return study, log, gather_evidence(study, log, None, Steps(9, silent))
+    seen = see_customers(study, log, None)
+    return study, log, gather_evidence(study, seen, hold_main(study, log, seen, fit_calibration(study, seen)))
 
 
 def weighed(ground, **changes):
     """The groups with other settings of [rivals]."""
     study, log, evidence = ground
     changed = msgspec.structs.replace(study, rivals=msgspec.structs.replace(study.rivals, **changes))
-    return weigh_rivals(changed, log, evidence, Steps(9, silent))[0]
+    families = {"purchases": changed.purchase_rivals, "spend": changed.spend_rivals}
+    groups = []
+    for family, names in families.items():
+        ways = {name: changed.fit_of_rival(name) for name in names}
+        rivals = [
+            weigh_rival(changed, log, evidence, name=name, method=method, draws=draws)
+            for name, (method, draws) in ways.items()
+        ]
+        groups += [group_rivals(changed, evidence, *rivals, family=family, names=names)[0]] if names else []
+    return groups
 
 
 def of(group, model):
@@ -278,6 +288,10 @@ def test_an_unknown_key_of_a_table_that_may_be_left_out_is_refused_with_its_plac
         read_study(study_file(tmp_path, '[customers]\nsorce = "x"'))
 
 
-def test_a_study_without_rivals_has_none(ground):
-    study, log, evidence = ground
-    assert weigh_rivals(msgspec.structs.replace(study, rivals=type(study.rivals)()), log, evidence, None) == ([], {})
+def test_a_study_without_rivals_has_none(tmp_path):
+    def rivals_of(content):
+        task = purchase_task(read_study(study_file(tmp_path, content)), output=tmp_path)
+        return [name for name in purchase_graph(task).units.known if name.startswith("rival")]
+
+    assert rivals_of("") == []
+    assert rivals_of('[rivals]\nmodels = ["nbd"]') == ["rival_nbd", "rivals_purchases"]

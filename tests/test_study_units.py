@@ -1,5 +1,6 @@
 """Units of work: what rests on a change runs again, nothing else does, and what is kept is whole or not there."""
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -7,16 +8,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
-from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.errors import DataError, StudyError
 from clvmodels.foundation.estimates import Estimate
+from clvmodels.foundation.results import CalibrationRow
 from clvmodels.study import code
 from clvmodels.study.code import code_digests
+from clvmodels.study.config import CalendarTable
+from clvmodels.study.packing import packed
 from clvmodels.study.progress import Steps, silent
 from clvmodels.study.store import Codec, Entry, Store, records
 from clvmodels.study.units import Units
+from clvmodels.study.view import UndeclaredSetting, only, settings_at
 
 ABOUT = Entry(study="s", unit="u", parts={}, seconds=0.0, megabytes=0.0)
 TEXT = Codec[str](
@@ -154,22 +162,23 @@ def test_what_the_last_runs_rest_on_outlives_pruning(tmp_path):
     store, other = Store(tmp_path), "cd" + "0" * 62
     for key in (KEY, other):
         store.keep(key, "a value", TEXT, ABOUT)
-    store.note_run("s", [KEY])
+    store.note_run("s", {"keys": [KEY]})
     assert store.prune() == [other]
     assert [key for key, _ in store.entries()] == [KEY]
 
 
 def test_what_dead_runs_left_is_swept_away_and_that_of_others_stays(tmp_path):
-    dead = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
-    )
+    script = f"""
+from pathlib import Path
+from clvmodels.study.store import Store
+print(Store(Path({str(tmp_path)!r})).leftovers.new())
+"""
+    dead = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
     store = Store(tmp_path)
-    host = __import__("clvmodels.study.store", fromlist=["_host"])._host()
-    names = {pid: tmp_path / f".unfinished.{host}.{pid}.x" for pid in (int(dead.stdout), os.getpid())}
-    for path in names.values():
-        path.mkdir()
-    store.sweep()
-    assert [path.exists() for path in names.values()] == [False, True]
+    mine = store.leftovers.new()
+    assert Path(dead).is_dir()
+    store.leftovers.sweep()
+    assert (Path(dead).exists(), mine.exists()) == (False, True)
 
 
 def test_a_full_disk_is_told_with_the_folder(tmp_path):
@@ -184,73 +193,161 @@ def test_a_full_disk_is_told_with_the_folder(tmp_path):
 # --- units ---
 
 
-def run(tmp_path, *, draws=10, rows="1", made=None):
-    """A small study: rows are read (not kept), doubled, and squared beside; what was made is noted."""
-    made = [] if made is None else made
-    units = Units("small", Store(tmp_path), Steps(3, silent))
+class Table(msgspec.Struct, frozen=True):
+    draws: int = 10
+    method: str = "laplace"
 
-    def noted(name, value):
-        made.append(name)
-        return value
+    @property
+    def twice(self):
+        return 2 * self.draws
 
-    read = units.unit("read", "read", lambda: noted("read", int(rows)), code=[], inputs={"rows": rows})
-    double = units.unit(
-        "double", "double", lambda: noted("double", 2 * read()), code=["clvmodels.study.units:_changed"], needs=[read],
-        codec=records(int),
-    )  # fmt: skip
-    draw = units.unit(
-        "draw", "draw", lambda: noted("draw", np.arange(draws).tolist()), code=[], settings={"draws": draws},
-        codec=records(list[int]),
-    )  # fmt: skip
-    both = units.unit(
-        "both", "both", lambda: noted("both", double() + len(draw())), code=[], needs=[double, draw], codec=records(int)
-    )
-    return units, both, made
+
+class Small(msgspec.Struct, frozen=True):
+    fit: Table = Table()
+    extra: Table | None = None
+    by_key: dict[str, Table] = {}
+    seed: int = 1
+
+    def scaled(self, by):
+        return by * self.fit.draws
+
+
+MADE = []
+
+
+def read(study, *, rows):
+    MADE.append("read")
+    return int(rows)
+
+
+def double(study, rows):
+    MADE.append("double")
+    return 2 * rows
+
+
+def draw(study):
+    MADE.append("draw")
+    return list(range(study.fit.draws))
+
+
+def both(study, doubled, drawn):
+    MADE.append("both")
+    return doubled + len(drawn)
+
+
+def run(tmp_path, *, draws=10, rows="1", still=lambda: None):
+    """A small study: rows are read (not kept), doubled, and put together with what is drawn beside."""
+    MADE.clear()
+    study = Small(fit=Table(draws=draws))
+    units = Units(study, "small", Store(tmp_path), Steps(0, silent), still)
+    log = units.unit("read", "read", read, inputs={"rows": rows}, unkeyed={"rows": rows}, codec=None)
+    doubled = units.unit("double", "double", double, needs=[log], code=["clvmodels.study.units:_changed"])
+    drawn = units.unit("draw", "draw", draw, settings=["fit.draws"])
+    return units, units.unit("both", "both", both, needs=[doubled, drawn])
 
 
 def test_a_second_run_makes_nothing(tmp_path):
-    _, both, made = run(tmp_path)
-    assert both() == 12
-    assert sorted(made) == ["both", "double", "draw", "read"]
-    _, again, made = run(tmp_path)
+    assert run(tmp_path)[1]() == 12
+    assert sorted(MADE) == ["both", "double", "draw", "read"]
+    _, again = run(tmp_path)
     assert again() == 12
-    assert made == []
+    assert MADE == []
 
 
 def test_a_changed_setting_reaches_what_rests_on_it_alone(tmp_path):
     run(tmp_path)[1]()
-    units, both, made = run(tmp_path, draws=20)
-    assert [(why.unit, why.kind, why.what) for why in units.to_run()] == [
-        ("draw", "setting", ("draws",)), ("both", "need", ("draw",)),
+    units, last = run(tmp_path, draws=20)
+    assert [(why.unit, why.kind, why.what) for why in units.reasons()] == [
+        ("draw", "setting", ("fit.draws",)), ("both", "need", ("draw",)),
     ]  # fmt: skip
-    assert both() == 22
-    assert made == ["draw", "both"]
+    assert last() == 22
+    assert MADE == ["draw", "both"]
 
 
 def test_a_changed_row_reaches_what_reads_it_alone(tmp_path):
     run(tmp_path)[1]()
-    units, both, made = run(tmp_path, rows="5")
-    assert [(why.unit, why.kind, why.what) for why in units.to_run()] == [
+    units, last = run(tmp_path, rows="5")
+    assert [(why.unit, why.kind, why.what) for why in units.reasons()] == [
         ("double", "need", ("read",)), ("both", "need", ("double",)),
     ]  # fmt: skip
-    assert both() == 20
-    assert made == ["read", "double", "both"]
+    assert [unit.name for unit in units.to_make()] == ["read", "double", "both"]
+    assert last() == 20
+    assert MADE == ["read", "double", "both"]
 
 
-def test_a_unit_that_fails_keeps_those_before_it(tmp_path):
-    units, both, made = run(tmp_path)
-    broken = units.unit("broken", "broken", lambda: 1 // 0, code=[], needs=[both], codec=records(int))
-    with pytest.raises(ZeroDivisionError):
-        broken()
-    _, again, made = run(tmp_path)
-    assert (again(), made) == (12, [])
+def test_a_unit_that_breaks_is_named_at_the_end_and_all_others_are_kept(tmp_path):
+    def broken(study):
+        raise ZeroDivisionError("no")
+
+    units, _ = run(tmp_path)
+    failing = units.unit("broken", "broken", broken)
+    units.unit("resting", "resting", both, needs=[failing, failing])
+    units.unit("after", "after", draw, settings=["fit.draws"])
+    with pytest.raises(StudyError, match=r"1 unit.*broken: ZeroDivisionError: no.*not made.*: resting\."):
+        units.run()
+    assert MADE == ["read", "double", "draw", "both", "draw"]
+    units, again = run(tmp_path)
+    assert (again(), MADE) == (12, [])
 
 
-def test_asking_for_what_was_not_named_is_a_mistake(tmp_path):
-    units, both, _ = run(tmp_path)
-    sly = units.unit("sly", "sly", lambda: both() + 1, code=[], codec=records(int))
-    with pytest.raises(AssertionError, match="sly asks for both"):
-        sly()
+def test_without_memory_the_unit_is_named_with_what_helps(tmp_path):
+    def hungry(study):
+        raise MemoryError
+
+    units, _ = run(tmp_path)
+    units.unit("hungry", "hungry", hungry)
+    with pytest.raises(StudyError, match=r"hungry: out of memory\. Fewer draws"):
+        units.run()
+
+
+def test_bad_input_stops_a_run_at_once(tmp_path):
+    def refused(study):
+        raise DataError("row 7: no date")
+
+    units = Units(Small(), "small", Store(tmp_path), Steps(0, silent))
+    units.unit("refused", "refused", refused)
+    units.unit("draw", "draw", draw, settings=["fit.draws"])
+    MADE.clear()
+    with pytest.raises(DataError, match="row 7"):
+        units.run()
+    assert MADE == []
+
+
+def test_nothing_is_kept_of_inputs_that_change_meanwhile(tmp_path):
+    def changed():
+        raise StudyError("changed")
+
+    with pytest.raises(StudyError, match="changed"):
+        run(tmp_path, still=changed)[1]()
+    assert not list(Store(tmp_path).entries())
+
+
+def test_a_section_with_a_number_that_is_none_fails_its_unit(tmp_path):
+    def torn(study):
+        return CalibrationRow("all", 1, float("nan"), 0.0, 0.0, 0.0)
+
+    units = Units(Small(), "small", Store(tmp_path), Steps(0, silent))
+    units.unit("torn", "torn", torn)
+    with pytest.raises(StudyError, match=r"torn: NoNumber: value\.actual is nan"):
+        units.run()
+    assert not list(Store(tmp_path).entries())
+
+
+def test_a_unit_reads_the_settings_that_its_key_holds_and_no_others():
+    study = Small(by_key={"a": Table(3), "b": Table(4)})
+    seen = only(study, ["fit.draws", "by_key.a", "extra.draws"])
+    assert (seen.fit.draws, seen.fit.twice, seen.scaled(3), seen.by_key["a"].method) == (10, 20, 30, "laplace")
+    assert seen.extra is None
+    for read in (
+        lambda: seen.seed,
+        lambda: seen.fit.method,
+        lambda: seen.by_key["b"],
+    ):
+        with pytest.raises(UndeclaredSetting):
+            read()
+    assert settings_at(study, ["fit", "by_key.b.draws", "extra.draws"]) == {
+        "fit": {"draws": 10, "method": "laplace"}, "by_key.b.draws": 4, "extra.draws": None,
+    }  # fmt: skip
 
 
 def test_keys_are_the_same_in_another_process(tmp_path):
@@ -263,3 +360,51 @@ print(json.dumps([unit.key for unit in run(Path({str(tmp_path)!r}))[0].known.val
     environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Kathmandu", "LC_ALL": "C"}
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
     assert json.loads(told.stdout) == [unit.key for unit in run(tmp_path)[0].known.values()]
+
+
+# --- values on disk ---
+
+
+def kept_and_read(value, folder):
+    packed().write(value, folder)
+    return packed().read(folder)
+
+
+def test_values_come_back_as_they_were(tmp_path):
+    value = {
+        ("a", 1): [np.arange(6.0).reshape(2, 3), np.array(["x", None, "y"], dtype=object)],
+        "days": (dt.date(2024, 2, 29), dt.datetime(2024, 2, 29, 1, 2, 3)),
+        "numbers": [1, 2.5, float("inf"), True, None, np.int64(7), np.datetime64("2024-02-29")],
+        "record": Estimate(1.0, None, 0.1, 0.2, 0.3),
+        "settings": CalendarTable(waves=3),
+    }
+    again = kept_and_read(value, tmp_path)
+    np.testing.assert_array_equal(again[("a", 1)][0], value[("a", 1)][0])
+    assert again[("a", 1)][1].tolist() == ["x", None, "y"]
+    assert again["days"] == value["days"]
+    assert again["numbers"] == value["numbers"]
+    assert again["settings"] == value["settings"]
+    assert (again["record"], again["numbers"][-1].dtype) == (value["record"], np.dtype("<M8[D]"))
+
+
+def test_a_table_comes_back_as_it_was(tmp_path):
+    table = pd.DataFrame({"id": ["007", "x"], "n": [1, 2], "v": [np.nan, 0.1], "b": [True, False]})
+    pd.testing.assert_frame_equal(kept_and_read(table, tmp_path), table)
+
+
+def test_a_fit_comes_back_as_it_was(tmp_path, bg_nbd_fit):
+    again = kept_and_read((bg_nbd_fit, bg_nbd_fit.model.name), tmp_path)[0]
+    xr.testing.assert_identical(again.draws, bg_nbd_fit.draws)
+    assert (again.checks, again.priors, again.point) == (bg_nbd_fit.checks, bg_nbd_fit.priors, bg_nbd_fit.point)
+
+
+def test_nothing_but_records_of_this_package_is_ever_made_from_a_file(tmp_path):
+    for kind in ("subprocess:Popen", "clvmodels.cli:main", "os:system", "clvmodels.study.store:Path"):
+        (tmp_path / "value.json").write_bytes(msgspec.json.encode({"$": "record", "kind": kind, "of": {}}))
+        with pytest.raises(TypeError, match="no record"):
+            packed().read(tmp_path)
+
+
+def test_what_is_no_data_is_refused_with_its_place(tmp_path):
+    with pytest.raises(TypeError, match=r"value\['deep'\]\[0\] is a function"):
+        packed().write({"deep": [lambda: 1]}, tmp_path)

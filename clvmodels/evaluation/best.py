@@ -24,7 +24,7 @@ from clvmodels.evaluation.scores import Case, Counts, Ranking, Resample, Resampl
 from clvmodels.forecast import expected_spends, sample_average_spend
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Baskets
-from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, TransactionLog, Window
 from clvmodels.foundation.whole import require_count, require_seed
 from clvmodels.inference import Fit, fit_joint
@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # slow to import and only named here
 FIT_DRAWS = 500
 EXPECTATION_DRAWS = 20  # posterior draws that an expectation is taken over: more do not change the order of customers
 SCORES_READ = (normalised_gini, capture_20)
+MOST_LEARNT = 100_000  # customers that candidates learn from and are held against: beyond it the choice hardly moves
 SHARES = (0.0, 0.5, 1.0)  # of past spend in the ranking: none, half and half in logarithms, nothing else
 
 Origin = tuple[CustomerSummary, HoldoutSummary]
@@ -137,6 +138,7 @@ def best_forecast(
 
     Every candidate is fitted by "laplace" at each origin of `training_windows` and forecasts the days up to the next
     one. Its score is the mean, over origins, of normalised Gini and of the share of spend that its top 20 % carry.
+    Of more than 100,000 customers so many, evenly spaced, are learnt from and held against what came.
     Those at most `within` standard errors behind the first are fitted to the whole calibration and forecast together,
     with equal weights. A candidate that cannot be fitted, or fails a check, at any origin is left out by name; so is
     one of those chosen that fails at the calibration's end, and then the choice is made without it.
@@ -169,7 +171,8 @@ def best_forecast(
     began = time.perf_counter()
     _check_arguments(candidates, within=within, draws=draws, replicates=replicates, seed=seed)
     ahead = window.holdout_length if horizon is None else horizon
-    inner = training_windows(log, window, horizon=ahead, origins=origins, logarithms=None)
+    known = training_windows(log, window, horizon=ahead, origins=origins, logarithms=None)
+    inner = [_some_at(*origin) for origin in known]
     _require_spend(inner)
     left_out: dict[str, str] = {}
     made = fits or FitsMade()
@@ -210,6 +213,24 @@ def _check_arguments(candidates: Sequence[Candidate], *, within: float, draws: i
         raise DataError(f"candidates = {', '.join(names) or 'none'}: expected one or more, each once.")
 
 
+def _evenly(customers: int) -> IntArray:
+    """Places of `MOST_LEARNT` customers at the most, evenly spaced."""
+    return np.arange(0, customers, -(-customers // MOST_LEARNT))
+
+
+def _some(customers: CustomerSummary) -> CustomerSummary:
+    """Some of the customers, where they are many."""
+    return customers if len(customers) <= MOST_LEARNT else customers.take(_evenly(len(customers)))
+
+
+def _some_at(customers: CustomerSummary, outcome: HoldoutSummary) -> Origin:
+    """The same, and what they did."""
+    if len(customers) <= MOST_LEARNT:
+        return customers, outcome
+    rows, names = _evenly(len(customers)), ("customer_id", "purchases", "amount")
+    return customers.take(rows), replace(outcome, **{name: getattr(outcome, name)[rows] for name in names})
+
+
 def _require_spend(inner: Sequence[Origin]) -> None:
     if not inner:
         raise DataError("the calibration has no window inside it to choose on: give origins = 1 or more.")
@@ -248,7 +269,8 @@ def _chosen(
     while names := [candidate.name for candidate in candidates if candidate.name not in left_out]:
         scores = score(names)
         best = {row.candidate for row in scores if row.weight > 0}
-        pairs = _fits(customers, [one for one in candidates if one.name in best], left_out, seed, made)
+        again = [one for one in candidates if one.name in best]
+        pairs = _fits(_some(customers), again, left_out, seed, made)
         expected = _expected(pairs, customers, ahead, left_out)
         if best.isdisjoint(left_out):
             return scores, pairs, expected

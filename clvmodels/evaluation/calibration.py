@@ -6,8 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from clvmodels.evaluation.drawn import DrawScores, pit_bounds, score_draws
-from clvmodels.evaluation.scores import HeldDraws
+from clvmodels.evaluation.drawn import DrawScores, score_draws
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import DrawBlock, Forecast, IdArray, Replay
@@ -111,29 +110,6 @@ def _by_customer(values: FloatArray, ids: IdArray) -> FloatArray:
     handed = np.empty_like(values)
     handed[np.argsort(ids.astype(str))] = values
     return handed
-
-
-def randomised_pit(ordered: FloatArray, outcome: FloatArray, *, tie_breaks: FloatArray) -> FloatArray:
-    """Probability integral transform of each outcome among its draws, ties broken at random.
-
-    (draws below + V (draws equal + 1)) / (S + 1): uniform if outcome and draws come from one
-    distribution, with atoms (counts, spend of 0) or without.
-
-    Parameters
-    ----------
-    ordered : ndarray, shape (N, S), draws in increasing order
-    outcome, tie_breaks : ndarray, shape (N,); V is uniform on 0 to 1
-
-    Returns
-    -------
-    ndarray, shape (N,), from 0 to 1
-
-    References
-    ----------
-    .. [1] Czado, Gneiting and Held (2009), doi:10.1111/j.1541-0420.2009.01191.x
-    """
-    low, high = pit_bounds(HeldDraws.of(ordered, outcome))
-    return low + tie_breaks * (high - low)
 
 
 def _inside(ordered: FloatArray, outcome: FloatArray) -> np.ndarray:

@@ -1,17 +1,21 @@
 """The published donors as a contest, with a last year that no method sees."""
 
 import datetime as dt
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
+from clvmodels.baselines import BASELINES, Baseline
 from clvmodels.baselines.method import point_forecast, point_forecasts
 from clvmodels.data import donor_summary
+from clvmodels.evaluation.methods import cost_of
 from clvmodels.evaluation.rolling import Occasion
 from clvmodels.forecast.draws import DrawTable, forecasts_of
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, HoldoutSummary, IdArray, Window
+from clvmodels.foundation.results import MethodCost
 from clvmodels.foundation.whole import require_count, require_seed
 from clvmodels.inference.counts import fit_counts
 from clvmodels.inference.diagnostics import require_passed
@@ -23,15 +27,34 @@ WINDOW = Window(calibration_end=dt.date(2000, 12, 31), holdout_end=dt.date(2001,
 AHEAD = 1.0  # year
 
 
-def donor_contest_occasion(*, seed: int, draws: int = 500) -> tuple[Window, Occasion]:
+@dataclass(frozen=True)
+class DonorContest:
     """The donors of 1995, what methods forecast for 2001 from the gifts of 1996 to 2000, and who gave.
+
+    Attributes
+    ----------
+    window : of 2001
+    customers : what is known of each donor at the end of 2000
+    methods : that take part
+    occasion : for `rolling_contest`: purchases of the holdout are 1 for a gift in 2001 and 0 for none, amounts NaN.
+        Where the fit of "bg_bb_counts" fails or does not pass its checks, it is in `left_out` with the reason
+    """
+
+    window: Window
+    customers: CustomerSummary
+    methods: tuple[Baseline, ...]
+    occasion: Occasion
+
+
+def donor_contest(*, seed: int, draws: int = 500) -> DonorContest:
+    """The published donors as a contest of one year.
 
     The published patterns are of six years: the number of years with a gift, and the last of them. Of a donor whose
     last gift was before 2001 the history until 2000 is known whole. Of one who gave in 2001 the number of years with a
     gift until 2000 is known, and not when the last was. So every method reads that number alone, x5 = x - (t_x is 6):
     to read the recency of those of whom it is known would be to read the outcome.
 
-    Methods are "bg_bb", whose posterior is learnt from the counts of x5 by the sum of its likelihood over the
+    Methods are "bg_bb_counts", whose posterior is learnt from the counts of x5 by the sum of its likelihood over the
     histories of x5 gifts (purchases, 0 or 1, with draws of parameters and outcomes, and the probability of a gift);
     "same_rate" (x5 / 5 as purchases and as probability); and "abc", which ranks by x5, as no amounts are known. All
     rank donors alike where the chance of a gift grows with x5: they differ in what they forecast.
@@ -40,12 +63,6 @@ def donor_contest_occasion(*, seed: int, draws: int = 500) -> tuple[Window, Occa
     ----------
     seed : of the posterior and of outcomes, 0 to 2^64 - 1
     draws : of the posterior, each with an outcome of every donor
-
-    Returns
-    -------
-    window, occasion
-        For `rolling_contest`: purchases of the holdout are 1 for a gift in 2001 and 0 for none, amounts NaN. Where
-        the fit of "bg_bb" fails or does not pass its checks, the method is in `left_out` with the reason.
 
     Raises
     ------
@@ -56,26 +73,49 @@ def donor_contest_occasion(*, seed: int, draws: int = 500) -> tuple[Window, Occa
 
     Notes
     -----
-    Counts say little of how many stop giving, so the forecast of "bg_bb" leans on its prior, and is wide; the paper's
-    fit reads the years too, 2001 among them.
+    Counts say little of how many stop giving, so the forecast of "bg_bb_counts" leans on its prior, and is wide; the
+    paper's fit reads the years too, 2001 among them.
     """
-    require_count("draws", draws, least=2)
-    of_fit, of_outcomes = np.random.SeedSequence(require_seed(seed)).generate_state(2, np.uint64)
+    methods = _methods(seed, draws)
     known, gave = _split(donor_summary()[0])
-    rate = known.frequency / known.T
-    forecasts = {
-        "same_rate": point_forecasts({"purchases": rate, "active": rate}, "same_rate", customers=known, horizon=AHEAD),
-        "abc": point_forecasts({"score": known.frequency}, "abc", customers=known, horizon=AHEAD),
-    }
-    left_out = {}
-    try:
-        rng = np.random.default_rng(int(of_outcomes))
-        forecasts = {"bg_bb": _bg_bb(known, draws, int(of_fit), rng), **forecasts}
-    except FitError as problem:
-        left_out["bg_bb"] = str(problem)
+    forecasts, left_out = {}, {}
+    for method in methods:
+        try:
+            forecasts[method.name] = method.forecasts(known, AHEAD)
+        except FitError as problem:
+            left_out[method.name] = str(problem)
     nothing = np.full(len(gave), np.nan)
     holdout = HoldoutSummary(known.customer_id, gave, nothing, WINDOW, known.currency)
-    return WINDOW, Occasion(forecasts, holdout, left_out=left_out)
+    return DonorContest(WINDOW, known, methods, Occasion(forecasts, holdout, left_out=left_out))
+
+
+def donor_costs(found: DonorContest) -> list[MethodCost]:
+    """Seconds and megabytes of each method that gave a forecast, which has loaded what it needs."""
+    return [
+        cost_of(method.name, len(found.customers), partial(method.forecasts, found.customers, AHEAD))
+        for method in found.methods
+        if method.name in found.occasion.forecasts
+    ]
+
+
+def _methods(seed: int, draws: int) -> tuple[Baseline, ...]:
+    """Inputs are those that are read here; choices of the model are itself, the way of fitting and the priors."""
+    require_count("draws", draws, least=2)
+    require_seed(seed)
+    return (
+        Baseline("bg_bb_counts", partial(_bg_bb, draws=draws, seed=seed), inputs=("frequency", "T"), choices=3),
+        Baseline("same_rate", _same_rate, inputs=("frequency", "T"), choices=BASELINES["same_rate"].choices),
+        Baseline("abc", _by_gifts, inputs=("frequency",), choices=BASELINES["abc"].choices),
+    )
+
+
+def _same_rate(known: CustomerSummary, horizon: float) -> dict[str, Forecast]:
+    rate = known.frequency / known.T
+    return point_forecasts({"purchases": rate, "active": rate}, "same_rate", customers=known, horizon=horizon)
+
+
+def _by_gifts(known: CustomerSummary, horizon: float) -> dict[str, Forecast]:
+    return point_forecasts({"score": known.frequency}, "abc", customers=known, horizon=horizon)
 
 
 def _split(donors: CustomerSummary) -> tuple[CustomerSummary, FloatArray]:
@@ -103,9 +143,11 @@ def _ids(donors: CustomerSummary) -> IdArray:
     return ids
 
 
-def _bg_bb(known: CustomerSummary, draws: int, seed: int, rng: np.random.Generator) -> dict[str, Forecast]:
+def _bg_bb(known: CustomerSummary, horizon: float, *, draws: int, seed: int) -> dict[str, Forecast]:
     """Gifts of the next year by BG/BB on counts, and their probability, by the mean over the posterior."""
-    fitted = fit_counts(known, draws=draws, seed=seed)
+    of_fit, of_outcomes = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    rng = np.random.default_rng(int(of_outcomes))
+    fitted = fit_counts(known, draws=draws, seed=int(of_fit))
     require_passed(fitted)
     parameters = {name: values.reshape(-1, 1) for name, values in flat_draws(fitted.draws).items()}
     numbers, place = np.unique(known.frequency, return_inverse=True)
@@ -116,7 +158,7 @@ def _bg_bb(known: CustomerSummary, draws: int, seed: int, rng: np.random.Generat
         return gives[rows, some][None].astype(np.float64)
 
     table = DrawTable(make, np.arange(len(known)), np.ones(len(known)), (1, draws))
-    (drawn,) = forecasts_of(table, known, quantities=("purchases",), method="bg_bb", horizon=AHEAD)
+    (drawn,) = forecasts_of(table, known, quantities=("purchases",), method="bg_bb_counts", horizon=horizon)
     mean = chance.mean(axis=1)[place]  # of the chances and not of their draws: donors alike stay tied
-    active = point_forecast("active", "bg_bb", customers=known, horizon=AHEAD, mean=mean)
+    active = point_forecast("active", "bg_bb_counts", customers=known, horizon=horizon, mean=mean)
     return {"purchases": replace(drawn, mean=mean), "active": active}

@@ -245,17 +245,22 @@ def measure_methods(log: TransactionLog, window: Window, *, methods: Iterable[Me
 
 def measured(ground: Ground, method: Method) -> MethodCost:
     """The cost of a method that has run before, so that all it needs is loaded; from a run timed and one traced."""
+    return cost_of(method.name, len(ground.customers), partial(forecasts_at, ground, method))
+
+
+def cost_of(method: str, customers: int, forecast: Callable[[], object]) -> MethodCost:
+    """The cost of making a forecast of so many customers, which is made twice: once timed, once traced for memory."""
     cpu, wall = time.process_time(), time.perf_counter()
-    forecasts_at(ground, method)
+    forecast()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return MethodCost(method.name, len(ground.customers), cpu, wall, _peak(ground, method))
+    return MethodCost(method, customers, cpu, wall, _peak(forecast))
 
 
-def _peak(ground: Ground, method: Method) -> float:
+def _peak(forecast: Callable[[], object]) -> float:
     """Most megabytes that a run holds beyond what was held before, by tracemalloc."""
     tracemalloc.start()
     try:
-        forecasts_at(ground, method)
+        forecast()
         return tracemalloc.get_traced_memory()[1] / MEGABYTE
     finally:
         tracemalloc.stop()

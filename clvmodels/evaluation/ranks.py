@@ -76,13 +76,6 @@ def critical_tail(simulations: int, draws: int, *, level: float) -> float:
     return float(candidates[first])
 
 
-def leaves_band(ranks: IntArray, draws: int, *, level: float) -> bool:
-    """Whether the ECDF of the ranks is outside the band; the same as `ecdf_p` at or below the level, and faster."""
-    places, tails = _tails(len(ranks), draws)
-    reached = tails[np.arange(len(places)), _counts_below(ranks, places)]
-    return bool(reached.min() <= critical_tail(len(ranks), draws, level=level))
-
-
 def _counts_below(ranks: IntArray, places: IntArray) -> IntArray:
     """Number of ranks below each place, shape (K,)."""
     return np.searchsorted(np.sort(ranks), places, side="left")

@@ -1,12 +1,12 @@
-"""The contest at several origins: a league table, and a verdict that allows for how many methods there are."""
+"""The contest at several origins: a league table, and verdicts that allow for how many methods and scores there are."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import stats
 
-from clvmodels.evaluation.confidence_set import confidence_set
+from clvmodels.evaluation.confidence_set import confidence_sets
 from clvmodels.evaluation.contest import (
     BAND,
     Checks,
@@ -100,8 +100,9 @@ def rolling_contest(
     data: str = "",
     replicates: int = 400,
     level: float = LEVEL,
+    scores: Collection[str] = tuple(SCORES),
 ) -> RollingSection:
-    """Scores of every method over rolling origins, with a verdict on each score that allows for their number.
+    """Scores of every method over rolling origins, with a verdict on each that allows for the number of both.
 
     Each method's scores at each origin are those of `contest`; a method stands in the league with their mean.
 
@@ -114,10 +115,14 @@ def rolling_contest(
     already. With fewer than five blocks there is no telling how times differ: origins stay as they are, `time` is
     False, and intervals hold for these origins with other customers.
 
-    A verdict compares all methods at once by the model confidence set at `level`: "a is reliably better" where the
-    others are dropped from it, "no method is reliably better" where none is. It allows for the number of methods, not
-    for that of scores: of ten scores on which methods are equal, one may look decided at level .10. The width of an
-    interval is no merit by itself and has no verdict.
+    Verdicts compare all methods at once, by all scores, by model confidence sets that hold together at `level`:
+    "a is reliably better" where the others are dropped from the set, "no method is reliably better" where none is.
+    Among methods that are equal on all scores any verdict of the contest drops one with a chance of `level` or less,
+    however many methods and scores there are. Two contests, as of two horizons, are not allowed for. Nor do duels
+    allow for anything: of ten between equals one looks settled. The width of an interval is no merit by itself and has
+    no verdict.
+
+    Where `model` gives no forecast, nothing can be said of it: such an origin is left out of the contest, by name.
 
     Parameters
     ----------
@@ -127,23 +132,33 @@ def rolling_contest(
     seed : of the replicates, 0 to 2^64 - 1
     data : name of the data set, for the table of winners
     replicates : number of bootstrap replicates
-    level : chance of a set without the best method
+    level : chance that any of the sets is without its best method
+    scores : names, of `SCORES`, of those that count; by default all
 
     Raises
     ------
     DataError
         If there is no window, windows are out of order or have holdouts of different lengths, `level` is not between
-        0 and 1, or what `contest` refuses.
+        0 and 1, a score is not known, `model` gives a forecast at no origin, or what `contest` refuses.
     """
     seed = require_seed(seed)
     _check_windows(windows, level)
-    found = [_scored(forecasts_of(window), window, model=model, seed=seed, replicates=replicates) for window in windows]
+    rules = _rules(scores)
+    left_out: dict[Window, str] = {}
+    found = []
+    for window in windows:
+        occasion = forecasts_of(window)
+        if model in occasion.left_out:
+            left_out[window] = occasion.left_out[model]
+        else:
+            found.append(_scored(occasion, window, rules, model=model, seed=seed, replicates=replicates))
+    windows = _without(windows, left_out, model)
     block = _block(windows)
     enough = len(windows) // block >= FEWEST_BLOCKS
     times = _times_drawn(len(windows), block, replicates, seed) if enough else None
     methods = list(dict.fromkeys(method for at in found for method, _ in at.whole))
-    known = [scores for rule in SCORES.values() if (scores := _over_time(rule, found, methods)).values]
-    compared = [(scores.rule, means) for scores in known if (means := _means(scores, times))]
+    known = [values for rule in rules if (values := _over_time(rule, found, methods)).values]
+    compared = [(values.rule, means) for values in known if (means := _means(values, times))]
     return RollingSection(
         data=data,
         horizon=float(np.mean([window.holdout_length for window in windows])),
@@ -154,10 +169,31 @@ def rolling_contest(
         time=times is not None,
         block=block,
         level=level,
-        league=[row for scores in known for row in _league(scores, times)],
+        league=[row for values in known for row in _league(values, times)],
         duels=[duel for rule, means in compared if model in means for duel in _duels(model, rule, means)],
-        verdicts=[_verdict(rule, means, level) for rule, means in compared if rule.name not in NOT_JUDGED],
+        verdicts=_verdicts([(rule, means) for rule, means in compared if rule.name not in NOT_JUDGED], level),
+        left_out={window.calibration_end.isoformat(): why for window, why in left_out.items()},
     )
+
+
+def _rules(scores: Collection[str]) -> list[ScoringRule]:
+    """Those of some scores, in the order of the registry."""
+    unknown = [name for name in scores if name not in SCORES]
+    if unknown or not scores:
+        raise DataError(f"scores = {', '.join(unknown) or 'none'}: expected some of {', '.join(SCORES)}.")
+    return [rule for name, rule in SCORES.items() if name in scores]
+
+
+def _without(windows: Sequence[Window], left_out: Mapping[Window, str], model: str) -> list[Window]:
+    """The windows at which the model gave a forecast."""
+    kept = [window for window in windows if window not in left_out]
+    if not kept:
+        first = windows[0]
+        raise DataError(
+            f'model = "{model}" gave no forecast at any of {len(windows)} origins (first: {first.calibration_end}, '
+            f"{left_out[first]}). Compare with another method."
+        )
+    return kept
 
 
 def _check_windows(windows: Sequence[Window], level: float) -> None:
@@ -179,14 +215,12 @@ def _check_windows(windows: Sequence[Window], level: float) -> None:
 # One origin
 
 
-def _scored(occasion: Occasion, window: Window, *, model: str, seed: int, replicates: int) -> _Scored:
+def _scored(
+    occasion: Occasion, window: Window, rules: Collection[ScoringRule], *, model: str, seed: int, replicates: int
+) -> _Scored:
     holdout = occasion.holdout
-    if model in occasion.left_out:
-        raise DataError(
-            f'model = "{model}" gave no forecast at {window.calibration_end}: {occasion.left_out[model]} '
-            "Compare with another method, or leave this origin out."
-        )
-    entries = entries_of(occasion.forecasts, holdout, model=model, replicates=replicates, checks=occasion.checks)
+    found = entries_of(occasion.forecasts, holdout, model=model, replicates=replicates, checks=occasion.checks)
+    entries = [replace(entry, rules=tuple(rule for rule in entry.rules if rule in rules)) for entry in found]
     ids = holdout.customer_id[id_order(holdout.customer_id)]
     whole, drawn = scored(entries, _customer_counts(ids, seed, replicates))
     spend = float(holdout.amount.sum())
@@ -365,11 +399,22 @@ def _duels(model: str, rule: ScoringRule, means: Mapping[str, _Mean]) -> list[Du
     ]
 
 
-def _verdict(rule: ScoringRule, means: Mapping[str, _Mean], level: float) -> RollingVerdict:
+def _verdicts(compared: Sequence[tuple[ScoringRule, Mapping[str, _Mean]]], level: float) -> list[RollingVerdict]:
+    """On each score, from sets that hold together; of replicates in which every score of every method has a meaning."""
+    losses = [_losses(rule, np.array([mean.compared for mean in means.values()])) for rule, means in compared]
+    drawn = [_losses(rule, np.stack([mean.drawn for mean in means.values()])) for rule, means in compared]
+    known = np.all([np.isfinite(of_score).all(axis=0) for of_score in drawn], axis=0)
+    p_values = confidence_sets(losses, [of_score[:, known] for of_score in drawn])
+    return [
+        _verdict(rule, means, of_score, p, level)
+        for (rule, means), of_score, p in zip(compared, losses, p_values, strict=True)
+    ]
+
+
+def _verdict(
+    rule: ScoringRule, means: Mapping[str, _Mean], losses: FloatArray, p_values: FloatArray, level: float
+) -> RollingVerdict:
     methods = list(means)
-    losses = _losses(rule, np.array([means[method].compared for method in methods]))
-    drawn = _losses(rule, np.stack([means[method].drawn for method in methods]))
-    p_values = confidence_set(losses, drawn[:, np.isfinite(drawn).all(axis=0)])
     kept = [method for method, p in zip(methods, p_values, strict=True) if p >= level]
     best = [method for method, is_best in zip(methods, _is_best(losses), strict=True) if is_best]
     if len(methods) == 1:

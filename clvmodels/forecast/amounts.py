@@ -29,15 +29,14 @@ def sample_amounts(
     checks.require_single_customers(customers)
     (parameters,), chains = checks.joint_draws((spend,), customers, draws, outcomes=True)
     walkers = Walkers.of(customers, spend.model)
-    from clvmodels.forecast.kernels import draw_amounts
-    from clvmodels.foundation.streams import stream_memory
+    from clvmodels.forecast.kernels import draw_amounts, memory
 
     kernel = kernel_of(spend.model)
 
     def make(rows: IntArray, at: slice) -> FloatArray:
         amounts = np.empty((len(rows), at.stop - at.start))
         draw_amounts(
-            stream_memory(), kernel.start, kernel.next_amount, *theta_of(parameters, walkers, rows, at),
+            *memory(), kernel.start, kernel.next_amount, *theta_of(parameters, walkers, rows, at),
             walkers.history[rows], walkers.keys[rows], np.uint64(seed), np.uint64(at.start), amounts,
         )  # fmt: skip
         return amounts[None]

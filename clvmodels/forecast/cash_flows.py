@@ -213,15 +213,15 @@ def _drawn(
     draws: int | None,
 ) -> tuple[Flows, Flows]:
     """Outcomes by period: the totals of each draw, and the mean of each customer."""
-    draw, walkers, (chains, per_chain) = future_drawer(fit, spend, customers, draws, "draw_cash_flows")
+    draw, walkers, (chains, per_chain) = future_drawer(fit, spend, customers, draws, "draw_futures")
     every = slice(0, chains * per_chain)
+    numbers = np.arange(every.stop, dtype=np.uint64)
     rate, profit = rate[walkers.order], profit[walkers.order]
 
     def work(rows: IntArray) -> tuple[FloatArray, FloatArray]:
         of_draws, of_customers = (np.zeros((len(FLOWS), size, len(ends))) for size in (every.stop, len(rows)))
-        draw(
-            rows, every, np.uint64(seed), np.uint64(0), ends, profit[rows], rate[rows], of_draws, of_customers
-        )  # fmt: skip
+        own, outcomes = (np.full(len(rows), ends[-1]), rate[rows], profit[rows]), np.empty((3, len(rows), every.stop))
+        draw(rows, every, np.uint64(seed), numbers, *own, ends, of_draws, of_customers, outcomes)
         return of_draws, of_customers / every.stop
 
     totals, means = _added(len(customers), work, size=BLOCK)

@@ -24,8 +24,10 @@ from clvmodels.foundation.retention import Customers
 BLOCK = 128  # rows: with 2,000 draws of three quantities 6 MB; the totals' rounding depends on it
 BLOCK_CELLS = 2**18  # values that a thread makes at a time in a replay
 REPLAY_CELLS = 2**22  # values in a block that a replay hands out: 32 MB
+TOGETHER = 8192  # customers whose classes a thread counts at a time, so that their counts stay in the cache
+UNPACKED_TOGETHER = 32  # parts in which threads unpack the blocks of a replay
 LEAST_DRAWS = 16  # in a block of draws that a replay hands out: 128 MB of 1,000,000 customers
-KEPT_BYTES = 2**30  # held for replays at the most: 1 GB
+KEPT_BYTES = 2**31  # held for replays at the most: 2 GB, those of some 1,500,000 customers in 250 draws
 
 Make = Callable[[IntArray, slice], FloatArray]
 First = Callable[[IntArray], tuple[FloatArray, FloatArray | float]]
@@ -41,12 +43,14 @@ class DrawTable:
     row_of : ndarray, shape (N,), the row of each customer in the caller's order
     n_customers : ndarray, shape (R,), customers that a row stands for
     chains : number of chains and of draws in each
+    kept_bytes : most to hold for replays
     """
 
     make: Make
     row_of: IntArray
     n_customers: FloatArray
     chains: tuple[int, int]
+    kept_bytes: int = KEPT_BYTES
 
     @property
     def n_rows(self) -> int:
@@ -129,6 +133,52 @@ def over_blocks[Result](n_rows: int, work: Callable[[IntArray], Result], *, size
         yield from threads.map(work, blocks)
 
 
+def by_draw(forecast: Forecast) -> Iterator[FloatArray]:
+    """Some draws of all customers at a time, shape (D, N), each draw's in one piece of memory."""
+    assert forecast.replay is not None  # the caller has asked
+    for block in forecast.replay("draws"):
+        yield np.ascontiguousarray(block.values.T)
+
+
+def each_draw[Result](values: FloatArray, work: Callable[[FloatArray], Result]) -> list[Result]:
+    """Results of `work` on each draw of (D, N), a copy of its values; threads share the draws."""
+    return list(over_blocks(len(values), lambda draw: work(values[draw[0]].copy()), size=1))
+
+
+def over_customers(n_customers: int, work: Callable[[int, int], None]) -> None:
+    """Do `work` on the customers from the first to the last of each block; threads share the blocks."""
+    for _ in over_blocks(n_customers, lambda rows: work(int(rows[0]), int(rows[-1]) + 1), size=TOGETHER):
+        pass
+
+
+def sums_by_segment(
+    forecast: Forecast, segmentations: Sequence[tuple[IntArray, int]], *, slope: FloatArray | None = None
+) -> tuple[list[FloatArray], FloatArray]:
+    """Sums over the customers of each segment, shape (G, S) of each segmentation, and of slope x value, shape (S,).
+
+    One pass for all. Customers are added in their order, so that no sum depends on threads or other segmentations.
+
+    Parameters
+    ----------
+    segmentations : the place of each customer's segment, shape (N,), -1 for none, and the number of segments G
+    slope : ndarray, shape (N,), by default 0
+    """
+    from clvmodels.forecast.draw_kernels import add_segments
+
+    codes = np.stack([of_customers for of_customers, _ in segmentations], axis=1).astype(np.int32)
+    slopes, largest = np.zeros(len(codes)) if slope is None else slope, max(size for _, size in segmentations)
+
+    def work(draw: FloatArray) -> tuple[FloatArray, FloatArray]:
+        sums, sloped = np.zeros((1, codes.shape[1], largest)), np.zeros(1)
+        add_segments(draw[None], codes, slopes, sums, sloped)
+        return sums, sloped
+
+    parts = [part for values in by_draw(forecast) for part in each_draw(values, work)]
+    sums, sloped = (np.concatenate(column) for column in zip(*parts, strict=True))
+    by_segment = np.ascontiguousarray(np.moveaxis(sums, 0, 2))
+    return [own[:size] for own, (_, size) in zip(by_segment, segmentations, strict=True)], sloped
+
+
 def group_totals(
     n_rows: int, group: IntArray, make: Callable[[IntArray], NDArray[Any]], *, size: int = BLOCK
 ) -> FloatArray:
@@ -182,14 +232,16 @@ class _Packed:
         """Memory held."""
         return self.begin.nbytes + self.row.nbytes + sum(each.nbytes for each in self.values)
 
-    def unpack(self, place: int, draws: slice) -> FloatArray:
-        """One quantity at some draws, shape (rows, draws)."""
-        begin = self.begin[draws.start : draws.stop + 1]
-        some = slice(begin[0], begin[-1])
-        by_draw = np.zeros((len(begin) - 1, self.n_rows))
-        draw = np.repeat(np.arange(len(by_draw)), np.diff(begin))
-        by_draw[draw, self.row[some]] = self.values[place][some]
-        return by_draw.T
+    def unpack(self, place: int, draws: slice, *, columns: IntArray, by_draw: FloatArray) -> None:
+        """Write one quantity at some draws into `by_draw`, shape (draws, K), which is zero.
+
+        Parameters
+        ----------
+        columns : ndarray, shape (R,), the column of each row; -1 for one that is not asked for
+        """
+        from clvmodels.forecast.draw_kernels import unpack
+
+        unpack(self.begin, self.row, self.values[place], draws.start, columns, by_draw)
 
 
 def _narrow(values: FloatArray) -> NDArray[Any]:
@@ -202,7 +254,7 @@ def _narrow(values: FloatArray) -> NDArray[Any]:
 def _summarise(table: DrawTable, first: First) -> tuple[FloatArray, FloatArray, list[_Packed], FloatArray]:
     """Mean, sd and quantiles, shape (quantities, 5, R); totals, shape (quantities, S); the blocks, packed; the sums.
 
-    No blocks are handed out where together they exceed `KEPT_BYTES`.
+    No blocks are handed out where together they exceed the table's `kept_bytes`.
     """
     room = True
 
@@ -221,7 +273,7 @@ def _summarise(table: DrawTable, first: First) -> tuple[FloatArray, FloatArray, 
         if room and packed is not None:
             kept.append(packed)
             held += packed.nbytes
-            room = held <= KEPT_BYTES
+            room = held <= table.kept_bytes
         if not room:
             kept.clear()
     return np.concatenate(statistics, axis=-1), np.asarray(totals), kept, np.asarray(sums)
@@ -246,24 +298,38 @@ def row_statistics(values: FloatArray) -> FloatArray:
 
 def _replay(table: DrawTable, place: int, kept: list[_Packed]) -> Replay:
     """The replay of one quantity of the table."""
+    n_customers = len(table.row_of)
 
     def by_customers() -> Iterator[DrawBlock]:
         everything = slice(0, table.n_draws)
         size = max(1, REPLAY_CELLS // table.n_draws)
-        for first in range(0, len(table.row_of), size):
+        for first in range(0, n_customers, size):
             rows, back = np.unique(table.row_of[first : first + size], return_inverse=True)
             block = slice(first, first + len(back))
             yield DrawBlock(block, everything, rows_at(rows, everything)[back])
 
     def by_draws() -> Iterator[DrawBlock]:
-        size = max(LEAST_DRAWS, REPLAY_CELLS // len(table.row_of))
+        size = max(LEAST_DRAWS, REPLAY_CELLS // n_customers)
         for first in range(0, table.n_draws, size):
             draws = slice(first, min(first + size, table.n_draws))
-            values = rows_at(np.arange(table.n_rows), draws)
-            yield DrawBlock(slice(0, len(table.row_of)), draws, values[table.row_of])
+            yield DrawBlock(slice(0, n_customers), draws, all_at(draws).T)
 
     def rows_at(rows: IntArray, draws: slice) -> FloatArray:
-        return _unpacked(kept, place, rows, draws) if kept else _made(table, place, rows, draws)
+        if not kept:
+            return _made(table, place, rows, draws)
+        columns = np.full(table.n_rows, -1)
+        columns[rows] = np.arange(len(rows))
+        return np.ascontiguousarray(_unpacked(kept, place, columns, draws, size=len(rows)).T)
+
+    def all_at(draws: slice) -> FloatArray:
+        """Some draws of all customers, shape (draws, N)."""
+        rows = np.arange(table.n_rows)
+        if kept and table.n_rows == n_customers:  # a row a customer, in another order
+            columns = np.empty_like(rows)
+            columns[table.row_of] = rows
+            return _unpacked(kept, place, columns, draws, size=n_customers)
+        by_draw = rows_at(rows, draws).T
+        return np.take(by_draw, table.row_of, axis=1)
 
     def replay(order: str) -> Iterator[DrawBlock]:
         return {"customers": by_customers, "draws": by_draws}[order]()
@@ -271,13 +337,24 @@ def _replay(table: DrawTable, place: int, kept: list[_Packed]) -> Replay:
     return replay
 
 
-def _unpacked(kept: list[_Packed], place: int, rows: IntArray, draws: slice) -> FloatArray:
-    """One quantity of some rows, in increasing order, at some draws, from the blocks kept; (rows, draws)."""
-    values = np.empty((len(rows), draws.stop - draws.start))
-    blocks, first = np.unique(rows // BLOCK, return_index=True)
-    for block, begin, end in zip(blocks.tolist(), first, np.append(first[1:], len(rows)), strict=True):
-        values[begin:end] = kept[block].unpack(place, draws)[rows[begin:end] % BLOCK]
-    return values
+def _unpacked(kept: list[_Packed], place: int, columns: IntArray, draws: slice, *, size: int) -> FloatArray:
+    """One quantity of some rows at some draws from the blocks kept, shape (draws, size).
+
+    Parameters
+    ----------
+    columns : ndarray, shape (R,), where each row goes; -1 for one that is not asked for
+    """
+    by_draw = np.zeros((draws.stop - draws.start, size))
+    asked = np.maximum.reduceat(columns, np.arange(0, len(columns), BLOCK)) >= 0
+
+    def work(some: IntArray) -> None:
+        for block in some[asked[some]]:
+            own = columns[block * BLOCK : (block + 1) * BLOCK]
+            kept[block].unpack(place, draws, columns=own, by_draw=by_draw)
+
+    for _ in over_blocks(len(kept), work, size=max(1, -(-len(kept) // UNPACKED_TOGETHER))):
+        pass  # each block has columns of its own
+    return by_draw
 
 
 def _made(table: DrawTable, place: int, rows: IntArray, draws: slice) -> FloatArray:

@@ -51,11 +51,15 @@ class FutureByPeriod:
     ends : ndarray, shape (periods,), time from T to the end of each period; the last one is the horizon
     flows : "purchases", "spend", "margin" and "discounted_margin", ndarrays of shape (S, periods); the periods of the
         last add up to the draws of `future.clv.total_draws`
+    p_buy : ndarray, shape (N,), probability of at least one purchase within the horizon
+    buyers : ndarray, shape (S,), customers with at least one, draw by draw
     """
 
     future: Future
     ends: FloatArray
     flows: Mapping[str, FloatArray]
+    p_buy: FloatArray
+    buyers: FloatArray
 
 
 @dataclass(frozen=True)
@@ -169,15 +173,18 @@ def sample_future_by_period(
     table, make, method = _value_table(
         fit, spend, customers, horizon=horizon, seed=seed, rate=rate, margin=margin, draws=draws, kept=slice(0, 3)
     )
-    future, flows = forecasts_and_sums(
-        table,
-        lambda rows: make(rows, slice(0, table.n_draws), times),
-        customers,
-        quantities=OUTCOMES,
-        method=method,
-        horizon=horizon,
-    )
-    return FutureByPeriod(Future(*future), times, dict(zip(FLOWS, flows, strict=True)))
+    bought, size = np.empty(len(customers)), len(FLOWS) * table.n_draws * len(times)
+
+    def first(rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        outcomes, flows = make(rows, slice(0, table.n_draws), times)
+        some = outcomes[0] > 0
+        bought[rows] = some.sum(axis=1)
+        return outcomes, np.append(flows.ravel(), some.sum(axis=0))
+
+    future, sums = forecasts_and_sums(table, first, customers, quantities=OUTCOMES, method=method, horizon=horizon)
+    flows = sums[:size].reshape(len(FLOWS), table.n_draws, len(times))
+    p_buy = (bought / table.n_draws)[table.row_of]
+    return FutureByPeriod(Future(*future), times, dict(zip(FLOWS, flows, strict=True)), p_buy, sums[size:])
 
 
 def sample_spend(
@@ -253,15 +260,14 @@ def sample_purchases(
     begin, end = horizon
     (parameters,), chains = checks.joint_draws((fit,), customers, draws, outcomes=True)
     walkers = Walkers.of(customers, fit.model)
-    from clvmodels.forecast.kernels import draw_purchases
-    from clvmodels.foundation.streams import stream_memory
+    from clvmodels.forecast.kernels import draw_purchases, memory
 
     kernel = kernel_of(fit.model)
 
     def make(rows: IntArray, at: slice) -> FloatArray:
         purchases = np.empty((len(rows), at.stop - at.start))
         draw_purchases(
-            stream_memory(), kernel.start, kernel.next_purchase, *theta_of(parameters, walkers, rows, at),
+            *memory(), kernel.start, kernel.next_purchase, *theta_of(parameters, walkers, rows, at),
             walkers.history[rows], walkers.keys[rows], np.uint64(seed), np.uint64(at.start), begin, end, purchases,
         )  # fmt: skip
         return purchases[None]
@@ -288,15 +294,14 @@ def purchases_by_period(
     (parameters,), (chains, per_chain) = checks.joint_draws((fit,), customers, draws, outcomes=True)
     n_draws = chains * per_chain
     walkers = Walkers.of(customers, fit.model)
-    from clvmodels.forecast.kernels import count_by_period
-    from clvmodels.foundation.streams import stream_memory
+    from clvmodels.forecast.kernels import count_by_period, memory
 
     kernel = kernel_of(fit.model)
 
     def count(rows: IntArray) -> NDArray[np.int64]:
         counts = np.zeros((n_draws, len(ends)), dtype=np.int64)
         count_by_period(
-            stream_memory(), kernel.start, kernel.next_purchase,
+            *memory(), kernel.start, kernel.next_purchase,
             *theta_of(parameters, walkers, rows, slice(0, n_draws)), walkers.history[rows],
             walkers.keys[rows], np.uint64(seed), np.uint64(0), ends, counts,
         )  # fmt: skip
@@ -336,8 +341,8 @@ def _value_table(
     def by_period(rows: IntArray, at: slice, periods: FloatArray) -> tuple[FloatArray, FloatArray]:
         outcomes = np.empty((len(OUTCOMES), len(rows), at.stop - at.start))
         sums = np.zeros((len(FLOWS), at.stop - at.start, len(periods)))
-        own = (ends[rows], rate[rows], profit[rows])
-        draw(rows, at, np.uint64(seed), numbers[at], *own, periods, sums, outcomes)
+        own, nobody = (ends[rows], rate[rows], profit[rows]), np.empty((len(FLOWS), 0, len(periods)))
+        draw(rows, at, np.uint64(seed), numbers[at], *own, periods, sums, nobody, outcomes)
         outcomes[2] *= profit[rows, None]
         return outcomes[kept], sums
 
@@ -376,7 +381,7 @@ def theta_of(
 
 def future_drawer(
     fit: Fit, spend: Fit, customers: CustomerSummary, draws: int | None, loop: str, *, only: IntArray | None = None
-) -> tuple[Callable[..., None], Walkers, tuple[int, int]]:
+) -> tuple[Callable[..., Any], Walkers, tuple[int, int]]:
     """A compiled loop over futures with money, the customers in canonical order, and chains and draws.
 
     Parameters
@@ -386,7 +391,6 @@ def future_drawer(
     only : numbers of those draws that are wanted, increasing; by default all. Then they are the first, second, ...
     """
     from clvmodels.forecast import kernels
-    from clvmodels.foundation.streams import stream_memory
 
     spend_columns = np.column_stack(checks.history_of(customers, spend.model))
     (parameters, spend_parameters), chains = checks.joint_draws((fit, spend), customers, draws, outcomes=True)
@@ -397,9 +401,9 @@ def future_drawer(
     purchases, amounts = kernel_of(fit.model), kernel_of(spend.model)
     run = getattr(kernels, loop)
 
-    def draw(rows: IntArray, at: slice, *arguments: Any) -> None:
-        run(
-            stream_memory(), purchases.start, purchases.next_purchase, amounts.start, amounts.next_amount,
+    def draw(rows: IntArray, at: slice, *arguments: Any) -> Any:
+        return run(
+            *kernels.memory(), purchases.start, purchases.next_purchase, amounts.start, amounts.next_amount,
             *theta_of(parameters, walkers, rows, at), *theta_of(spend_parameters, walkers, rows, at),
             walkers.history[rows], baskets[rows], walkers.keys[rows], *arguments,
         )  # fmt: skip

@@ -4,8 +4,8 @@ numba keeps these on disk because every signature is written out; a function han
 dispatcher, or held in a closure, would be compiled again in each process. They release the GIL: threads
 take blocks of customers.
 
-`streams` is memory for two streams, from the caller: a record taken out of an array made in compiled code
-outlives the array, and its memory is then another's.
+`streams` and `states` are memory for two streams and two states, from the caller: a record taken out of an array made
+in compiled code outlives the array, and its memory is then another's. Rows are taken out of arrays that are `borrowed`.
 """
 
 import math
@@ -14,10 +14,12 @@ from typing import Any
 import numba
 import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
-from clvmodels.foundation.streams import PURCHASES, SPEND, Stream, open_stream
-from clvmodels.models.kernels.changes import DROPOUT_FACTOR, RATE_FACTOR, new_state
+from clvmodels.foundation.streams import PURCHASES, SPEND, Stream, open_stream, stream_memory
+from clvmodels.models.kernels.changes import DROPOUT_FACTOR, RATE_FACTOR
 from clvmodels.models.kernels.interface import NEXT_AMOUNT, NEXT_PURCHASE, START, STATE
+from clvmodels.models.kernels.memory import borrowed
 
 F64, U64 = types.float64, types.uint64
 VECTOR, TABLE, CUBE = (types.Array(F64, n, "C") for n in (1, 2, 3))
@@ -27,15 +29,40 @@ KEYS = types.Array(U64, 1, "C")
 STREAMS = types.Array(Stream, 1, "C")
 START_STEP = types.FunctionType(START)
 PURCHASE_STEP, AMOUNT_STEP = types.FunctionType(NEXT_PURCHASE), types.FunctionType(NEXT_AMOUNT)
+MEMORY = (STREAMS, TABLE)
+CUSTOMERS = (CUBE, CELLS, TABLE, KEYS, U64)  # parameters, cells, history, keys, seed
+FUTURES = (
+    *MEMORY,
+    START_STEP,
+    PURCHASE_STEP,
+    START_STEP,
+    AMOUNT_STEP,
+    CUBE,
+    CELLS,
+    CUBE,
+    CELLS,
+    TABLE,
+    TABLE,
+    KEYS,
+    U64,
+)
+
+
+def memory() -> tuple[NDArray[np.void], NDArray[np.float64]]:
+    """Two streams, and the states of a customer who goes on as before: of purchases and of spend. One for a thread."""
+    states = np.zeros((2, STATE))
+    states[0, [RATE_FACTOR, DROPOUT_FACTOR]] = 1.0
+    return stream_memory(), states
 
 
 @numba.njit(
-    types.void(STREAMS, START_STEP, PURCHASE_STEP, CUBE, CELLS, TABLE, KEYS, U64, U64, F64, F64, TABLE),
+    types.void(*MEMORY, START_STEP, PURCHASE_STEP, *CUSTOMERS, U64, F64, F64, TABLE),
     cache=True,
     nogil=True,
 )
 def draw_purchases(
     streams: Any,
+    states: Any,
     start: Any,
     next_purchase: Any,
     theta: Any,
@@ -53,7 +80,8 @@ def draw_purchases(
     theta has shape (C, D, P), cells (K,), history (K, 3), keys (K,): customer k has the parameters
     theta[cells[k], s] at draw first_draw + s.
     """
-    stream, state = streams[0], new_state()
+    theta, history, states = borrowed(theta), borrowed(history), borrowed(states)
+    stream, state = streams[0], states[0]
     for k in range(len(keys)):
         for s in range(theta.shape[1]):
             own = theta[cells[k], s]
@@ -69,12 +97,13 @@ def draw_purchases(
 
 
 @numba.njit(
-    types.void(STREAMS, START_STEP, AMOUNT_STEP, CUBE, CELLS, TABLE, KEYS, U64, U64, TABLE),
+    types.void(*MEMORY, START_STEP, AMOUNT_STEP, *CUSTOMERS, U64, TABLE),
     cache=True,
     nogil=True,
 )
 def draw_amounts(
     streams: Any,
+    states: Any,
     start_spend: Any,
     next_amount: Any,
     theta: Any,
@@ -86,7 +115,8 @@ def draw_amounts(
     amounts: Any,
 ) -> None:
     """Fill `amounts`, shape (K, D), with the value of the next purchase: that of the first one in `draw_futures`."""
-    stream, state = streams[1], np.zeros(STATE)
+    theta, history, states = borrowed(theta), borrowed(history), borrowed(states)
+    stream, state = streams[1], states[1]
     for k in range(len(keys)):
         for s in range(theta.shape[1]):
             open_stream(stream, seed, keys[k], first_draw + np.uint64(s), np.uint64(SPEND))
@@ -95,12 +125,13 @@ def draw_amounts(
 
 
 @numba.njit(
-    types.void(STREAMS, START_STEP, PURCHASE_STEP, CUBE, CELLS, TABLE, KEYS, U64, U64, VECTOR, COUNTS),
+    types.void(*MEMORY, START_STEP, PURCHASE_STEP, *CUSTOMERS, U64, VECTOR, COUNTS),
     cache=True,
     nogil=True,
 )
 def count_by_period(
     streams: Any,
+    states: Any,
     start: Any,
     next_purchase: Any,
     theta: Any,
@@ -113,7 +144,8 @@ def count_by_period(
     totals: Any,
 ) -> None:
     """Add the customers' purchases to `totals`, shape (D, periods); period i is (ends[i - 1], ends[i]]."""
-    stream, state = streams[0], new_state()
+    theta, history, states = borrowed(theta), borrowed(history), borrowed(states)
+    stream, state = streams[0], states[0]
     horizon = ends[-1]
     for k in range(len(keys)):
         for s in range(theta.shape[1]):
@@ -129,34 +161,10 @@ def count_by_period(
                 time = next_purchase(stream, own, state, horizon)
 
 
-@numba.njit(
-    types.void(
-        STREAMS,
-        START_STEP,
-        PURCHASE_STEP,
-        START_STEP,
-        AMOUNT_STEP,
-        CUBE,
-        CELLS,
-        CUBE,
-        CELLS,
-        TABLE,
-        TABLE,
-        KEYS,
-        U64,
-        KEYS,
-        VECTOR,
-        VECTOR,
-        VECTOR,
-        VECTOR,
-        CUBE,
-        CUBE,
-    ),
-    cache=True,
-    nogil=True,
-)
+@numba.njit(types.void(*FUTURES, KEYS, VECTOR, VECTOR, VECTOR, VECTOR, CUBE, CUBE, CUBE), cache=True, nogil=True)
 def draw_futures(
     streams: Any,
+    states: Any,
     start: Any,
     next_purchase: Any,
     start_spend: Any,
@@ -175,150 +183,56 @@ def draw_futures(
     margins: Any,
     ends: Any,
     of_draws: Any,
+    of_customers: Any,
     outcomes: Any,
 ) -> None:
     """Fill `outcomes`, shape (3, K, D): purchases in (T, T + horizon], their value, their discounted value.
 
     The s-th of the draws, shape (D,), has the parameters theta[cells[k], s]. Each customer has a horizon, a discount
     rate and a margin, all shape (K,). The purchases are those of `draw_purchases`: values come from a stream of their
-    own. Where there are `ends` of periods, up to the horizon, purchases, value, margin and discounted margin of all
-    customers are added to `of_draws`, shape (4, D, periods).
+    own. Where there are `ends` of periods, up to the horizon, purchases, value, margin and discounted margin are added
+    up by period, (ends[i - 1], ends[i]]: over customers into `of_draws`, shape (4, D, periods), and over draws into
+    `of_customers`, shape (4, K, periods) or (4, 0, periods), where nobody asks for them.
     """
-    stream, state = streams[0], new_state()
-    spend_stream, spend_state = streams[1], np.zeros(STATE)
+    theta, spend_theta, states = borrowed(theta), borrowed(spend_theta), borrowed(states)
+    history, spend_history = borrowed(history), borrowed(spend_history)
+    stream, spend_stream = streams[0], streams[1]
+    state, spend_state = states[0], states[1]
+    by_period, by_customer = len(ends) > 0, of_customers.shape[1] > 0
     for k in range(len(keys)):
-        horizon, discount = horizons[k], discounts[k]
+        horizon, discount, past, baskets = horizons[k], discounts[k], history[k], spend_history[k]
         for s in range(theta.shape[1]):
-            draw = draws[s]
             own, basket = theta[cells[k], s], spend_theta[spend_cells[k], s]
-            open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
-            start(stream, own, history[k], state)
+            open_stream(stream, seed, keys[k], draws[s], np.uint64(PURCHASES))
+            start(stream, own, past, state)
             time = next_purchase(stream, own, state, horizon)
             count, value, discounted, period = 0, 0.0, 0.0, 0
             if time <= horizon:
-                open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
+                open_stream(spend_stream, seed, keys[k], draws[s], np.uint64(SPEND))
                 spend_state[:] = state
-                start_spend(spend_stream, basket, spend_history[k], spend_state)
+                start_spend(spend_stream, basket, baskets, spend_state)
             while time <= horizon:
                 amount = next_amount(spend_stream, basket, spend_state)
                 count += 1
                 value += amount
                 present = amount * math.exp(-discount * time)
                 discounted += present
-                if len(ends) > 0:
+                if by_period:
                     while time > ends[period]:
                         period += 1
                     flows = (1.0, amount, margins[k] * amount, margins[k] * present)
                     for i in range(4):
                         of_draws[i, s, period] += flows[i]
+                        if by_customer:
+                            of_customers[i, k, period] += flows[i]
                 time = next_purchase(stream, own, state, horizon)
             outcomes[0, k, s], outcomes[1, k, s], outcomes[2, k, s] = count, value, discounted
 
 
-@numba.njit(
-    types.void(
-        STREAMS,
-        START_STEP,
-        PURCHASE_STEP,
-        START_STEP,
-        AMOUNT_STEP,
-        CUBE,
-        CELLS,
-        CUBE,
-        CELLS,
-        TABLE,
-        TABLE,
-        KEYS,
-        U64,
-        U64,
-        VECTOR,
-        VECTOR,
-        VECTOR,
-        CUBE,
-        CUBE,
-    ),
-    cache=True,
-    nogil=True,
-)
-def draw_cash_flows(
-    streams: Any,
-    start: Any,
-    next_purchase: Any,
-    start_spend: Any,
-    next_amount: Any,
-    theta: Any,
-    cells: Any,
-    spend_theta: Any,
-    spend_cells: Any,
-    history: Any,
-    spend_history: Any,
-    keys: Any,
-    seed: Any,
-    first_draw: Any,
-    ends: Any,
-    margins: Any,
-    discounts: Any,
-    of_draws: Any,
-    of_customers: Any,
-) -> None:
-    """Add up purchases, spend, margin and discounted margin by period; period i is (ends[i - 1], ends[i]].
-
-    Into `of_draws`, shape (4, D, periods), over customers, and into `of_customers`, shape (4, K, periods), over
-    draws. The futures are those of `draw_futures`.
-    """
-    stream, state = streams[0], new_state()
-    spend_stream, spend_state = streams[1], np.zeros(STATE)
-    horizon = ends[-1]
-    for k in range(len(keys)):
-        for s in range(theta.shape[1]):
-            draw = first_draw + np.uint64(s)
-            own, basket = theta[cells[k], s], spend_theta[spend_cells[k], s]
-            open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
-            start(stream, own, history[k], state)
-            time = next_purchase(stream, own, state, horizon)
-            period = 0
-            if time <= horizon:
-                open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
-                spend_state[:] = state
-                start_spend(spend_stream, basket, spend_history[k], spend_state)
-            while time <= horizon:
-                while time > ends[period]:
-                    period += 1
-                amount = next_amount(spend_stream, basket, spend_state)
-                profit = margins[k] * amount
-                flows = (1.0, amount, profit, profit * math.exp(-discounts[k] * time))
-                for i in range(4):
-                    of_draws[i, s, period] += flows[i]
-                    of_customers[i, k, period] += flows[i]
-                time = next_purchase(stream, own, state, horizon)
-
-
-@numba.njit(
-    types.void(
-        STREAMS,
-        START_STEP,
-        PURCHASE_STEP,
-        START_STEP,
-        AMOUNT_STEP,
-        CUBE,
-        CELLS,
-        CUBE,
-        CELLS,
-        TABLE,
-        TABLE,
-        KEYS,
-        U64,
-        U64,
-        VECTOR,
-        VECTOR,
-        CUBE,
-        CUBE,
-    ),
-    cache=True,
-    nogil=True,
-)
+@numba.njit(types.boolean(*FUTURES, U64, VECTOR, VECTOR, CUBE, VECTOR, CUBE), cache=True, nogil=True)
 def draw_changed_values(
     streams: Any,
+    states: Any,
     start: Any,
     next_purchase: Any,
     start_spend: Any,
@@ -335,45 +249,52 @@ def draw_changed_values(
     horizons: Any,
     discounts: Any,
     factors: Any,
+    amounts: Any,
     values: Any,
-) -> None:
+) -> Any:
     """Fill `values`, shape (V, K, D), with the discounted value of each of V futures of a customer.
 
-    factors, shape (3, V, D), multiply rate, chance to leave and amounts; where they are 1 a future is that of
-    `draw_futures`. Who buys nothing at the highest rate and the lowest chance to leave buys nothing at all: that is
-    asked first, and most often settles the matter.
+    Whether it could: not if a future has more purchases than `amounts` has room for.
+
+    factors, shape (3, V + 1, D), multiply rate, chance to leave and amounts; where they are 1 a future is that of
+    `draw_futures`. The last of them are the highest rate and the lowest chance to leave of all: who buys nothing there
+    buys nothing at all. That is asked first, and most often settles the matter.
     """
-    stream, state = streams[0], new_state()
-    spend_stream, spend_state = streams[1], np.zeros(STATE)
-    amounts = np.empty(64)
+    theta, spend_theta, states = borrowed(theta), borrowed(spend_theta), borrowed(states)
+    history, spend_history = borrowed(history), borrowed(spend_history)
+    stream, spend_stream = streams[0], streams[1]
+    state, spend_state = states[0], states[1]
+    most = len(values)
     for k in range(len(keys)):
-        horizon, discount = horizons[k], discounts[k]
+        horizon, discount, past, baskets = horizons[k], discounts[k], history[k], spend_history[k]
         for s in range(theta.shape[1]):
             draw = first_draw + np.uint64(s)
             own, basket = theta[cells[k], s], spend_theta[spend_cells[k], s]
             open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
-            state[RATE_FACTOR], state[DROPOUT_FACTOR] = factors[0, :, s].max(), factors[1, :, s].min()
-            start(stream, own, history[k], state)
-            values[:, k, s] = 0.0
+            state[RATE_FACTOR], state[DROPOUT_FACTOR] = factors[0, most, s], factors[1, most, s]
+            start(stream, own, past, state)
             if next_purchase(stream, own, state, horizon) > horizon:
+                for v in range(most):
+                    values[v, k, s] = 0.0
                 continue
             open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
             spend_state[:] = state
-            start_spend(spend_stream, basket, spend_history[k], spend_state)
+            start_spend(spend_stream, basket, baskets, spend_state)
             known = 0  # the i-th purchase is worth the same in every future
-            for v in range(len(values)):
+            for v in range(most):
                 open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
                 state[RATE_FACTOR], state[DROPOUT_FACTOR] = factors[0, v, s], factors[1, v, s]
-                start(stream, own, history[k], state)
+                start(stream, own, past, state)
                 count, discounted = 0, 0.0
                 time = next_purchase(stream, own, state, horizon)
                 while time <= horizon:
                     if count == known:
                         if known == len(amounts):
-                            amounts = np.append(amounts, np.empty(known))
+                            return False
                         amounts[known] = next_amount(spend_stream, basket, spend_state)
                         known += 1
                     discounted += amounts[count] * math.exp(-discount * time)
                     count += 1
                     time = next_purchase(stream, own, state, horizon)
                 values[v, k, s] = factors[2, v, s] * discounted
+    return True

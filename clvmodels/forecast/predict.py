@@ -30,6 +30,7 @@ from clvmodels.foundation.whole import require_seed
 from clvmodels.inference.likelihood import require_same_units
 from clvmodels.inference.result import Fit
 
+KEPT_EXPECTATIONS = 2**28  # bytes for replays: without zeros among them they take much, and soon are made again
 Value = Callable[[History, FloatArray], FloatArray]  # (rows, their discount rates) -> (K, S)
 
 
@@ -177,7 +178,7 @@ def _expect(
         return value(History.of(parameters, at, cell, *past), rate)[None]
 
     return forecasts_of(
-        DrawTable(make, row_of, counts, chains),
+        DrawTable(make, row_of, counts, chains, KEPT_EXPECTATIONS),
         customers,
         quantities=(quantity,),
         method=checks.method_name(fit),

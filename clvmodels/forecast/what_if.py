@@ -18,6 +18,7 @@ from clvmodels.models.kernels import kernel_of
 
 UNCHANGED = Change()
 OUTCOMES = ("clv", "changed_clv", "gain")
+PURCHASES = 64  # of a customer in a future that there is room for at first
 
 
 @dataclass(frozen=True)
@@ -147,13 +148,17 @@ def changed_values(
     require_changes(fit, changes)
     draw, walkers, chains = future_drawer(fit, spend, customers, draws, "draw_changed_values")
     rate, profit = rate[walkers.order], profit[walkers.order]
-    factors = np.stack([change.factors(chains[0] * chains[1], seed) for change in changes], axis=1)
+    factors = np.stack([change.factors(chains[0] * chains[1], seed) for change in changes], axis=1)  # (3, V, S)
+    most = np.stack([factors[0].max(axis=0), factors[1].min(axis=0), factors[2].max(axis=0)])
+    factors = np.concatenate([factors, most[:, None]], axis=1)
 
     def make(rows: IntArray, at: slice) -> FloatArray:
         values = np.empty((len(changes), len(rows), at.stop - at.start))
         ends = np.full(len(rows), horizon)
         of_draws = np.ascontiguousarray(factors[:, :, at])
-        draw(rows, at, np.uint64(seed), np.uint64(at.start), ends, rate[rows], of_draws, values)
+        amounts = np.empty(PURCHASES)
+        while not draw(rows, at, np.uint64(seed), np.uint64(at.start), ends, rate[rows], of_draws, amounts, values):
+            amounts = np.empty(2 * len(amounts))
         values *= profit[rows, None]
         return values
 

@@ -29,7 +29,7 @@ class ContestInfo:
     Attributes
     ----------
     method : the one whose differences to the others are shown
-    level : of the model confidence sets
+    level : of the model confidence sets of a contest together
     data_digests : key of a data set -> SHA-256 of its source
     """
 
@@ -89,6 +89,47 @@ class MethodCalibration:
 
 
 @dataclass(frozen=True)
+class ShuffledScore:
+    """What one score said over shuffles of the outcomes, where all methods are equal.
+
+    Attributes
+    ----------
+    dropped : shuffles whose verdict drops a method
+    settled : share of the duels whose 90 % interval leaves out zero, mean over shuffles
+    settled_low, settled_high : its 90 % interval, over shuffles
+    """
+
+    score: str
+    dropped: int
+    settled: float
+    settled_low: float
+    settled_high: float
+
+
+@dataclass(frozen=True)
+class ShuffleCheck:
+    """How often a contest said that somebody is better where outcomes were handed out by chance.
+
+    Attributes
+    ----------
+    shuffles : independent ones
+    methods : in each contest
+    level : of the verdicts of a contest together
+    dropped : shuffles in which a verdict on an order drops a method; `low` and `high` bound its share, 90 %
+    won : shuffles in which a verdict on an order leaves one method alone
+    """
+
+    shuffles: int
+    methods: int
+    level: float
+    dropped: int
+    low: float
+    high: float
+    won: int
+    scores: list[ShuffledScore]
+
+
+@dataclass(frozen=True)
 class ContestData:
     """The contest on one data set.
 
@@ -107,6 +148,7 @@ class ContestData:
     calibration : by method
     totals, total_coverage : of the method "total_model", over all origins and horizons
     total_model : the purchase model of `totals` and `drift`
+    shuffles : of a shuffled one, what many more shuffles gave over the first of `contests`
     """
 
     key: str
@@ -132,6 +174,7 @@ class ContestData:
     totals: list[TotalCheck] = field(default_factory=list)
     total_coverage: list[TotalCoverage] = field(default_factory=list)
     conformal: list[ConformalRow] = field(default_factory=list)
+    shuffles: ShuffleCheck | None = None
 
 
 @dataclass(frozen=True)

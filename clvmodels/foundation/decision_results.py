@@ -36,14 +36,14 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class ClassCalibrationRow:
-    """Customers who were given a probability between `low` and `high` of a cell, and how many landed there.
+    """Customers who were given a probability between `low` and `high` of a cell or class, and how many landed there.
 
     Made on calibration_end of the value of the holdout, with the same kinds of cuts, and held against it.
 
     Attributes
     ----------
     cell : of the matrix; "all" for all four together, where a customer counts once for each cell that the current
-        value leaves open: mostly two
+        value leaves open: mostly two. Likewise a tier, and "all" tiers. "bought" of a purchase in the holdout
     stated : mean of the probabilities
     share : that landed in the cell
     share_low, share_high : hold that share in 90 % of samples if the probabilities are right and customers
@@ -104,6 +104,8 @@ class ClassesSection:
     grades : of the graded dimensions that the study states; empty without
     graded_by : column -> weight
     calibration : of the matrix's probabilities; empty where there is no holdout
+    tier_calibration : of those of the tiers, whose holdout has the shares of the pyramid
+    bought_calibration : of the chance to buy in the holdout, all of a stage's probability that is seen to come true
     calibration_end, moved_from, moved_to : days
     """
 
@@ -118,6 +120,8 @@ class ClassesSection:
     moved_to: str
     movements: list[Movement]
     kinds: list[MovementKind]
+    tier_calibration: list[ClassCalibrationRow] = field(default_factory=list)
+    bought_calibration: list[ClassCalibrationRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -15,3 +15,7 @@ class StudyError(ValueError):
 
 class FitError(ValueError):
     """A model cannot be fitted to these data, or a fit cannot answer what is asked."""
+
+
+class UnitsFailedError(StudyError):
+    """Parts of a study's work went wrong; what else was made is kept, and the report is as it was before."""

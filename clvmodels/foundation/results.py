@@ -210,7 +210,15 @@ class MatrixSection:
 class ActOn:
     """A customer worth a decision now. `list_key`: protect, grow, win_back or undecided.
 
-    `rank` is the place among all customers by the models chosen to rank them, None where there are none.
+    Attributes
+    ----------
+    rank : place among all customers by the models chosen to rank them, None where there are none
+    days_until_half : of silence from the decision date on, until P(alive) falls below a half: 0 is past already, None
+        is never
+    next_cell : of more value than that of the label, "" where there is none
+    amount_to_next : contribution that lifts current value to its cut, None where it is there
+    purchases_to_next : soon, after which future value would be high; None where it is, or where more than 5 are needed
+    best_action : of those that the study states, the one of most expected gain, "none" where none has any, "" without
     """
 
     list_key: str
@@ -227,6 +235,11 @@ class ActOn:
     label_probability: float
     ceiling: float
     rank: int | None = None
+    days_until_half: float | None = None
+    next_cell: str = ""
+    amount_to_next: float | None = None
+    purchases_to_next: float | None = None
+    best_action: str = ""
 
 
 @dataclass(frozen=True)
@@ -570,7 +583,7 @@ class RollingVerdict:
     ----------
     best : methods with the best mean; several where they are equal
     kept : those not reliably worse than the best: the model confidence set
-    p_values : of each method; one is kept from `level` on
+    p_values : of each method, allowing for all methods and scores of the contest; one is kept from `level` on
     verdict : "one": the best is reliably better than every other; "some": it is better than some; "none": no method
         is reliably better than another; "alone": there is only one
     duels : the best (the first of several) less each other, paired
@@ -595,8 +608,9 @@ class RollingSection:
     model : the method that `duels` compare the others with
     time : whether intervals and verdicts hold for other origins too; else for these origins and other customers only
     block : origins that are resampled together, as their holdouts overlap
-    level : of the model confidence sets
+    level : of the model confidence sets of all scores together
     duels : `model` less each method, on the mean over origins
+    left_out : calibration end of an origin at which `model` gave no forecast -> why; it is not among `origins`
     """
 
     data: str
@@ -611,6 +625,7 @@ class RollingSection:
     league: list[LeagueRow]
     duels: list[Duel]
     verdicts: list[RollingVerdict]
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,6 +31,7 @@ from clvmodels.report.figures import (
     grid,
     legend,
     legend_above,
+    mark_points,
     mark_rows,
 )
 from clvmodels.report.numbers import Numbers
@@ -50,12 +52,14 @@ class ForestPanel:
     ----------
     spans : a row a method, in it one a horizon: difference, low, high; None where there is none
     settled : likewise, whether the interval leaves out zero
+    rows : likewise, the row of the figure's table that has it
     """
 
     title: str
     methods: Sequence[str]
     spans: Sequence[Sequence[Span | None]]
     settled: Sequence[Sequence[bool]]
+    rows: Sequence[Sequence[int | None]]
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,12 @@ class OriginsPanel:
 
 @dataclass(frozen=True)
 class TotalsPanel:
-    """Totals forecast at each origin, over one horizon."""
+    """Totals forecast at each origin, over one horizon; `rows` of the figure's table have them."""
 
     title: str
     dates: Sequence[str]
     checks: Sequence[TotalCheck]
+    rows: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -113,9 +118,12 @@ def forest(panels_of_rows: Sequence[ForestPanel], horizons: Sequence[str], numbe
         for place, (axes, whole) in enumerate(zip(panels, panels_of_rows, strict=True)):
             panel = whole if size.columns > 1 else _known_rows(whole)  # beside others a panel keeps their rows
             rows = np.arange(len(panel.methods))[::-1].astype(float)
+            marked: list[tuple[tuple[float, float], int]] = []
             for at, name in enumerate(horizons):
                 y = rows - (at - (len(horizons) - 1) / 2) * 0.62 / max(len(horizons), 1)
                 _spans(axes, y, panel, at, name)
+                marked += _rows_at(y, panel, at)
+            mark_points(axes, [point for point, _ in marked], rows=[row for _, row in marked])
             axes.axvline(0, color=INK, linewidth=1)
             labels = [textwrap.fill(name, LABEL) for name in panel.methods]
             axes.set_yticks(rows, labels if place % size.columns == 0 else [""] * len(labels))
@@ -130,6 +138,12 @@ def forest(panels_of_rows: Sequence[ForestPanel], horizons: Sequence[str], numbe
     return plot
 
 
+def _rows_at(y: np.ndarray, panel: ForestPanel, at: int) -> list[tuple[tuple[float, float], int]]:
+    """Where the differences over one horizon stand, each with its row of the table."""
+    found = [(place, span[at], row[at]) for place, span, row in zip(y, panel.spans, panel.rows, strict=True)]
+    return [((span[0], float(place)), row) for place, span, row in found if span is not None and row is not None]
+
+
 def _known_rows(panel: ForestPanel) -> ForestPanel:
     """The methods that have the score."""
     there = [at for at, spans in enumerate(panel.spans) if any(spans)]
@@ -138,6 +152,7 @@ def _known_rows(panel: ForestPanel) -> ForestPanel:
         methods=[panel.methods[at] for at in there],
         spans=[panel.spans[at] for at in there],
         settled=[panel.settled[at] for at in there],
+        rows=[panel.rows[at] for at in there],
     )
 
 
@@ -157,6 +172,7 @@ def over_origins(panels_of_lines: Sequence[OriginsPanel], other: str, numbers: N
     """A score at each origin: a line a method, few of them told apart."""
 
     def plot(panels: Panels, size: Size) -> None:
+        first = 0  # rows of the table: origins of the first panel, then of the next
         for axes, panel in _used(panels, panels_of_lines):
             axes.plot(*_one_path(panel.others), color=MUTED, linewidth=0.9, alpha=0.55, label=other)
             for (name, values), (colour, dashes, width) in zip(panel.named.items(), LINES, strict=False):
@@ -170,6 +186,8 @@ def over_origins(panels_of_lines: Sequence[OriginsPanel], other: str, numbers: N
                     markersize=3.5,
                     label=name,
                 )
+            mark_rows(axes, range(len(panel.dates)), rows=range(first, first + len(panel.dates)))
+            first += len(panel.dates)
             axes.set_title(panel.title, fontsize=11.5)
             axes.yaxis.set_major_locator(MaxNLocator(4))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.significant(round(value, 9), 2)))
@@ -199,7 +217,7 @@ def calibration_panels(
 ) -> Plot:
     """Tenths by forecast, the chance of coming back, PIT, coverage and cohorts of one method, a panel each."""
     drawn: list[tuple[str, Callable[[Axes], None]]] = [
-        *((f"deciles_{quantity}", _deciles(rows, numbers)) for quantity, rows in found.deciles.items()),
+        *((f"deciles_{quantity}", _deciles(rows, first, numbers)) for quantity, first, rows in _in_turn(found.deciles)),
         *((f"pit_{check.quantity}", _pit(check, numbers)) for check in found.pit),
     ]
     if found.activity:
@@ -220,7 +238,13 @@ def calibration_panels(
     return plot
 
 
-def _deciles(rows: Sequence[DecileRow], numbers: Numbers) -> Callable[[Axes], None]:
+def _in_turn(deciles: Mapping[str, Sequence[DecileRow]]) -> list[tuple[str, int, Sequence[DecileRow]]]:
+    """Each quantity with the row of the figure's table at which its tenths begin, and these."""
+    starts = accumulate((len(rows) for rows in deciles.values()), initial=0)
+    return [(quantity, first, rows) for (quantity, rows), first in zip(deciles.items(), starts, strict=False)]
+
+
+def _deciles(rows: Sequence[DecileRow], first: int, numbers: Numbers) -> Callable[[Axes], None]:
     """Forecast as a line; actual as a dot, with the interval that its bias gives it."""
 
     def draw_panel(axes: Axes) -> None:
@@ -230,6 +254,7 @@ def _deciles(rows: Sequence[DecileRow], numbers: Numbers) -> Callable[[Axes], No
         axes.plot(x, forecast, color=MODEL, linewidth=2)
         _bars(axes, x, low, high, ACTUAL)
         axes.plot(x, [row.actual for row in rows], "o", color=ACTUAL, markersize=4)
+        mark_rows(axes, x, rows=range(first, first + len(rows)))
         count_axis(axes, numbers, ticks=4)
         axes.set_xticks([1, 4, 7, 10])
 
@@ -327,6 +352,7 @@ def totals(panels_of_checks: Sequence[TotalsPanel], words: Mapping[str, str], fo
             axes.plot(
                 x, [check.actual for check in panel.checks], "D", color=ACTUAL, markersize=5, label=words["actual"]
             )
+            mark_rows(axes, x, rows=panel.rows)
             axes.set_title(panel.title, fontsize=11.5)
             axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))

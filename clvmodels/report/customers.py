@@ -30,6 +30,11 @@ SHOWN = (
     "current_value",
     "purchases_mean",
     RANK,
+    "days_until_half",
+    "next_cell",
+    "amount_to_next",
+    "purchases_to_next",
+    "best_action",
 )
 NEEDED = ("customer_id", "cell", RANKED_BY)
 ROWS_AT_ONCE = 65_536

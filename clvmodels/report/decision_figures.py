@@ -26,6 +26,7 @@ from clvmodels.report.figures import (
     dates_axis,
     grid,
     legend_above,
+    mark_points,
     mark_rows,
 )
 from clvmodels.report.numbers import Numbers
@@ -37,6 +38,7 @@ FLOW_COLOURS = {**CELL_COLOURS, "lost": WARN, "none": MUTED}
 NODE_GAP = 42.0  # pixels between two nodes of the flow picture: room for a name and a number
 NODE_WIDTH = 0.025
 LABELS = NODE_WIDTH + 0.02  # from the side of the bands
+BAND_PLACES = (0.08, 0.22, 0.5, 0.78, 0.92)  # along a band, where a reader who points is told of it
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,12 @@ class Series:
 
 @dataclass(frozen=True)
 class Flow:
-    """Customers who went from a class to a class."""
+    """Customers who went from a class to a class, and the row of the figure's table that has them."""
 
     before: str
     after: str
     customers: float
+    row: int
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,23 @@ class FlowColumn:
 
 @dataclass(frozen=True)
 class Gains:
-    """A panel of an action: its title, and its rows with what each would bring, and whether that is recommended."""
+    """A panel of an action: its title, and its rows with what each would bring, and whether that is recommended.
+
+    `places` are the rows' places in the figure's table.
+    """
 
     title: str
     rows: Sequence[tuple[str, Estimate, bool]]
+    places: Sequence[int]
+
+
+@dataclass(frozen=True)
+class LandedPanel:
+    """A class, its title, and its groups by their row of the figure's table: stated, share, low, high."""
+
+    key: str
+    title: str
+    points: Mapping[int, tuple[float, float, float, float]]
 
 
 def stacked_sizes(rows: Sequence[int]) -> tuple[Size, Size]:
@@ -193,8 +209,13 @@ def cash_flow(
     return plot
 
 
-def concentration(points: Sequence[LorenzPoint], words: Mapping[str, str], numbers: Numbers) -> Plot:
-    """The share of value that the best customers hold, with its band (a Lorenz curve, best first)."""
+def concentration(
+    points: Sequence[LorenzPoint], shown: Sequence[float], words: Mapping[str, str], numbers: Numbers
+) -> Plot:
+    """The share of value that the best customers hold, with its band (a Lorenz curve, best first).
+
+    `shown` are the shares of customers in the figure's table.
+    """
 
     def plot(panels: Panels, _size: Size) -> None:
         (axes,) = panels
@@ -203,6 +224,7 @@ def concentration(points: Sequence[LorenzPoint], words: Mapping[str, str], numbe
         axes.fill_between(customers, low, high, color=MODEL, alpha=0.3, linewidth=0)
         axes.plot(customers, mean, color=MODEL, linewidth=2)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
+        mark_rows(axes, shown)
         for share in MARKED_SHARES:
             held = float(np.interp(share, customers, mean))
             axes.plot(share, held, "o", color=MODEL, markersize=6)
@@ -285,18 +307,30 @@ def movement(flows: Sequence[Flow], sides: tuple[FlowColumn, FlowColumn]) -> Plo
         scale = room / max(sum(flow.customers for flow in flows), 1e-9)
         starts = _nodes(axes, sides[0], flows, scale, "before")
         ends = _nodes(axes, sides[1], flows, scale, "after")
-        for flow in _drawn_order(flows, sides):
+        middles: list[tuple[float, float]] = []
+        ordered = _drawn_order(flows, sides)
+        for flow in ordered:
             height = flow.customers * scale
             _band(axes, starts[flow.before], ends[flow.after], height, FLOW_COLOURS.get(flow.after, MUTED))
+            middles += _along(starts[flow.before] - height / 2, ends[flow.after] - height / 2)
             starts[flow.before] -= height
             ends[flow.after] -= height
         axes.set_xlim(-left, 1 + right)
         axes.set_ylim(-(size.height - 66), 8)
         axes.set_axis_off()
+        mark_points(axes, middles, rows=[flow.row for flow in ordered for _ in BAND_PLACES])
         for x, side, alignment in ((-LABELS, sides[0], "right"), (1 + LABELS, sides[1], "left")):
             axes.text(x, 14, side.title, ha=alignment, va="bottom", color=MUTED, fontsize=11.5)
 
     return plot
+
+
+def _along(start: float, end: float) -> list[tuple[float, float]]:
+    """Points in the middle of a band, where a reader may point at it: on its curve at `BAND_PLACES`."""
+    curve = np.array([(0.0, start), (0.5, start), (0.5, end), (1.0, end)])
+    t = np.array(BAND_PLACES)[:, None]
+    bezier = (1 - t) ** 3 * curve[0] + 3 * t * (1 - t) ** 2 * curve[1] + 3 * t**2 * (1 - t) * curve[2] + t**3 * curve[3]
+    return [(float(x), float(y)) for x, y in bezier]
 
 
 def _drawn_order(flows: Sequence[Flow], sides: tuple[FlowColumn, FlowColumn]) -> list[Flow]:
@@ -354,32 +388,26 @@ def gains(panels_of: Sequence[Gains], below: str, numbers: Numbers) -> Plot:
             axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_money(value)))
             axes.set_title(wrapped(panel.title, size))
+            mark_rows(axes, place, "y", rows=panel.places)
             grid(axes, "x")
         panels[-1].set_xlabel(below)
 
     return plot
 
 
-def landed(
-    panels_of: Mapping[str, Sequence[tuple[float, float, float, float]]],
-    colours: Mapping[str, str],
-    words: Mapping[str, str],
-    numbers: Numbers,
-) -> Plot:
-    """Stated probabilities against shares that came: dots, and the band where they lie if the former are right.
-
-    Points are (stated, share, low, high), by title of the panel.
-    """
+def landed(panels_of: Sequence[LandedPanel], words: Mapping[str, str], numbers: Numbers) -> Plot:
+    """Stated probabilities against shares that came: dots, and the band where they lie if the former are right."""
 
     def plot(panels: Panels, size: Size) -> None:
         for axes in panels[len(panels_of) :]:
             axes.set_axis_off()
-        for axes, (title, points) in zip(panels, panels_of.items(), strict=False):
-            stated, share, low, high = np.array(points, dtype=float).reshape(-1, 4).T
+        for axes, panel in zip(panels, panels_of, strict=False):
+            stated, share, low, high = np.array(list(panel.points.values()), dtype=float).reshape(-1, 4).T
             axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
             axes.vlines(stated, low, high, color=MODEL, alpha=0.3, linewidth=9, label=words["band"])
             axes.plot(stated, share, "o", color=ACTUAL, markersize=5, label=words["landed"])
-            axes.set_title(title, fontsize=11.5, pad=4, color=colours.get(title, INK))
+            mark_rows(axes, stated, rows=list(panel.points))
+            axes.set_title(panel.title, fontsize=11.5, pad=4, color=CELL_COLOURS.get(panel.key, INK))
             axes.set_xlim(0, 1.02)
             axes.set_ylim(0, 1.02)
             for line in (axes.xaxis, axes.yaxis):
@@ -396,10 +424,14 @@ def budget_curve(
     curve: Sequence[tuple[float, float]],
     spent: tuple[float, float],
     by_chance: float,
+    shown: Sequence[float],
     words: Mapping[str, str],
     numbers: Numbers,
 ) -> Plot:
-    """Expected gain by the budget spent, best customers first; the study's budget, and the same spent by chance."""
+    """Expected gain by the budget spent, best customers first; the study's budget, and the same spent by chance.
+
+    `shown` are the amounts spent in the figure's table.
+    """
 
     def plot(panels: Panels, size: Size) -> None:
         (axes,) = panels
@@ -408,6 +440,7 @@ def budget_curve(
         axes.plot(*spent, "o", color=MODEL, markersize=8, label=words["chosen"])
         axes.plot(spent[0], by_chance, "D", color=MUTED, markersize=6, label=words["chance"])
         axes.axhline(0, color=ACTUAL, linewidth=1)
+        mark_rows(axes, shown)
         axes.set_xlim(left=0)
         for line in (axes.xaxis, axes.yaxis):
             line.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
@@ -419,18 +452,21 @@ def budget_curve(
     return plot
 
 
-def silence(rows: Sequence[SilenceRow], names: Sequence[str], title: str, numbers: Numbers) -> Plot:
-    """Days of silence until more likely gone than active: the middle half of each type, and its median."""
+def silence(rows: Mapping[int, SilenceRow], names: Sequence[str], title: str, numbers: Numbers) -> Plot:
+    """Days of silence until more likely gone than active: the middle half of each type, and its median.
+
+    Rows are named by their places in the figure's table.
+    """
 
     def plot(panels: Panels, _size: Size) -> None:
         (axes,) = panels
         place = np.arange(len(rows))[::-1]
-        for y, row in zip(place, rows, strict=True):
+        for y, row in zip(place, rows.values(), strict=True):
             colour = CELL_COLOURS.get(row.cell, MODEL)
             low, median, high = (math.nan if value is None else value for value in (row.q25, row.q50, row.q75))
             axes.plot([low, high], [y, y], color=colour, linewidth=9, alpha=0.35, solid_capstyle="butt")
             axes.plot([median], [y], "o", color=colour, markersize=8)
-        mark_rows(axes, place, "y")
+        mark_rows(axes, place, "y", rows=list(rows))
         axes.set_yticks(place, names)
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(-0.6, len(rows) - 0.4)

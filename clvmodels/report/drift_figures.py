@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from clvmodels.foundation.results import DriftPeriod
-from clvmodels.report.figures import ACTUAL, MODEL, Panels, Plot, Size, count_axis, dates_axis, legend
+from clvmodels.report.figures import ACTUAL, MODEL, Panels, Plot, Size, count_axis, dates_axis, legend, mark_rows
 from clvmodels.report.numbers import Numbers
 
 
@@ -21,6 +21,7 @@ def drift(periods: Sequence[DriftPeriod], labels: Sequence[str], words: Mapping[
         axes.fill_between(place, low, high, color=MODEL, alpha=0.22, linewidth=0, label=words["band"])
         axes.plot(place, expected, color=MODEL, linewidth=2.2, label=words["expected"])
         axes.plot(place, actual, color=ACTUAL, linewidth=1.4, label=words["actual"])
+        mark_rows(axes, place)
         count_axis(axes, numbers)
         dates_axis(axes, labels, most=8 if size.name == "wide" else 4)
         axes.set_title(words["title"], pad=26 if size.name == "wide" else 44)

@@ -11,10 +11,10 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import as_file
-from typing import Protocol
+from typing import Any, Protocol
 
 import matplotlib as mpl
 import numpy as np
@@ -37,6 +37,7 @@ from clvmodels.foundation.results import (
 )
 from clvmodels.report.fonts import SANS, font_file
 from clvmodels.report.numbers import Numbers
+from clvmodels.report.tables import json_block
 
 # Stand-ins that no figure mixes; each becomes a variable of the style sheet.
 INK, MUTED, RULE, MODEL, ACTUAL = "#010203", "#020304", "#030405", "#040506", "#050607"
@@ -83,6 +84,7 @@ STYLE = {
 
 
 BUBBLE_SIZES = 12
+MATRIX_HEADS = ("type", "current", "future", "customers")  # what is told of a point
 THIN = 3  # a line behind the others has every third of its points: all of them in every panel weigh most of a page
 ORDINARY = 0.9  # share of points that a panel has room for; the others are arrows at its edge
 
@@ -127,7 +129,7 @@ def _svg(key: str, description: str, plot: Plot, size: Size) -> str:
         figure = Figure(figsize=(size.width / 72, size.height / 72), dpi=72, layout=layout)
         panels = figure.subplots(size.rows, size.columns, squeeze=False).ravel().tolist()
         plot(panels, size)
-        marked = [(axes, Marked(*json.loads(gid))) for axes in panels if (gid := axes.get_gid())]
+        marked = [(axes, Marked(**json.loads(gid))) for axes in panels if (gid := axes.get_gid())]
         for axes, _ in marked:
             axes.set_gid(None)
         for patch in (figure.patch, *(axes.patch for axes in panels)):
@@ -143,36 +145,78 @@ def _svg(key: str, description: str, plot: Plot, size: Size) -> str:
 
 @dataclass(frozen=True)
 class Marked:
-    """Where along an axis the rows of the figure's table are drawn, in the order of the table."""
+    """What a reader can point at in a panel, and what is told of it.
+
+    Attributes
+    ----------
+    along : "x" or "y", where each stands all across the panel; "xy" where it is a point
+    places : along that axis, or pairs of x and y
+    rows : row of the figure's table of each; empty where they are all of its rows, in order
+    cells : told instead of a row of the table, one a place; empty where the table tells
+    heads : of `cells`
+    """
 
     along: str
-    places: list[float]
+    places: list[Any]
+    rows: list[int]
+    cells: list[list[str]]
+    heads: list[str]
 
 
-def mark_rows(axes: Axes, places: Sequence[float] | np.ndarray, along: str = "x") -> None:
-    """Say where the rows of the figure's table are drawn, so that the page can show a row where a reader points."""
-    axes.set_gid(json.dumps([along, [float(place) for place in places]]))
+def mark_rows(axes: Axes, places: Sequence[float] | np.ndarray, along: str = "x", *, rows: Sequence[int] = ()) -> None:
+    """Say where rows of the figure's table are drawn, so that the page can show a row where a reader points.
+
+    They are all rows of the table in its order, or those named.
+    """
+    _mark(axes, Marked(along, [float(place) for place in places], list(rows), [], []))
+
+
+def mark_points(axes: Axes, points: Sequence[tuple[float, float]], *, rows: Sequence[int]) -> None:
+    """The same of points; a row may stand at several."""
+    _mark(axes, Marked("xy", [[float(x), float(y)] for x, y in points], list(rows), [], []))
+
+
+def mark_told(
+    axes: Axes, points: Sequence[tuple[float, float]], cells: Sequence[Sequence[str]], heads: Sequence[str]
+) -> None:
+    """The same of points that the figure's table sums up: their own cells, the first of which names the point."""
+    _mark(axes, Marked("xy", [[float(x), float(y)] for x, y in points], [], [list(c) for c in cells], list(heads)))
+
+
+def _mark(axes: Axes, marked: Marked) -> None:
+    axes.set_gid(json.dumps(asdict(marked)))
 
 
 def _on_canvas(axes: Axes, rows: Marked, size: Size) -> dict[str, object]:
     """The panel's box and the places of the rows in the SVG's own units."""
     box = axes.get_window_extent()
-    low = (axes.get_xlim()[0], axes.get_ylim()[0])
-    points = [(place, low[1]) if rows.along == "x" else (low[0], place) for place in rows.places]
-    places = axes.transData.transform(points)
-    at = places[:, 0] if rows.along == "x" else size.height - places[:, 1]
     edges = [box.x0, size.height - box.y1, box.x1, size.height - box.y0]
+    told = {"rows": rows.rows, "cells": rows.cells, "heads": rows.heads}
     return {
         "along": rows.along,
         "box": [round(edge, 1) for edge in edges],
-        "at": [round(float(place), 1) for place in at],
+        "at": _places(axes, rows, size),
+        **{name: value for name, value in told.items() if value},
     }
+
+
+def _places(axes: Axes, rows: Marked, size: Size) -> list[Any]:
+    if not rows.places:
+        return []
+    left, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
+    given = np.array(rows.places, dtype=float).reshape(len(rows.places), -1)
+    points = np.tile([left, bottom], (len(given), 1))
+    points[:, {"x": [0], "y": [1], "xy": [0, 1]}[rows.along]] = given
+    on_canvas = axes.transData.transform(points)
+    on_canvas[:, 1] = size.height - on_canvas[:, 1]
+    shown = {"x": on_canvas[:, 0], "y": on_canvas[:, 1], "xy": on_canvas}[rows.along]
+    return list(shown.round(1).tolist())
 
 
 def _with_rows(svg: str, panels: Sequence[Mapping[str, object]]) -> str:
     """The SVG with the places of rows as its metadata, which nobody sees; as it was where there are none."""
     start = svg.index(">") + 1
-    return f"{svg[:start]}<metadata>{json.dumps(panels)}</metadata>{svg[start:]}" if panels else svg
+    return f"{svg[:start]}<metadata>{json_block(panels)}</metadata>{svg[start:]}" if panels else svg
 
 
 def _style() -> AbstractContextManager[None]:
@@ -342,8 +386,19 @@ def value_matrix(
         axes.set_xlabel(words["current"])
         axes.set_title(words["future"], color=MUTED, fontsize=12)
         _corner_names(axes, names)
+        mark_told(axes, *_points_told(points, names, numbers), [words[name] for name in MATRIX_HEADS])
 
     return plot
+
+
+def _points_told(
+    points: Sequence[MatrixPoint], names: Mapping[str, str], numbers: Numbers
+) -> tuple[list[tuple[float, float]], list[list[str]]]:
+    """Where the points of the matrix stand, and what is told of each: its type, both values, how many it stands for."""
+    cells = [
+        [names[p.key], numbers.cell(p.current_value), numbers.cell(p.clv), numbers.decimal(p.customers)] for p in points
+    ]
+    return [(point.current_value, point.clv) for point in points], cells
 
 
 def _bubbles(axes: Axes, points: Sequence[MatrixPoint], *, largest: float) -> None:
@@ -417,32 +472,6 @@ def _corner_names(axes: Axes, names: Mapping[str, str]) -> None:
         )
 
 
-def concentration(curve: Sequence[tuple[float, float]], words: Mapping[str, str], numbers: Numbers) -> Plot:
-    """The share of the base's value that the most valuable customers hold (a Lorenz curve, best first)."""
-
-    def plot(panels: Panels, _size: Size) -> None:
-        (axes,) = panels
-        customers, value = np.array([(0.0, 0.0), *curve]).T
-        axes.fill_between(customers, value, color=MODEL, alpha=0.12, linewidth=0)
-        axes.plot(customers, value, color=MODEL, linewidth=2.2)
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
-        for share in (0.1, 0.2):
-            held = float(np.interp(share, customers, value))
-            axes.plot(share, held, "o", color=MODEL, markersize=6)
-            text = words["mark"].format(customers=numbers.share(share), value=numbers.share(held))
-            axes.annotate(text, (share, held), (10, -5), textcoords="offset points", va="top")
-        for line in (axes.xaxis, axes.yaxis):
-            line.set_major_formatter(FuncFormatter(lambda value, _: numbers.share(value)))
-        axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-        axes.set_xlim(0, 1.02)
-        axes.set_ylim(0, 1.03)
-        axes.set_xlabel(words["customers"])
-        axes.set_title(words["value"], color=MUTED, fontsize=12)
-        grid(axes, "y")
-
-    return plot
-
-
 def tracking(
     points: Sequence[TrackingPoint], labels: Sequence[str], words: Mapping[str, str], numbers: Numbers
 ) -> Plot:
@@ -475,11 +504,12 @@ def calibration(
     """Holdout purchases by past purchases, and how many customers bought how often: actual and predicted."""
 
     def plot(panels: Panels, _size: Size) -> None:
-        for axes, rows, names, title, below in (
-            (panels[0], groups, [row.group for row in groups], words["groups"], words["group"]),
-            (panels[1], counts, [row.count for row in counts], words["counts"], words["count"]),
+        for axes, rows, names, title, below, first in (
+            (panels[0], groups, [row.group for row in groups], words["groups"], words["group"], 0),
+            (panels[1], counts, [row.count for row in counts], words["counts"], words["count"], len(groups)),
         ):
             place = np.arange(len(rows))
+            mark_rows(axes, place, rows=range(first, first + len(rows)))
             low, high = np.array([row.low for row in rows]), np.array([row.high for row in rows])
             axes.bar(place, high - low, 0.62, bottom=low, color=MODEL, alpha=0.25, linewidth=0, label=words["band"])
             axes.plot(
@@ -510,6 +540,7 @@ def pit(shares: Mapping[str, Sequence[float]], words: Mapping[str, str], numbers
             edges = np.linspace(0, 1, len(bars) + 1)
             axes.bar(edges[:-1], bars, width=0.9 / len(bars), align="edge", color=MODEL, alpha=0.75, linewidth=0)
             axes.axhline(1 / len(bars), color=ACTUAL, linewidth=1.4)
+            mark_rows(axes, (edges[:-1] + edges[1:]) / 2)
             axes.set_xlim(0, 1)
             axes.set_ylim(0, max(1.25 * max(bars), 2 / len(bars)))
             axes.set_title(words[outcome])
@@ -523,19 +554,21 @@ def pit(shares: Mapping[str, Sequence[float]], words: Mapping[str, str], numbers
 
 
 def replications(
-    panels_of_rows: Sequence[tuple[str, str, Sequence[ReplicatedRow]]],
+    panels_of_rows: Sequence[tuple[str, str, Mapping[int, ReplicatedRow]]],
     group_names: Mapping[str, str],
     words: Mapping[str, str],
     numbers: Numbers,
 ) -> Plot:
     """Data against replications: shares above or below the middle replication, and where 90 % of them lie.
 
-    A panel has a title, the name of its groups, and its rows.
+    A panel has a title, the name of its groups, and its rows by their place in the figure's table.
     """
 
     def plot(panels: Panels, _size: Size) -> None:
-        for axes, (title, below, rows) in zip(panels, panels_of_rows, strict=True):
+        for axes, (title, below, by_place) in zip(panels, panels_of_rows, strict=True):
+            rows = list(by_place.values())
             place = np.arange(len(rows))
+            mark_rows(axes, place, rows=list(by_place))
             middle = np.array([row.median or np.nan for row in rows], dtype=float)  # no share of nothing
             low, high, observed = (
                 np.array([getattr(row, name) for row in rows], dtype=float) / middle - 1
@@ -575,8 +608,11 @@ def contest(
     def plot(panels: Panels, _size: Size) -> None:
         for axes in panels[len(scores) :]:
             axes.set_axis_off()
+        first = 0
         for axes, (score, rows) in zip(panels, scores.items(), strict=False):
             place = np.arange(len(rows))[::-1]
+            mark_rows(axes, place, "y", rows=range(first, first + len(rows)))
+            first += len(rows)
             for y, row in zip(place, rows, strict=True):
                 colour = MODEL if row.method == model else ACTUAL
                 if row.low is not None and row.high is not None:
@@ -654,6 +690,7 @@ def rival_gaps(
             axes.axhline(0, color=ACTUAL, linewidth=1.2, label=words["what_came"])
             axes.plot(place, own, color=MODEL, linewidth=2, label=words["this_model"])
             _start_of_holdout(axes, [at >= start for at in range(len(own))])
+            mark_rows(axes, place)
             axes.text(
                 0.98,
                 0.96 if own[-1] < 0 else 0.04,
@@ -713,6 +750,7 @@ def rival_counts(panels_of_rows: Mapping[str, Sequence[_Counted]], words: Mappin
         ):
             expected, low, high = shares[name]
             place = np.arange(len(rows))
+            mark_rows(axes, place)
             low, high = np.clip(low, -limit, limit), np.clip(high, -limit, limit)
             axes.bar(place, high - low, 0.7, bottom=low, color=MODEL, alpha=0.25, linewidth=0, label=words["band"])
             axes.axhline(0, color=ACTUAL, linewidth=1.2, label=words["observed"])

@@ -24,6 +24,7 @@ from clvmodels.report.figures import (
     grid,
     legend,
     legend_above,
+    mark_rows,
 )
 from clvmodels.report.numbers import Numbers
 
@@ -54,6 +55,7 @@ def waterfall(steps: Sequence[Step], numbers: Numbers) -> Plot:
         for y, step in zip(place[:-1], steps[:-1], strict=True):
             axes.plot([step.total, step.total], [y - 0.2, y - 0.8], color=MUTED, linewidth=0.9, zorder=2)
         _name_rows(axes, [step.name for step in steps], place, size)
+        mark_rows(axes, place, "y")
         ends = [0.0, *(step.total for step in steps)]
         room = max(ends) - min(ends) or 1.0
         axes.set_xlim(min(ends) - 0.01 * room, max(ends) + (0.2 if size.name == "wide" else 0.34) * room)
@@ -124,6 +126,7 @@ def effects(changes: Sequence[_Totals], names: Sequence[str], words: Mapping[str
         axes.set_ylim(-0.6, len(changes) - (0.4 if size.name == "wide" else 0.1))
         axes.margins(x=0.08)
         _name_rows(axes, names, place, size)
+        mark_rows(axes, place, "y")
         axes.xaxis.set_major_locator(MaxNLocator(5 if size.name == "wide" else 4, steps=[1, 2, 2.5, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_gap(value)))
         grid(axes, "x")
@@ -151,6 +154,7 @@ def months(
                     place[cut], bars[cut], 0.72, color="none", edgecolor=MODEL, linewidth=1.4, hatch="////",
                     label=words["partial"],
                 )  # fmt: skip
+            mark_rows(axes, place)
             count_axis(axes, numbers, ticks=4)
             if total == "month_revenue":
                 axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_money(value)))

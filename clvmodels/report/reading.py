@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from clvmodels.foundation.any_results import RESULTS, Results
+from clvmodels.foundation.any_results import Results, results_of
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.limits import RESULTS_FILE, read_whole
 from clvmodels.foundation.results import MethodCost
@@ -20,13 +20,6 @@ class Cost:
     step: str
     seconds: float
     megabytes: float | None
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """What kind of study a results.json is of; one of purchases does not say."""
-
-    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,10 +43,7 @@ def read_results(path: str | Path) -> Results:
         raise StudyError(f"{source}: no such file. Run the study first: it leaves results.json in its folder.")
     text = read_whole(source, RESULTS_FILE, error=StudyError)
     try:
-        kind = msgspec.json.decode(text, type=_Kind).kind
-        if kind not in RESULTS:
-            raise StudyError(f"{source}: results of the kind {kind!r}, which this version of clvmodels does not know.")
-        return msgspec.json.decode(text, type=RESULTS[kind])
+        return results_of(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise StudyError(
             f"{source}: not the results of this version of clvmodels ({error}). Run the study again."

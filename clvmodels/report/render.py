@@ -19,6 +19,7 @@ from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.results import StudyResults
 from clvmodels.report.customers import read_customers
 from clvmodels.report.fonts import SANS, SERIF, font_face
+from clvmodels.report.origin import results_digest, with_origin
 from clvmodels.report.reading import holds, read_costs, read_method_costs, read_results
 from clvmodels.report.sections import PURCHASES, Layout, Section, pages_of
 from clvmodels.report.sections.downloads import names_beside
@@ -53,9 +54,11 @@ def render_report(results: Results | str | Path, *, language: str = "en", output
     folder, record = _located(results)
     target = folder / page_name(language) if output is None else Path(output)
     names = {layout.stem: _named(target, language, layout.stem) for layout in pages_of(record)}
-    source = replace(_source(record, (target.parent, folder)), pages=names)
+    beside = next((place for place in (target.parent, folder) if holds(place, record)), None)
+    source, digest = replace(_source(record, beside), pages=names), results_digest(record, beside)
     for layout in pages_of(record):
-        write_atomically(target.with_name(names[layout.stem]), render_page(source, language, layout=layout))
+        page = with_origin(render_page(source, language, layout=layout), digest)
+        write_atomically(target.with_name(names[layout.stem]), page)
     return target
 
 
@@ -83,9 +86,8 @@ def _located(results: Results | str | Path) -> tuple[Path, Results]:
     return (path if path.is_dir() else path.parent), read_results(path)
 
 
-def _source(results: Results, folders: tuple[Path, ...]) -> SourceOf[Any]:
-    """The results with the tables of the first folder that holds these results."""
-    folder = next((folder for folder in folders if holds(folder, results)), None)
+def _source(results: Results, folder: Path | None) -> SourceOf[Any]:
+    """The results with the tables of the folder that holds these results."""
     if folder is None:
         return SourceOf(results, None, [], ())
     there = names_beside(folder, pages_of(results)[0].files)

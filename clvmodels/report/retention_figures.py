@@ -32,6 +32,8 @@ from clvmodels.report.figures import (
     grid,
     legend,
     legend_above,
+    mark_rows,
+    mark_told,
     sizes,
     small_sizes,
 )
@@ -81,6 +83,7 @@ class HeatMap:
     Attributes
     ----------
     values, texts, notes : a row a row label, a column a column label; notes stand below the texts and may be empty
+    said : what a reader who points at a cell is told of it
     top : the value of the darkest colour
     """
 
@@ -89,6 +92,7 @@ class HeatMap:
     values: Sequence[Sequence[float | None]]
     texts: Sequence[Sequence[str]]
     notes: Sequence[Sequence[str]]
+    said: Sequence[Sequence[str]]
     top: float
 
 
@@ -161,6 +165,14 @@ def _end_of_data(axes: Axes, place: float) -> None:
     axes.axvline(place, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
 
 
+def _mark_in_turn(panels: Panels, places: Sequence[Sequence[float]]) -> None:
+    """Rows of the figure's table panel by panel: those of the first, then those of the next."""
+    first = 0
+    for axes, own in zip(panels, places, strict=True):
+        mark_rows(axes, own, rows=range(first, first + len(own)))
+        first += len(own)
+
+
 def _legend_columns(size: Size) -> int:
     return 3 if size.name == "wide" else 2
 
@@ -173,9 +185,10 @@ def survival(panels_of: Sequence[SegmentCurves], words: Mapping[str, str], numbe
 
     def plot(panels: Panels, size: Size) -> None:
         used = _titled(panels, [segment.title for segment in panels_of], size)
-        for axes, segment in zip(used, panels_of, strict=True):
+        all_ages = [[point.age for point in segment.curve] for segment in panels_of]
+        _mark_in_turn(used, all_ages)
+        for axes, segment, ages in zip(used, panels_of, all_ages, strict=True):
             _curve(axes, segment.curve, [point.survival for point in segment.curve], words)
-            ages = [point.age for point in segment.curve]
             for (name, values), dashes in zip(segment.rivals.items(), cycle(RIVAL_LINES), strict=False):
                 axes.plot(ages, values, color=MUTED, linewidth=1.3, dashes=dashes, label=name)
             _steps(axes, segment.observed, words)
@@ -207,8 +220,9 @@ def rates(panels_of: Sequence[SegmentCurves], words: Mapping[str, str], numbers:
     def plot(panels: Panels, size: Size) -> None:
         used = _titled(panels, [segment.title for segment in panels_of], size)
         lowest = 1.0
-        for axes, segment in zip(used, panels_of, strict=True):
-            points = [point for point in segment.curve if point.rate is not None]
+        all_points = [[point for point in segment.curve if point.rate is not None] for segment in panels_of]
+        _mark_in_turn(used, [[point.age for point in points] for points in all_points])
+        for axes, segment, points in zip(used, panels_of, all_points, strict=True):
             _curve(axes, points, [point.rate for point in points if point.rate is not None], words)
             ages, renewed = np.array(observed_rates(segment.observed)).reshape(-1, 2).T
             axes.plot(ages, renewed, "o", color=ACTUAL, markersize=5, label=words["observed"])
@@ -240,6 +254,7 @@ def back_test(panels_of: Sequence[ForecastPanel], words: Mapping[str, str], numb
 
     def plot(panels: Panels, size: Size) -> None:
         used = _titled(panels, [panel.title for panel in panels_of], size)
+        _mark_in_turn(used, [[point.age for point in panel.points if not point.learnt] for panel in panels_of])
         for axes, panel in zip(used, panels_of, strict=True):
             shown = [point for point in panel.points if point.age >= panel.learnt_to - 1]
             ages = np.array([point.age for point in shown])
@@ -266,6 +281,8 @@ def values(panels_of: Sequence[ValuePanel], words: Mapping[str, str], numbers: N
         used = _titled(panels, [panel.title for panel in panels_of], size)
         tops = [e.q95 for panel in panels_of for e in (*panel.outcome, *panel.value, panel.new) if e is not None]
         top = max((value for value in tops if value is not None), default=1.0)
+        new = [[] if panel.new is None else [_newcomer(panel)] for panel in panels_of]
+        _mark_in_turn(used, [[*first, *panel.ages] for first, panel in zip(new, panels_of, strict=True)])
         for axes, panel in zip(used, panels_of, strict=True):
             ages = np.array(panel.ages)
             _, low, high = _bounds(panel.outcome)
@@ -308,9 +325,12 @@ def _value_ages(axes: Axes, panel: ValuePanel, words: Mapping[str, str]) -> None
 
 
 def what_if(
-    titles: Sequence[str], names: Sequence[str], columns_of: Sequence[Sequence[Estimate]], forms: Sequence[Number]
+    titles: Sequence[str],
+    names: Mapping[int, str],
+    columns_of: Sequence[Sequence[Estimate]],
+    forms: Sequence[Number],
 ) -> Plot:
-    """Changes by segment, a panel a measure, each with its interval."""
+    """Changes by segment, a panel a measure, each with its interval; names by place in the figure's table."""
 
     def plot(panels: Panels, _size: Size) -> None:
         place = np.arange(len(names))[::-1]
@@ -319,7 +339,8 @@ def what_if(
             axes.hlines(place, low, high, color=MODEL, linewidth=3, alpha=0.45)
             axes.plot(mean, place, "o", color=MODEL, markersize=7)
             axes.axvline(0, color=ACTUAL, linewidth=1.2)
-            axes.set_yticks(place, names)
+            axes.set_yticks(place, list(names.values()))
+            mark_rows(axes, place, "y", rows=list(names))
             axes.tick_params(axis="y", labelcolor=INK)
             axes.set_ylim(-0.6, len(names) - 0.4)
             axes.set_xlim(min(0.0, 1.1 * np.nanmin(low)), 1.12 * max(float(np.nanmax(high)), 1e-9))
@@ -347,6 +368,7 @@ def heat(table: HeatMap, words: Mapping[str, str]) -> Plot:
                     _cell(axes, x, y, value / table.top if table.top else 0.0)
                     if fits:
                         _in_cell(axes, x, y, table.texts[y][x], table.notes[y][x], letters)
+        _tell_cells(axes, table, words)
         axes.set_xlim(-0.5, len(table.columns) - 0.5)
         axes.set_ylim(len(table.rows) - 0.5, -0.5)
         step = max(1, math.ceil(LETTER * 14 * max(map(len, table.columns)) / room))
@@ -358,6 +380,12 @@ def heat(table: HeatMap, words: Mapping[str, str]) -> Plot:
         axes.set_title(words["y"], color=MUTED, fontsize=12)
 
     return plot
+
+
+def _tell_cells(axes: Axes, table: HeatMap, words: Mapping[str, str]) -> None:
+    there = [(x, y) for y, row in enumerate(table.values) for x, value in enumerate(row) if value is not None]
+    cells = [[table.rows[y], table.columns[x], table.said[y][x]] for x, y in there]
+    mark_told(axes, there, cells, [words["y"], words["x"], ""])
 
 
 def _cell(axes: Axes, x: int, y: int, part: float) -> None:
@@ -380,6 +408,7 @@ def over_years(estimates: Sequence[Estimate], words: Mapping[str, str], numbers:
         years = np.arange(len(estimates))
         axes.fill_between(years, low, high, color=MODEL, alpha=0.22, linewidth=0, label=words["band"])
         axes.plot(years, mean, "o-", color=MODEL, linewidth=2.2, markersize=4.5, label=words["expected"])
+        mark_rows(axes, years)
         count_axis(axes, numbers)
         _age_axis(axes, words["x"])
         legend(axes)
@@ -403,6 +432,7 @@ def cohort_forecast(
             axes.plot(place, mean, color=MODEL, linewidth=2.2, label=words["expected"])
             axes.plot(place, actual, "o-", color=ACTUAL, linewidth=1.2, markersize=3.5, label=words["actual"])
             _end_of_data(axes, start)
+            mark_rows(axes, place)
             count_axis(axes, numbers)
             if name == "revenue":
                 axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_money(value)))
@@ -418,8 +448,9 @@ def by_age(points: Sequence[AgePoint], titles: Mapping[str, str], words: Mapping
 
     def plot(panels: Panels, size: Size) -> None:
         for axes, (name, title) in zip(panels, titles.items(), strict=True):
-            shown = [point for point in points if name != "retention" or point.age > 0]  # all are there at age 0
-            ages = np.array([point.age for point in shown])
+            by_place = {at: p for at, p in enumerate(points) if name != "retention" or p.age > 0}  # all at age 0
+            shown, ages = list(by_place.values()), np.array([point.age for point in by_place.values()])
+            mark_rows(axes, ages, rows=list(by_place))
             mean, low, high = _bounds([getattr(point, name) for point in shown])
             axes.fill_between(ages, low, high, color=MODEL, alpha=0.22, linewidth=0, label=words["band"])
             axes.plot(ages, mean, color=MODEL, linewidth=2.2, label=words["expected"])

@@ -10,7 +10,7 @@ from clvmodels.strategy.budgets import (
 from clvmodels.strategy.classes import CustomerClasses
 from clvmodels.strategy.grades import GRADE_CUTS, grades
 from clvmodels.strategy.lifecycle import ended_relations, lifecycle
-from clvmodels.strategy.matrix_calibration import matrix_calibration
+from clvmodels.strategy.matrix_calibration import class_calibration, matrix_calibration
 from clvmodels.strategy.movements import DatedMatrix, movements
 from clvmodels.strategy.pyramid import TIERS, pyramid
 from clvmodels.strategy.strategies import read_strategies
@@ -29,6 +29,7 @@ __all__ = [
     "acquisition_ceiling",
     "cell_totals",
     "cells",
+    "class_calibration",
     "cut_estimate",
     "discounted_cash_flow",
     "ended_relations",

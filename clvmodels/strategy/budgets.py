@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from clvmodels.forecast.draws import sums_by_segment
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import FloatArray
@@ -49,8 +50,8 @@ def cell_totals(matrix: ValueMatrix, value: Forecast) -> dict[str, FloatArray]:
     members = [matrix.cell == key for key in CELLS]
     if value.replay is None:
         return {key: np.array([value.mean[mask].sum()]) for key, mask in zip(CELLS, members, strict=True)}
-    totals = [[block.values[mask].sum(axis=0) for mask in members] for block in value.replay("draws")]
-    return {key: np.concatenate([of_block[place] for of_block in totals]) for place, key in enumerate(CELLS)}
+    (totals,), _ = sums_by_segment(value, [(np.stack(members).argmax(axis=0), len(CELLS))])
+    return dict(zip(CELLS, totals, strict=True))
 
 
 def cells(
@@ -61,6 +62,7 @@ def cells(
     p_alive: FloatArray,
     purchases: FloatArray,
     shares: Mapping[str, float],
+    totals: Mapping[str, FloatArray] | None = None,
 ) -> list[Cell]:
     """The cells as a report shows them, in the order of `CELLS`.
 
@@ -70,6 +72,7 @@ def cells(
     current_value, p_alive, purchases : ndarrays, shape (N,): value at a yearly rate, and expectations
         of being alive and of purchases; a cell shows the sum of the first, the means of the others
     shares : cell to the share of expected future value that may be spent on keeping a customer
+    totals : `cell_totals(matrix, clv)`, where it has been worked out before
 
     Raises
     ------
@@ -77,7 +80,7 @@ def cells(
         If a cell has no share, a share is not between 0 and 1, or the customers differ.
     """
     ceilings = retention_ceilings(matrix, clv, shares=shares)
-    totals = cell_totals(matrix, clv)
+    totals = cell_totals(matrix, clv) if totals is None else totals
     everything = float(clv.mean.sum())
     return [
         _cell(

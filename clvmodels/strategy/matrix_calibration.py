@@ -1,11 +1,13 @@
-"""Were the probabilities of the value matrix right? Customers by stated probability, and how many landed there."""
+"""Were probabilities of cells and classes right? Customers by stated probability, and how many landed there."""
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clvmodels.foundation.decision_results import ClassCalibrationRow
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.patterns import FloatArray, IntArray
+from clvmodels.foundation.patterns import FloatArray
 from clvmodels.strategy.value_matrix import CELLS, ValueMatrix, value_matrix
 
 TENTHS = np.arange(10) / 10
@@ -42,17 +44,47 @@ def matrix_calibration(matrix: ValueMatrix, current: ArrayLike, actual: ArrayLik
     hit = landed[:, None] == np.array(CELLS)
     p = matrix.probabilities
     row_is_open = np.stack([p[:, [0, 2]].sum(axis=1), p[:, [1, 3]].sum(axis=1)], axis=1)[:, [0, 1, 0, 1]] > 0
-    tenth = np.searchsorted(TENTHS, p, side="right") - 1
-    rows = _rows("all", p[row_is_open], hit[row_is_open], tenth[row_is_open])
+    rows = _rows("all", p[row_is_open], hit[row_is_open])
     for place, cell in enumerate(CELLS):
         counted = row_is_open[:, place]
-        rows += _rows(cell, p[counted, place], hit[counted, place], tenth[counted, place])
+        rows += _rows(cell, p[counted, place], hit[counted, place])
     return rows
 
 
-def _rows(cell: str, stated: FloatArray, hit: NDArray[np.bool_], tenth: IntArray) -> list[ClassCalibrationRow]:
+def class_calibration(stated: Mapping[str, FloatArray], landed: Mapping[str, FloatArray]) -> list[ClassCalibrationRow]:
+    """Probabilities of classes, held against the classes in which customers landed, by tenths of probability.
+
+    Parameters
+    ----------
+    stated : class -> P(class) of each customer, shape (N,)
+    landed : the same classes -> 1 for a customer who landed there, 0 for others, shape (N,); a part of one where
+        customers share a place
+
+    Returns
+    -------
+    list of ClassCalibrationRow
+        Of all classes together, where there is more than one, and of each; bounds are those of `matrix_calibration`.
+
+    Raises
+    ------
+    DataError
+        If the classes differ, or the customers do.
+    """
+    if list(stated) != list(landed):
+        raise DataError(f"probabilities are of {list(stated)}, outcomes of {list(landed)}: expected the same classes.")
+    if len({len(values) for values in (*stated.values(), *landed.values())}) > 1:
+        raise DataError("probabilities and outcomes are of different numbers of customers.")
+    each = [row for key in stated for row in _rows(key, stated[key], landed[key])]
+    if len(stated) < 2:
+        return each
+    together = _rows("all", np.concatenate(list(stated.values())), np.concatenate(list(landed.values())))
+    return together + each
+
+
+def _rows(cell: str, stated: FloatArray, hit: NDArray[np.bool_] | FloatArray) -> list[ClassCalibrationRow]:
     from scipy import stats  # slow to import
 
+    tenth = np.searchsorted(TENTHS, stated, side="right") - 1
     counts = np.bincount(tenth, minlength=len(TENTHS))
     mean = np.bincount(tenth, weights=stated, minlength=len(TENTHS)) / np.maximum(counts, 1)
     hits = np.bincount(tenth, weights=hit, minlength=len(TENTHS))

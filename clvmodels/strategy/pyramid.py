@@ -1,11 +1,12 @@
 """The customer pyramid: four tiers by future value, as a probability of each tier for each customer."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from clvmodels.forecast.draws import by_draw, each_draw, over_customers
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import Forecast
@@ -53,47 +54,42 @@ def pyramid(
     places = [int(share * len(clv) + 1e-9) for share in shares.values()]  # 0.15 x 20 is 3
     reached = np.zeros((len(places), len(clv)))
     n_draws = 0
-    for values in _blocks(clv):
-        n_draws += values.shape[1]
-        reached += _draws_among_best(values, places)
+    for values in [np.ascontiguousarray(clv.mean)[None]] if clv.replay is None else by_draw(clv):
+        n_draws += len(values)
+        _count_among_best(values, places, reached)
     probabilities = np.diff(reached / n_draws, axis=0, prepend=0.0)
     by_tier = dict(zip(shares, np.maximum(probabilities, 0.0), strict=True))
     return labelled(by_tier, clv.customer_id, scheme="tier", undecided_below=undecided_below, loss=losses)
 
 
-def _blocks(clv: Forecast) -> Iterator[FloatArray]:
-    """Some draws of all customers at a time, shape (N, D)."""
-    if clv.replay is None:
-        yield clv.mean[:, None]
-    else:
-        yield from (block.values for block in clv.replay("draws"))
+def _count_among_best(values: FloatArray, places: list[int], reached: FloatArray) -> None:
+    """Add draws in which each customer is among so many of the best to `reached`, shape (K, N); values (D, N).
+
+    Where a tie is shared, a part of a draw counts: the places left for those level with the border, by their number.
+    """
+    from clvmodels.forecast.draw_kernels import count_reached
+
+    borders, level_share = (
+        np.array(column) for column in zip(*each_draw(values, lambda draw: _borders(draw, places)), strict=True)
+    )
+    over_customers(
+        reached.shape[1], lambda first, last: count_reached(values, borders, level_share, first, last, reached)
+    )
 
 
-def _draws_among_best(values: FloatArray, places: list[int]) -> FloatArray:
-    """Draws in which each customer is among so many of the best, shape (K, N); a part of one where a tie is shared."""
-    n_customers, n_draws = values.shape
-    reached = np.full((len(places), n_customers), float(n_draws))
-    at = [n_customers - most for most in places if 0 < most < n_customers]
-    by_draw = np.array(values.T, order="C")  # a copy, since it is put in order in place
-    by_draw.partition(at, axis=1)
+def _borders(draw: FloatArray, places: list[int]) -> tuple[FloatArray, FloatArray]:
+    """The least value among so many of the best, and the part of a draw that counts for a value level with it."""
+    size = len(draw)
+    ordered = np.partition(draw, [size - most for most in places if 0 < most < size])
+    borders, shares = np.full(len(places), -np.inf), np.ones(len(places))
     for tier, most in enumerate(places):
         if most == 0:
-            reached[tier] = 0
-        elif most < n_customers:
-            reached[tier] = _draws_at_border(values, by_draw[:, n_customers - most], most)
-    return reached
-
-
-def _draws_at_border(values: FloatArray, border: FloatArray, most: int) -> FloatArray:
-    """Draws in which each customer reaches the border, shape (N,), those level with it by the places left for them."""
-    reach = values >= border
-    reached = reach.sum(axis=1).astype(np.float64)
-    crowded = np.flatnonzero(reach.sum(axis=0) > most)
-    if len(crowded):
-        level = values[:, crowded] == border[crowded]
-        left = most - (reach[:, crowded] & ~level).sum(axis=0)
-        reached -= level @ (1 - left / level.sum(axis=0))
-    return reached
+            borders[tier] = np.inf
+        elif most < size:
+            border = borders[tier] = ordered[size - most]
+            above, level = (draw > border).sum(), (draw == border).sum()
+            shares[tier] = (most - above) / level
+    return borders, shares
 
 
 def _require_shares(shares: Mapping[str, float]) -> None:

@@ -5,6 +5,7 @@ found and every customer falls in one cell; shares of the draws are the probabil
 cell of least expected loss.
 """
 
+import itertools
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clvmodels.forecast.draws import by_draw, each_draw, over_customers
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import Forecast, IdArray
@@ -132,9 +134,9 @@ def value_matrix(
             "current": _threshold(of_current, *settings["current"]),
             "future": _threshold(of_future, *settings["future"]),
         }
-        counts += _count_cells(_high(of_current, at["current"]), _high(of_future, at["future"]))
+        _count_cells(of_current, at["current"], of_future, at["future"], counts)
         for dimension, values in at.items():
-            thresholds[dimension].append(np.broadcast_to(values, max(of_current.shape[1], of_future.shape[1])))
+            thresholds[dimension].append(np.broadcast_to(values, max(len(of_current), len(of_future))))
 
     n_draws = counts[0].sum()
     chosen = np.argmin(counts @ losses, axis=1)  # on whole counts, so that a tie is a tie: the first cell
@@ -154,73 +156,68 @@ def value_matrix(
 
 
 def _threshold(values: FloatArray, kind: str, setting: float) -> FloatArray:
-    """The cut in each draw: shape (N, D) to (D,)."""
+    """The cut in each draw: shape (D, N) to (D,)."""
     if kind == "amount":
-        return np.full(values.shape[1], setting)
-    by_draw = np.array(values.T, order="C")  # a copy, since it is put in order in place
-    if kind == "quantile":
-        return np.asarray(np.quantile(by_draw, setting, axis=1, overwrite_input=True))
-    by_draw = np.maximum(by_draw, 0.0)
-    by_draw.sort(axis=1)
-    descending = by_draw[:, ::-1]
-    carried = np.cumsum(descending, axis=1)
+        return np.full(len(values), setting)
+    cut = _quantile if kind == "quantile" else _least_of_best
+    return np.array(each_draw(values, lambda draw: cut(draw, setting)))
+
+
+def _quantile(draw: FloatArray, setting: float) -> float:
+    return float(np.quantile(draw, setting, overwrite_input=True))
+
+
+def _least_of_best(draw: FloatArray, share: float) -> float:
+    """The least value among the top customers who together carry a share of all value. Sorts the draw."""
+    values = np.maximum(draw, 0.0)
+    values.sort()
+    descending = values[::-1]
+    carried = np.cumsum(descending)
     # a whole share that is met exactly is met in every currency
-    last = np.argmax(carried >= setting * carried[:, -1:] * (1 - 1e-12), axis=1)
-    return descending[np.arange(len(last)), last]
+    return float(descending[np.argmax(carried >= share * carried[-1] * (1 - 1e-12))])
 
 
-def _high(values: FloatArray, threshold: FloatArray) -> NDArray[np.bool_]:
-    """Who reaches the cut, shape (N, D); a customer without value never does, wherever the cut lies."""
-    return (values >= threshold) & (values > 0)
+def _count_cells(
+    current: FloatArray, current_cut: FloatArray, future: FloatArray, future_cut: FloatArray, counts: IntArray
+) -> None:
+    """Add draws in which each customer is in each cell to `counts`, shape (N, 4); values (D, N) or (1, N)."""
+    from clvmodels.forecast.draw_kernels import count_cells
 
-
-def _count_cells(current: NDArray[np.bool_], future: NDArray[np.bool_]) -> IntArray:
-    """Draws in which each customer is in each cell, shape (N, 4); each input (N, D) or (N, 1)."""
-    n_draws = max(current.shape[1], future.shape[1])
-    both = (current & future).sum(axis=1)
-    high_now = current.sum(axis=1) * (n_draws // current.shape[1])
-    high_later = future.sum(axis=1) * (n_draws // future.shape[1])
-    neither = n_draws - high_now - high_later + both
-    return np.column_stack([both, high_later - both, high_now - both, neither])
+    over_customers(
+        len(counts), lambda first, last: count_cells(current, current_cut, future, future_cut, first, last, counts)
+    )
 
 
 def _joint_draws(
     current: Forecast | ArrayLike, future: Forecast | ArrayLike
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Both values at the same draws, shape (N, D) each; a column has shape (N, 1).
+    """Both values at the same draws, shape (D, N) each; a column has shape (1, N).
 
     Raises
     ------
     DataError
         If the two forecasts have different numbers of draws.
     """
-    drawn = [_is_drawn(value) for value in (current, future)]
-    if not any(drawn):
-        yield _column(current, "current")[:, None], _column(future, "future")[:, None]
-    elif all(drawn):
-        sizes = {v.totals.size for v in (current, future) if isinstance(v, Forecast) and v.totals is not None}
-        if len(sizes) > 1:
-            raise DataError("current and future have different numbers of draws: use the same draws=.")
-        yield from zip(_replayed(current), _replayed(future), strict=True)
-    elif drawn[0]:
-        certain = _column(future, "future")[:, None]
-        yield from ((values, certain) for values in _replayed(current))
-    else:
-        certain = _column(current, "current")[:, None]
-        yield from ((certain, values) for values in _replayed(future))
+    drawn = [value for value in (current, future) if _is_drawn(value)]
+    sizes = {value.totals.size for value in drawn if isinstance(value, Forecast) and value.totals is not None}
+    if len(sizes) > 1:
+        raise DataError("current and future have different numbers of draws: use the same draws=.")
+    both = _by_draw(current, "current"), _by_draw(future, "future")
+    yield from zip(*both, strict=False) if drawn else [(next(both[0]), next(both[1]))]
 
 
 def _is_drawn(value: Forecast | ArrayLike) -> bool:
     return isinstance(value, Forecast) and value.replay is not None
 
 
-def _replayed(value: Any) -> Iterator[FloatArray]:
-    return (block.values for block in value.replay("draws"))
+def _by_draw(value: Any, name: str) -> Iterator[FloatArray]:
+    """Some draws of all customers at a time, or what is certain, again and again."""
+    return by_draw(value) if _is_drawn(value) else itertools.repeat(_column(value, name)[None])
 
 
 def _column(value: Forecast | ArrayLike, name: str) -> FloatArray:
     """A certain value, shape (N,): a column, or the mean of a forecast without draws."""
-    column = np.asarray(value.mean if isinstance(value, Forecast) else value, dtype=np.float64)
+    column = np.ascontiguousarray(value.mean if isinstance(value, Forecast) else value, dtype=np.float64)
     if column.ndim != 1:
         raise DataError(f"{name} value: expected a column of one value a customer, got shape {column.shape}.")
     missing = ~np.isfinite(column)

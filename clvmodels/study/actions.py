@@ -1,5 +1,7 @@
 """What to do: stated actions, the best use of a budget, fewer defections, silence, and the way to the next cell."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,11 +27,9 @@ from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import TransactionLog
+from clvmodels.foundation.results import ActOn
 from clvmodels.foundation.units import DAYS_PER_YEAR, days_per_unit
-from clvmodels.strategy import (
-    CELLS,
-    cell_totals,
-)
+from clvmodels.strategy import CELLS
 from clvmodels.strategy.actions import (
     NOBODY,
     Outcomes,
@@ -275,9 +275,8 @@ def _random_gain(weighed: Weighed, split: Split) -> float:
 def _defections(outlook: Outlook, weighed: Weighed, reduction: float) -> list[FewerDefections]:
     """Of all, and by cell. They are the last of the changes."""
     before, after = weighed.outcomes.totals[0], weighed.outcomes.totals[-1]
-    equity = cell_totals(outlook.matrix, outlook.future.clv)
     parts = {ALL: (outlook.future.clv.total_draws, before.sum(axis=0), after.sum(axis=0))}
-    parts |= {key: (equity[key], before[place], after[place]) for place, key in enumerate(CELLS)}
+    parts |= {key: (outlook.cell_equity[key], before[place], after[place]) for place, key in enumerate(CELLS)}
     return [
         FewerDefections(key, reduction, estimate(whole), estimate(changed - some), _share(changed - some, some))
         for key, (whole, some, changed) in parts.items()
@@ -312,6 +311,25 @@ def _with_columns(
     except FitError as problem:
         left_out["purchases_to_next"] = str(problem)
     return Actions(replace(section, silence=silence, left_out=left_out), columns)
+
+
+def with_next_steps(rows: Sequence[ActOn], customer_id: pd.Series, columns: pd.DataFrame) -> list[ActOn]:
+    """Customers worth a decision with what is told of each: how long to wait, what is next, the best action."""
+    places = pd.Index(customer_id.astype(str)).get_indexer(pd.Index([row.customer_id for row in rows]))
+    return [_with_next_step(row, columns.iloc[place]) for row, place in zip(rows, places, strict=True)]
+
+
+def _with_next_step(row: ActOn, told: pd.Series) -> ActOn:
+    numbers = [float(told[name]) for name in ("days_until_half", "amount_to_next", "purchases_to_next")]
+    days, amount, purchases = (None if math.isnan(number) else number for number in numbers)
+    return replace(
+        row,
+        days_until_half=days,
+        amount_to_next=amount,
+        purchases_to_next=purchases,
+        next_cell=str(told["next_cell"]),
+        best_action=str(told["best_action"]),
+    )
 
 
 def _best_actions(weighed: Weighed) -> dict[str, object]:

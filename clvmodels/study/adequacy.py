@@ -12,36 +12,39 @@ from clvmodels.inference.criteria import loo
 from clvmodels.inference.pareto import PARETO_K_LIMIT
 from clvmodels.inference.sensitivity import THRESHOLD, prior_sensitivity
 from clvmodels.study.config import Study
-from clvmodels.study.progress import Steps, seed_for
+from clvmodels.study.decision import Base
+from clvmodels.study.progress import seed_for
 
 WINDOW = "decision"
 
 
 @dataclass(frozen=True)
-class Adequacy:
-    """Rows of the report on how well the fits describe their data."""
+class Criteria:
+    """Rows of the report on customers left out, and on who decides: the prior or the data."""
 
-    predictive: list[PredictiveCheckTable]
     criteria: list[CriterionRow]
     sensitivity: list[SensitivityRow]
 
 
-def gauge_adequacy(study: Study, fits: tuple[Fit, Fit], customers: CustomerSummary, steps: Steps) -> Adequacy:
-    """Hold the fits of the decision against the data that they learnt from."""
-    with steps.step("replicate", f"replicate the data {study.fit.replicates} times by each model"):
-        predictive = [
-            posterior_predictive_check(
-                fit,
-                customers,
-                seed=seed_for(study.seed, f"replications {fit.model.name}"),
-                replicates=study.fit.replicates,
-            )
-            for fit in fits
-        ]
-    with steps.step("criteria", "leave customers out, and scale the priors"):
-        criteria = [_criterion_row(fit, customers) for fit in fits]
-        sensitivity = [row for fit in fits for row in _sensitivity_rows(fit, customers)]
-    return Adequacy(predictive, criteria, sensitivity)
+def replicate(study: Study, base: Base, fits: tuple[Fit, Fit]) -> list[PredictiveCheckTable]:
+    """Data sets of each model of the decision, against the data that it learnt from."""
+    return [
+        posterior_predictive_check(
+            fit,
+            base.learnt,
+            seed=seed_for(study.seed, f"replications {fit.model.name}"),
+            replicates=study.fit.replicates,
+        )
+        for fit in fits
+    ]
+
+
+def gauge_criteria(_study: Study, base: Base, fits: tuple[Fit, Fit]) -> Criteria:
+    """Leave customers out, and scale the priors."""
+    return Criteria(
+        [_criterion_row(fit, base.learnt) for fit in fits],
+        [row for fit in fits for row in _sensitivity_rows(fit, base.learnt)],
+    )
 
 
 def _criterion_row(fit: Fit, customers: CustomerSummary) -> CriterionRow:

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from clvmodels.data import base_periods
 from clvmodels.forecast import predict, sample_future
-from clvmodels.foundation.decision_results import BasePeriod, ClassesSection, ClassRow
+from clvmodels.forecast.draws import sums_by_segment
+from clvmodels.foundation.decision_results import BasePeriod, ClassCalibrationRow, ClassesSection, ClassRow
 from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import BoolArray, FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
@@ -16,19 +16,22 @@ from clvmodels.inference import Fit
 from clvmodels.strategy import (
     CustomerClasses,
     DatedMatrix,
+    class_calibration,
     matrix_calibration,
     movements,
+    pyramid,
     value_matrix,
 )
 from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise
-from clvmodels.study.decision import Outlook
-from clvmodels.study.evidence import Evidence
+from clvmodels.study.decision import Decision, Outlook
+from clvmodels.study.evidence import Evidence, forecast_holdout
 from clvmodels.study.labels import Labels, matrix_options
-from clvmodels.study.progress import Steps, seed_for
+from clvmodels.study.progress import seed_for
 
 MOVEMENT_DRAWS = 250  # they give the quantiles of a count to a hundredth or two
 MORE_LIKELY_THAN_NOT = 0.5
+NOBODY = -1
 
 
 def classes_section(
@@ -37,31 +40,59 @@ def classes_section(
     traits: pd.DataFrame | None,
     evidence: Evidence,
     outlook: Outlook,
-    labels: Labels,
-    steps: Steps,
+    decision: Decision,
 ) -> ClassesSection:
     """Tiers, stages, ended relations and grades as a report shows them; the matrix held against what came; movement."""
-    with steps.step("classes", "tiers, stages, and who moved"):
-        before = _dated_before(study, log, traits, evidence)
-        after = _dated_after(outlook)
-        moved, kinds = movements(before, after, rng=np.random.default_rng(seed_for(study.seed, "movements")))
-        margin, holdout = study.value.margin, evidence.holdout
-        rows = _class_rows(labels, outlook)
-        return ClassesSection(
-            tiers=rows["tier"],
-            stages=rows["stage"],
-            ended=rows["ended"],
-            grades=rows.get("grade", []),
-            graded_by=study.grades.weights,
-            calibration=matrix_calibration(
-                evidence.matrix, evidence.customers.current_value * margin, holdout.amount * margin
-            ),
-            calibration_end=holdout.window.calibration_end.isoformat(),
-            moved_from=holdout.window.calibration_end.isoformat(),
-            moved_to=outlook.as_of.isoformat(),
-            movements=moved,
-            kinds=kinds,
-        )
+    before = _dated_before(study, log, traits, evidence)
+    after = _dated_after(outlook)
+    moved, kinds = movements(before, after, rng=np.random.default_rng(seed_for(study.seed, "movements")))
+    margin, holdout = study.value.margin, evidence.holdout
+    rows = _class_rows(decision.labels, outlook)
+    return ClassesSection(
+        tiers=rows["tier"],
+        stages=rows["stage"],
+        ended=rows["ended"],
+        grades=rows.get("grade", []),
+        graded_by=study.grades.weights,
+        calibration=matrix_calibration(
+            evidence.matrix, evidence.customers.current_value * margin, holdout.amount * margin
+        ),
+        calibration_end=holdout.window.calibration_end.isoformat(),
+        moved_from=holdout.window.calibration_end.isoformat(),
+        moved_to=outlook.as_of.isoformat(),
+        movements=moved,
+        kinds=kinds,
+        **_held_against_holdout(study, evidence),
+    )
+
+
+def _held_against_holdout(study: Study, evidence: Evidence) -> dict[str, list[ClassCalibrationRow]]:
+    """Tiers of the holdout's value, and the chance to buy in it, as they were told at the end of the calibration.
+
+    A stage is never seen: whether a silent customer has gone, the data do not say. What its probability rests on is
+    the chance to buy again, and that is.
+    """
+    holdout, draws = evidence.holdout, _draws(evidence.fits)
+    future = forecast_holdout(study, evidence.fits, evidence.customers, stream="tiers and buyers", draws=draws)
+    came = replace(future.clv, mean=holdout.amount * study.value.margin, replay=None)
+    stated, landed = (pyramid(clv, shares=study.pyramid.shares) for clv in (future.clv, came))
+    p_buy = _p_buy(future.purchases)
+    return {
+        "tier_calibration": class_calibration(_by_class(stated), _by_class(landed)),
+        "bought_calibration": class_calibration(
+            {"bought": p_buy}, {"bought": (holdout.purchases > 0).astype(np.float64)}
+        ),
+    }
+
+
+def _p_buy(purchases: Forecast) -> FloatArray:
+    """P(at least one purchase) of each customer, shape (N,)."""
+    assert purchases.replay is not None  # predictive forecasts can be drawn again
+    return np.concatenate([(block.values > 0).mean(axis=1) for block in purchases.replay("customers")])
+
+
+def _by_class(classes: CustomerClasses) -> dict[str, FloatArray]:
+    return dict(zip(classes.keys, classes.probabilities.T, strict=True))
 
 
 def base_section(study: Study, log: TransactionLog) -> list[BasePeriod]:
@@ -109,11 +140,11 @@ def _class_rows(labels: Labels, outlook: Outlook) -> dict[str, list[ClassRow]]:
     """Rows of each scheme, from one pass over the draws of future value."""
     schemes = [labels.tiers, labels.stages, labels.ended, *([] if labels.graded is None else [labels.graded])]
     members = [_members(classes) for classes in schemes]
-    totals = _totals(np.concatenate(members), outlook.future.clv)
+    codes = [(np.where(own.any(axis=0), own.argmax(axis=0), NOBODY), len(own)) for own in members]
+    totals, _ = sums_by_segment(outlook.future.clv, codes)
     whole = np.maximum(outlook.future.clv.total_draws, np.finfo(float).tiny)
     rows: dict[str, list[ClassRow]] = {}
-    for classes, of_classes in zip(schemes, members, strict=True):
-        own, totals = totals[: len(of_classes)], totals[len(of_classes) :]
+    for classes, of_classes, own in zip(schemes, members, totals, strict=True):
         rows[classes.scheme] = [
             _class_row(classes, place, member, outlook.customers, own[place], whole)
             for place, member in enumerate(of_classes)
@@ -127,13 +158,6 @@ def _members(classes: CustomerClasses) -> BoolArray:
     if classes.scheme == "ended":
         own &= classes.probabilities.sum(axis=1) >= MORE_LIKELY_THAN_NOT
     return np.asarray(own)
-
-
-def _totals(members: BoolArray, clv: Forecast) -> FloatArray:
-    """Future value of the members of each class, draw by draw, shape (K, S)."""
-    assert clv.replay is not None  # predictive forecasts can be drawn again
-    member = sparse.csr_array(members.astype(np.float64))
-    return np.concatenate([member @ block.values for block in clv.replay("draws")], axis=1)
 
 
 def _class_row(

@@ -13,7 +13,7 @@ from clvmodels.foundation.records import Window
 from clvmodels.foundation.units import TimeUnit
 from clvmodels.strategy import CELLS, GRADE_CUTS, TIERS
 from clvmodels.strategy.lifecycle import LONG_KEPT_DAYS, STEADY_REPEATS
-from clvmodels.study.strict import Table, TomlFile, converted, refuse_nameless
+from clvmodels.study.strict import LimitsTable, Table, TomlFile, converted, refuse_nameless
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Fraction = Annotated[float, msgspec.Meta(gt=0, lt=1)]
@@ -405,6 +405,7 @@ class Study(Table, frozen=True):
     decisions: DecisionsTable = DecisionsTable()
     actions: tuple[ActionTable, ...] = ()
     strategies: str | None = None
+    limits: LimitsTable = LimitsTable()
     privacy: Privacy = "open"
 
     @property

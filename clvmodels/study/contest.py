@@ -9,19 +9,37 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from clvmodels.data import donor_summary, read_transactions, rolling_windows
+from clvmodels.baselines import BASELINES
+from clvmodels.data import read_transactions, rolling_windows
 from clvmodels.data.datasets import PREFIX, named_dataset, require_brought
-from clvmodels.evaluation import donor_contest_occasion, rolling_contest, winners
+from clvmodels.evaluation import winners
+from clvmodels.evaluation.pairs import FitsMade
 from clvmodels.forecast import simulate_log
 from clvmodels.foundation.contest_results import ContestData, ContestInfo, ContestResults
 from clvmodels.foundation.errors import DataError, FitError, StudyError
 from clvmodels.foundation.records import TransactionLog, Window
 from clvmodels.foundation.results import Duel, MethodCost, RollingSection
+from clvmodels.models import MODELS
 from clvmodels.study import outputs
 from clvmodels.study.contest_config import DONORS, ContestDataTable, ContestStudy, OriginsTable, StoryTable
-from clvmodels.study.contest_data import Arena, hold_contest, steps_of
+from clvmodels.study.contest_data import (
+    Arena,
+    Contestants,
+    Held,
+    contest_ahead,
+    contestants_of,
+    hold,
+    look_closely,
+    measure_costs,
+    tell_totals,
+)
+from clvmodels.study.contest_donors import hold_donors, measure_donors
 from clvmodels.study.files import StudyFile
-from clvmodels.study.progress import Steps, Tell, seed_for
+from clvmodels.study.graph import Graph, Render, Task, task_of, units_of
+from clvmodels.study.progress import Tell, seed_for, silent
+from clvmodels.study.roots import baseline_code, model_code
+from clvmodels.study.supervised import UNWATCHED, Watch
+from clvmodels.study.units import Unit, Units
 
 Frames = Mapping[str, pd.DataFrame]
 
@@ -34,46 +52,170 @@ class Costs:
     methods: dict[str, list[MethodCost]]
 
 
-def run_contest(file: StudyFile[ContestStudy], *, output: str | Path, data: str | None, tell: Tell) -> ContestResults:
-    """Run a contest; see `run_study`. `data` is "KEY=PATH": the log of a data set in place of its own."""
+@dataclass(frozen=True)
+class _Parts:
+    """The units of a data set's contest; costs only where the study asks for them."""
+
+    data: Unit[Held]
+    costs: Unit[list[MethodCost]] | None
+
+
+def contest_task(
+    file: StudyFile[ContestStudy], *, output: str | Path, data: str | None = None, render: Render | None = None
+) -> Task:
+    """A contest, with the digests of its inputs. `data` is "KEY=PATH": the log of a data set in place of its own.
+
+    Raises
+    ------
+    StudyError, DataError
+        If a data set is not there that the contest needs.
+    """
     study = _with_source(file, data)
-    folder = Path(output) / study.name
-    outputs.require_writable(folder)
     left_out = _left_out(study)
-    steps = Steps(_number_of_steps(study, left_out), tell)
-    with steps.step("read", "read the logs and tell the simulated ones"):
-        arenas = [*_read(file, study, left_out), *_told(file, study)]
-    digests = {arena.key: arena.log.digest for arena in arenas}
-    sections: list[ContestData] = []
-    costs: dict[str, list[MethodCost]] = {}
-    for arena in arenas:
-        section, measured = hold_contest(study, arena, steps)
-        sections.append(section)
-        costs |= {arena.key: measured} if measured else {}
-    if study.donors is not None:
-        with steps.step("donors", "donors: who gives in a year that no method sees"):
-            section, digests[DONORS] = _donors(study)
-            sections.append(section)
-    results = ContestResults(
-        study=_info(file, study, digests),
+    sources = [table.log.source for key, table in study.data.items() if key not in left_out]
+    sources += [] if study.donors is None else [study.donors.source]
+    return task_of(file, study, output=output, data=data, sources=sources, words=left_out, render=render)
+
+
+def contest_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED) -> Graph[ContestResults]:
+    """The units of a contest; none has run yet."""
+    study, file, digests = task.study, task.file, task.inputs.digests
+    units = units_of(task, tell, watch)
+    held: dict[str, _Parts] = {}
+    for key, table in study.data.items():
+        if key in task.words:
+            continue
+        arena = units.unit(
+            f"read {key}",
+            f"{key}: read the log",
+            read_arena,
+            settings=[f"data.{key}"],
+            given={"key": key},
+            inputs={"log": digests[table.log.source]},
+            unkeyed={"file": file},
+            codec=None,
+        )
+        held[key] = _contest(units, study, key, list(table.origins.horizons), arena)
+    for key, simulated in study.simulated.items():
+        arena = units.unit(
+            f"tell {key}",
+            f"{key}: simulate the log",
+            told_arena,
+            settings=["seed", f"simulated.{key}"],
+            given={"key": key},
+            unkeyed={"file": file},
+            code=model_code([simulated.story.purchases, simulated.story.spend]),
+            codec=None,
+        )
+        held[key] = _contest(units, study, key, list(simulated.origins.horizons), arena)
+    donors = units.unit(
+        DONORS,
+        "" if study.donors is None else "donors: who gives in a year that no method sees",
+        contest_donors,
+        settings=["seed", "donors", "fit.draws", "contest.replicates", "contest.level"],
+        inputs={} if study.donors is None else {"donors": digests[study.donors.source]},
+        code=[*model_code(MODELS), *baseline_code(BASELINES)],
+    )
+    results = units.unit(
+        "results",
+        "put the results together",
+        assemble,
+        needs=[donors, *(one.data for one in held.values())],
+        settings=["name", "title", "background", "languages", "seed", "contest", "fit.draws"],
+        given={
+            "study_digest": file.digest,
+            "donors_digest": "" if study.donors is None else digests[study.donors.source],
+            "version": metadata.version("clvmodels"),
+            "left_out": dict(task.words),
+        },
+    )
+    costs = {key: one.costs for key, one in held.items() if one.costs is not None}
+    if study.donors is not None and DONORS in study.contest.costs:
+        costs[DONORS] = units.unit(
+            f"costs {DONORS}",
+            "donors: seconds and megabytes of each method",
+            measure_donors,
+            settings=["seed", "donors", "fit.draws"],
+            inputs={"donors": digests[study.donors.source]},
+            code=[*model_code(MODELS), *baseline_code(BASELINES)],
+        )
+    provenance = {"data_digests": dict(digests), "seed": study.seed}
+    return Graph(task, units, results, lambda folder: _write(folder, results, costs), provenance)
+
+
+def _contest(units: Units, study: ContestStudy, key: str, horizons: Sequence[float], arena: Unit[Arena]) -> _Parts:
+    """The contest on one data set: a unit a horizon."""
+    models = model_code(MODELS)
+    code = [*models, *baseline_code(study.contest.baselines)]
+    contestants = units.unit(
+        f"methods {key}", "", fresh_contestants, settings=["seed", "contest", "fit"], code=code, codec=None
+    )
+    panel = units.unit(
+        f"panel {key}",
+        f"{key}: every method at one origin",
+        look_closely,
+        needs=[arena, contestants],
+        settings=["seed", "contest.replicates"],
+        code=code,
+        codec=None,
+    )
+    ahead = [
+        units.unit(
+            f"contest {key} {horizon:g}",
+            f"{key}: all origins, {horizon:g} ahead",
+            contest_ahead,
+            needs=[arena, contestants, panel],
+            settings=["seed", "contest"],
+            given={"horizon": horizon},
+            code=code,
+        )
+        for horizon in horizons
+    ]
+    totals = units.unit(
+        f"totals {key}",
+        f"{key}: totals, drift and intervals",
+        tell_totals,
+        needs=[arena, contestants, panel],
+        settings=["seed", "contest"],
+        code=code,
+    )
+    data = units.unit(f"data {key}", "", hold, needs=[arena, contestants, panel, totals, *ahead], code=code)
+    costs = None
+    if key in study.contest.costs:
+        costs = units.unit(
+            f"costs {key}",
+            f"{key}: seconds and megabytes of each method",
+            measure_costs,
+            needs=[arena, panel],
+            settings=["seed", "contest", "fit"],
+            code=code,
+        )
+    return _Parts(data, costs)
+
+
+def fresh_contestants(study: ContestStudy) -> Contestants:
+    """The methods of the contest, with no fit made yet."""
+    return contestants_of(study, FitsMade())
+
+
+def assemble(
+    study: ContestStudy,
+    donors: ContestData | None,
+    *held: Held,
+    study_digest: str,
+    donors_digest: str,
+    version: str,
+    left_out: dict[str, str],
+) -> ContestResults:
+    """The results whole."""
+    digests = {one.data.key: one.digest for one in held} | ({} if donors is None else {DONORS: donors_digest})
+    sections = [*(one.data for one in held), *([] if donors is None else [donors])]
+    return ContestResults(
+        study=_info(study, study_digest, digests, version),
         data=sections,
         winners=winners([contest for section in sections for contest in section.contests]),
         left_out=left_out,
     )
-    with steps.step("write", "write results and tables"):
-        files = _write(results, costs, folder)
-    record = outputs.manifest(
-        file.path, {"study_digest": file.digest, "data_digests": digests}, study.seed, steps.done, files
-    )
-    outputs.write_manifest(folder, record)
-    return results
-
-
-def _number_of_steps(study: ContestStudy, left_out: Mapping[str, str]) -> int:
-    tables = {key: table.origins for key, table in study.data.items() if key not in left_out}
-    tables |= {key: table.origins for key, table in study.simulated.items()}
-    of_data = sum(steps_of(study, key, len(origins.horizons)) for key, origins in tables.items())
-    return 2 + of_data + (study.donors is not None)
 
 
 # Data
@@ -121,40 +263,38 @@ def _require_there(table: ContestDataTable) -> None:
         _ = named_dataset(source, "purchase log").path  # refused where its package is not installed
 
 
-def _read(file: StudyFile[ContestStudy], study: ContestStudy, left_out: Mapping[str, str]) -> Iterator[Arena]:
-    """The logs that are there."""
-    for key, table in study.data.items():
-        if key in left_out:
-            continue
-        log = read_transactions(table.log.source, **table.log.options)
-        yield Arena(
-            key=key,
-            title=table.title,
-            kind="log",
-            story="",
-            shuffled=False,
-            log=log,
-            windows=_windows(file, f"data.{key}", log, table.origins),
-        )
+def read_arena(study: ContestStudy, *, key: str, file: StudyFile[ContestStudy]) -> Arena:
+    """A data set whose log is read."""
+    table = study.data[key]
+    log = read_transactions(table.log.source, **table.log.options)
+    return Arena(
+        key=key,
+        title=table.title,
+        kind="log",
+        story="",
+        shuffles=0,
+        log=log,
+        windows=_windows(file, f"data.{key}", log, table.origins),
+    )
 
 
-def _told(file: StudyFile[ContestStudy], study: ContestStudy) -> Iterator[Arena]:
-    """The logs that models tell."""
-    for key, table in study.simulated.items():
-        story = table.story
-        try:
-            log = _story_log(study, key, story)
-        except (DataError, FitError) as problem:
-            raise StudyError(f"{file.path}, [simulated.{key}.story]: {problem}") from None
-        yield Arena(
-            key=key,
-            title=table.title,
-            kind="simulated",
-            story=f"{story.purchases}+{story.spend}",
-            shuffled=table.shuffled,
-            log=log,
-            windows=_windows(file, f"simulated.{key}", log, table.origins),
-        )
+def told_arena(study: ContestStudy, *, key: str, file: StudyFile[ContestStudy]) -> Arena:
+    """A data set whose log models tell."""
+    table = study.simulated[key]
+    story = table.story
+    try:
+        log = _story_log(study, key, story)
+    except (DataError, FitError) as problem:
+        raise StudyError(f"{file.path}, [simulated.{key}.story]: {problem}") from None
+    return Arena(
+        key=key,
+        title=table.title,
+        kind="simulated",
+        story=f"{story.purchases}+{story.spend}",
+        shuffles=table.shuffles,
+        log=log,
+        windows=_windows(file, f"simulated.{key}", log, table.origins),
+    )
 
 
 def _story_log(study: ContestStudy, key: str, story: StoryTable) -> TransactionLog:
@@ -195,51 +335,20 @@ def _windows(
         raise StudyError(f"{file.path}, [{place}.origins]: {problem}") from None
 
 
-def _donors(study: ContestStudy) -> tuple[ContestData, str]:
-    """The contest of one year, and the digest of its file."""
-    assert study.donors is not None
-    _, digest = donor_summary()
-    window, occasion = donor_contest_occasion(seed=seed_for(study.seed, DONORS), draws=study.fit.draws)
-    section = rolling_contest(
-        [window],
-        lambda _: occasion,
-        model=study.donors.method,
-        seed=study.seed,
-        data=DONORS,
-        replicates=study.contest.replicates,
-        level=study.contest.level,
-    )
-    gifts = occasion.holdout.purchases
-    data = ContestData(
-        key=DONORS,
-        title=study.donors.title,
-        kind="donors",
-        source=study.donors.source,
-        story="",
-        shuffled=False,
-        currency="",
-        unit=window.unit,
-        rows_read=len(gifts),
-        occasions=int(gifts.sum()),
-        customers=len(gifts),
-        first_date="1995-01-01",
-        last_date=str(window.holdout_end),
-        contests=[section],
-        difficulty=[],
-        panel_end=window.calibration_end.isoformat(),
-    )
-    return data, digest
+def contest_donors(study: ContestStudy) -> ContestData | None:
+    """The contest of one year, where the study has it."""
+    return None if study.donors is None else hold_donors(study)
 
 
-def _info(file: StudyFile[ContestStudy], study: ContestStudy, digests: dict[str, str]) -> ContestInfo:
+def _info(study: ContestStudy, study_digest: str, digests: dict[str, str], version: str) -> ContestInfo:
     return ContestInfo(
         name=study.name,
         title=study.title,
         background=study.background,
         data_digests=digests,
-        study_digest=file.digest,
+        study_digest=study_digest,
         seed=study.seed,
-        version=metadata.version("clvmodels"),
+        version=version,
         method=study.contest.method,
         replicates=study.contest.replicates,
         level=study.contest.level,
@@ -251,15 +360,13 @@ def _info(file: StudyFile[ContestStudy], study: ContestStudy, digests: dict[str,
 # Files
 
 
-def _write(results: ContestResults, costs: dict[str, list[MethodCost]], folder: Path) -> list[Path]:
-    """Results, tables and costs; the paths of those whose bytes a seed decides."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _write(folder: Path, made: Unit[ContestResults], costs: Mapping[str, Unit[list[MethodCost]]]) -> None:
+    """Results, tables and costs, into an empty folder."""
+    results = made()
     outputs.write_results(results, folder / "results.json")
-    tables = _tables(results)
-    for name, table in tables.items():
+    for name, table in _tables(results).items():
         outputs.write_table(table, folder / name)
-    outputs.write_json(Costs(outputs.machine(), costs), folder / "costs.json")
-    return [folder / name for name in ("results.json", *tables)]
+    outputs.write_json(Costs(outputs.machine(), {key: unit() for key, unit in costs.items()}), folder / "costs.json")
 
 
 def _tables(results: ContestResults) -> Frames:

@@ -12,7 +12,7 @@ from clvmodels.evaluation.pairs import candidate_named
 from clvmodels.foundation.errors import FitError, StudyError
 from clvmodels.foundation.units import TimeUnit
 from clvmodels.study.config import CheckName, Count, DataTable, Fraction
-from clvmodels.study.strict import Table, TomlFile, converted, refuse_nameless
+from clvmodels.study.strict import LimitsTable, Table, TomlFile, converted, refuse_nameless
 
 Length = Annotated[int, msgspec.Meta(gt=0)] | Annotated[float, msgspec.Meta(gt=0)]  # months of the calendar are whole
 BEST = "best"
@@ -104,13 +104,15 @@ class StoryTable(Table, frozen=True):
 class SimulatedTable(Table, frozen=True):
     """[simulated.<key>]: a log that models tell.
 
-    shuffled : whether each holdout's outcomes are handed to other customers by chance, so that nobody may win
+    shuffles : how often each holdout's outcomes are handed to other customers by chance, so that nobody may win. The
+        first shuffle is shown as a contest, and over all of them it is counted how often somebody wins all the same. 0
+        leaves outcomes as they are
     """
 
     title: dict[str, str]
     story: StoryTable
     origins: OriginsTable
-    shuffled: bool = False
+    shuffles: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class ContestDonorsTable(Table, frozen=True):
@@ -121,7 +123,7 @@ class ContestDonorsTable(Table, frozen=True):
 
     title: dict[str, str]
     source: Literal["dataset:donations"]
-    method: str = "bg_bb"
+    method: Literal["bg_bb_counts", "same_rate", "abc"] = "bg_bb_counts"
 
 
 class ContestStudy(Table, frozen=True):
@@ -138,6 +140,7 @@ class ContestStudy(Table, frozen=True):
     data: dict[str, ContestDataTable] = msgspec.field(default_factory=dict)
     simulated: dict[str, SimulatedTable] = msgspec.field(default_factory=dict)
     donors: ContestDonorsTable | None = None
+    limits: LimitsTable = LimitsTable()
 
     @property
     def titles(self) -> Mapping[str, dict[str, str]]:
@@ -201,8 +204,8 @@ def _refuse_data(path: Path, study: ContestStudy) -> None:
     if twice:
         raise StudyError(f'{path}: two data sets have the key "{twice[0]}".')
     for key in study.contest.costs:
-        if key not in keys or key == DONORS:
-            known = ", ".join(f'"{key}"' for key in (*study.data, *study.simulated))
+        if key not in keys:
+            known = ", ".join(f'"{key}"' for key in keys)
             raise StudyError(f'{path}, [contest] costs has "{key}": expected some of {known}.')
     for place, title in study.titles.items():
         for language in study.languages:

@@ -1,13 +1,14 @@
 """The contest on one data set: every method at every origin, and a closer look at one of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from clvmodels.baselines import BASELINES, Baseline
 from clvmodels.data import customer_summary, holdout_summary, period_ends, purchase_history, training_windows
 from clvmodels.evaluation import (
     Occasion,
     best_method,
+    check_shuffles,
     check_totals,
     circumstances,
     difficulty_rows,
@@ -22,13 +23,13 @@ from clvmodels.evaluation.conformal import LEAST, conformal_rows
 from clvmodels.evaluation.method_calibration import method_calibrations, occasion_checks
 from clvmodels.evaluation.methods import Ground, Method, measured
 from clvmodels.evaluation.pairs import Candidate, FitsMade, Fitting, candidate_named, fit_pair_once
-from clvmodels.foundation.contest_results import Circumstance, ContestData
+from clvmodels.foundation.contest_results import Circumstance, ContestData, MethodCalibration, ShuffleCheck
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.history import LEAST_PERIODS, PurchaseHistory
 from clvmodels.foundation.records import CustomerSummary, TransactionLog, Window
-from clvmodels.foundation.results import ConformalRow, DriftCheck, MethodCost, RollingSection, TotalCheck
+from clvmodels.foundation.results import ConformalRow, DriftCheck, MethodCost, RollingSection, TotalCheck, TotalCoverage
 from clvmodels.study.contest_config import ContestStudy
-from clvmodels.study.progress import Steps, seed_for
+from clvmodels.study.progress import seed_for
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Arena:
 
     Attributes
     ----------
-    key, title, kind, story, shuffled : as in `ContestData`
+    key, title, kind, story : as in `ContestData`
+    shuffles : how often outcomes are handed out by chance; 0 leaves them as they are
     windows : by horizon, the shortest first
     """
 
@@ -45,9 +47,14 @@ class Arena:
     title: dict[str, str]
     kind: str
     story: str
-    shuffled: bool
+    shuffles: int
     log: TransactionLog
     windows: Mapping[float, Sequence[Window]]
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether outcomes are handed out by chance."""
+        return self.shuffles > 0
 
     @property
     def panel(self) -> Window:
@@ -78,35 +85,98 @@ class Panel:
     window: Window
     customers: CustomerSummary
     occasion: Occasion
+    calibration: list[MethodCalibration]
 
 
-def steps_of(study: ContestStudy, key: str, horizons: int) -> int:
-    """Steps of a data set with so many horizons: a contest for each, panel, totals, and costs where they are asked."""
-    return 2 + horizons + (key in study.contest.costs)
+@dataclass(frozen=True)
+class Totals:
+    """Totals of all customers by one model, as in `ContestData`; empty where none can be told.
+
+    Where outcomes are shuffled, how often somebody wins in many shuffles, in their place.
+    """
+
+    model: str = ""
+    checks: list[TotalCheck] = field(default_factory=list)
+    coverage: list[TotalCoverage] = field(default_factory=list)
+    drift: DriftCheck | None = None
+    conformal: list[ConformalRow] = field(default_factory=list)
+    circumstances: list[Circumstance] = field(default_factory=list)
+    shuffles: ShuffleCheck | None = None
 
 
-def hold_contest(study: ContestStudy, arena: Arena, steps: Steps) -> tuple[ContestData, list[MethodCost]]:
-    """The contest on a data set, and what each method's forecasts cost at its panel origin, if asked."""
-    contestants = _contestants(study, FitsMade())
-    with steps.step("panel", f"{arena.key}: {len(contestants.methods)} methods at {arena.panel.calibration_end}"):
-        panel = _panel(study, arena, contestants)
-        calibration = method_calibrations(
-            panel.occasion, panel.customers, seed=study.seed, replicates=study.contest.replicates
-        )
-    sections = []
-    for horizon, windows in arena.windows.items():
-        with steps.step("contest", f"{arena.key}: {len(windows)} origins, {horizon:g} ahead"):
-            sections.append(_section(study, arena, windows, panel, contestants))
-    with steps.step("totals", f"{arena.key}: totals, drift and intervals"):
-        data = _with_totals(study, arena, panel, contestants, _data(arena, sections, contestants, panel))
-    costs = []
-    if arena.key in study.contest.costs:
-        with steps.step("costs", f"{arena.key}: seconds and megabytes of each method"):
-            costs = _costs(study, arena, panel)
-    return replace(data, calibration=calibration), costs
+@dataclass(frozen=True)
+class Held:
+    """The section of a data set, and the SHA-256 of its log."""
+
+    data: ContestData
+    digest: str
 
 
-def _contestants(study: ContestStudy, fits: FitsMade | None) -> Contestants:
+def look_closely(study: ContestStudy, arena: Arena, contestants: Contestants) -> Panel:
+    """Every method at the panel origin, with the calibration of its forecasts."""
+    window = arena.panel
+    customers = customer_summary(arena.log, window)
+    occasion = _occasion(study, arena, window, contestants)
+    checked = replace(occasion, checks=occasion_checks(occasion, customers, seed=study.seed))
+    calibration = method_calibrations(checked, customers, seed=study.seed, replicates=study.contest.replicates)
+    return Panel(window, customers, checked, calibration)
+
+
+def contest_ahead(
+    study: ContestStudy, arena: Arena, contestants: Contestants, panel: Panel, *, horizon: float
+) -> RollingSection:
+    """The contest at every origin of a horizon."""
+    return _section(study, arena, arena.windows[horizon], panel, contestants)
+
+
+def tell_totals(study: ContestStudy, arena: Arena, contestants: Contestants, panel: Panel) -> Totals:
+    """What is told by one model of all customers together; where outcomes are shuffled, many shuffles in its place."""
+    if arena.shuffled:
+        return Totals(shuffles=_shuffles(study, arena, panel, contestants))
+    if contestants.pair is None or contestants.total_method is None:
+        return Totals()
+    totals = [
+        check
+        for windows in arena.windows.values()
+        for window in windows
+        for check in _totals(study, arena, window, contestants)
+    ]
+    return Totals(
+        model=contestants.pair.purchases,
+        checks=totals,
+        coverage=total_coverage(totals),
+        drift=_drift(study, arena, panel, contestants),
+        conformal=_conformal(arena.log, panel, contestants.total_method),
+        circumstances=_circumstances(arena.log, panel, contestants.total_method.name),
+    )
+
+
+def hold(
+    _study: ContestStudy, arena: Arena, contestants: Contestants, panel: Panel, totals: Totals, *ahead: RollingSection
+) -> Held:
+    """The section of a data set, of what was told at each horizon."""
+    data = replace(
+        _data(arena, ahead, contestants, panel),
+        total_model=totals.model,
+        totals=totals.checks,
+        total_coverage=totals.coverage,
+        drift=totals.drift,
+        conformal=totals.conformal,
+        circumstances=totals.circumstances,
+        calibration=panel.calibration,
+        shuffles=totals.shuffles,
+    )
+    return Held(data, arena.log.digest)
+
+
+def measure_costs(study: ContestStudy, arena: Arena, panel: Panel) -> list[MethodCost]:
+    """What each method's forecasts cost at the panel origin, with fits of its own."""
+    methods = [one for one in contestants_of(study, None).methods if one.name in panel.occasion.forecasts]
+    ground = Ground.of(arena.log, panel.window, methods)
+    return [measured(ground, method) for method in methods]
+
+
+def contestants_of(study: ContestStudy, fits: FitsMade | None) -> Contestants:
     """The methods of a study; without fits to share each forecast makes its own."""
     contest, fit = study.contest, study.fit
     models = {
@@ -134,14 +204,6 @@ def _contestants(study: ContestStudy, fits: FitsMade | None) -> Contestants:
     )
 
 
-def _panel(study: ContestStudy, arena: Arena, contestants: Contestants) -> Panel:
-    window = arena.panel
-    customers = customer_summary(arena.log, window)
-    occasion = _occasion(study, arena, window, contestants)
-    checked = replace(occasion, checks=occasion_checks(occasion, customers, seed=study.seed))
-    return Panel(window, customers, checked)
-
-
 def _occasion(study: ContestStudy, arena: Arena, window: Window, contestants: Contestants) -> Occasion:
     """What all methods forecast at an origin, and what came, or what was handed out in its place."""
     occasion = forecast_occasion(arena.log, window, methods=contestants.methods)
@@ -151,15 +213,30 @@ def _occasion(study: ContestStudy, arena: Arena, window: Window, contestants: Co
     return replace(occasion, holdout=shuffled(occasion.holdout, seed=seed))
 
 
+def _shuffles(study: ContestStudy, arena: Arena, panel: Panel, contestants: Contestants) -> ShuffleCheck:
+    """Over as many shuffles as the study wants, at the origins of the shortest horizon."""
+    windows = next(iter(arena.windows.values()))
+    return check_shuffles(
+        {window: _occasion_at(study, arena, window, panel, contestants) for window in windows},
+        model=study.contest.method,
+        seed=seed_for(study.seed, f"shuffles {arena.key}"),
+        shuffles=arena.shuffles,
+        replicates=study.contest.replicates,
+        level=study.contest.level,
+    )
+
+
+def _occasion_at(study: ContestStudy, arena: Arena, window: Window, panel: Panel, contestants: Contestants) -> Occasion:
+    """At the panel's origin what it has already."""
+    return panel.occasion if window == panel.window else _occasion(study, arena, window, contestants)
+
+
 def _section(
     study: ContestStudy, arena: Arena, windows: Sequence[Window], panel: Panel, contestants: Contestants
 ) -> RollingSection:
-    def occasion_at(window: Window) -> Occasion:
-        return panel.occasion if window == panel.window else _occasion(study, arena, window, contestants)
-
     return rolling_contest(
         windows,
-        occasion_at,
+        lambda window: _occasion_at(study, arena, window, panel, contestants),
         model=study.contest.method,
         seed=study.seed,
         data=arena.key,
@@ -191,29 +268,6 @@ def _data(arena: Arena, sections: Sequence[RollingSection], contestants: Contest
 
 
 # Totals
-
-
-def _with_totals(
-    study: ContestStudy, arena: Arena, panel: Panel, contestants: Contestants, data: ContestData
-) -> ContestData:
-    """With what is told by one model of all customers together; nothing where outcomes were shuffled."""
-    if contestants.pair is None or contestants.total_method is None or arena.shuffled:
-        return data
-    totals = [
-        check
-        for windows in arena.windows.values()
-        for window in windows
-        for check in _totals(study, arena, window, contestants)
-    ]
-    return replace(
-        data,
-        total_model=contestants.pair.purchases,
-        totals=totals,
-        total_coverage=total_coverage(totals),
-        drift=_drift(study, arena, panel, contestants),
-        conformal=_conformal(arena.log, panel, contestants.total_method),
-        circumstances=_circumstances(arena.log, panel, contestants.total_method.name),
-    )
 
 
 def _totals(study: ContestStudy, arena: Arena, window: Window, contestants: Contestants) -> list[TotalCheck]:
@@ -273,10 +327,3 @@ def _circumstances(log: TransactionLog, panel: Panel, method: str) -> list[Circu
         return []
     expected = float(panel.occasion.forecasts[method]["purchases"].mean.sum())
     return circumstances(log, panel.window, expected_purchases=expected)
-
-
-def _costs(study: ContestStudy, arena: Arena, panel: Panel) -> list[MethodCost]:
-    """Of the methods that gave a forecast there, each with fits of its own."""
-    methods = [one for one in _contestants(study, None).methods if one.name in panel.occasion.forecasts]
-    ground = Ground.of(arena.log, panel.window, methods)
-    return [measured(ground, method) for method in methods]

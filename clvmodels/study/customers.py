@@ -23,7 +23,7 @@ from clvmodels.study.files import StudyFile
 FIRST_IDS = 5
 
 
-def read_traits(file: StudyFile[Study]) -> pd.DataFrame | None:
+def read_traits(table: CustomersTable | None, path: Path) -> pd.DataFrame | None:
     """The columns of the customers' file that the study takes, by customer id as text; None without a file.
 
     Raises
@@ -33,10 +33,9 @@ def read_traits(file: StudyFile[Study]) -> pd.DataFrame | None:
     DataError
         If a customer is in several rows, or in one without an id.
     """
-    table = file.study.customers
     if table is None:
         return None
-    place = f"{file.path}, [customers]"
+    place = f"{path}, [customers]"
     frame = _read_frame(table, place)
     wanted = [table.id, *table.covariates, *table.groups]
     for name in wanted:
@@ -51,10 +50,23 @@ def read_traits(file: StudyFile[Study]) -> pd.DataFrame | None:
     return frame[list(dict.fromkeys(wanted))].set_index(table.id)
 
 
+def require_table(table: CustomersTable, path: Path) -> None:
+    """Refuse a customers' file that is not there, or of a kind that is not read.
+
+    Raises
+    ------
+    StudyError
+        With its place in the study file.
+    """
+    place = f'{path}, [customers] source = "{table.source}"'
+    if Path(table.source).suffix not in (".csv", ".parquet"):
+        raise StudyError(f"{place}: expected a file that ends in .csv or .parquet.")
+    if not Path(table.source).is_file():
+        raise StudyError(f"{place} cannot be read: there is no such file (seen from {Path.cwd()}).")
+
+
 def _read_frame(table: CustomersTable, place: str) -> pd.DataFrame:
     """The file as it is; ids and groups as text, so that 007 stays 007."""
-    if Path(table.source).suffix not in (".csv", ".parquet"):
-        raise StudyError(f'{place} source = "{table.source}": expected a file that ends in .csv or .parquet.')
     try:
         frame = read_table(table.source, texts=(table.id, *table.groups))
     except DataError as problem:

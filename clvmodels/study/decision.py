@@ -24,6 +24,7 @@ from clvmodels.strategy import (
     CELLS,
     ValueMatrix,
     acquisition_ceiling,
+    cell_totals,
     cells,
     cut_estimate,
     retention_ceilings,
@@ -36,7 +37,7 @@ from clvmodels.study.drift import drift_ends, drifting_totals
 from clvmodels.study.fits import fit_pair
 from clvmodels.study.labels import Labels, label_customers, matrix_options
 from clvmodels.study.newcomers import value_of_new
-from clvmodels.study.progress import Steps, seed_for
+from clvmodels.study.progress import seed_for
 from clvmodels.study.ranking import Ranked, rank_customers
 from clvmodels.study.value_sums import (
     ValueSums,
@@ -56,19 +57,16 @@ GRID = 24  # cells of the matrix picture along each axis
 
 @dataclass(frozen=True)
 class Base:
-    """The customers on the decision date, and the models that have learnt from them.
+    """The customers on the decision date; their current value is contribution.
 
     Attributes
     ----------
-    customers : all of them; their current value is contribution
-    learnt : those that the fits have learnt from
-    fits : of purchases and of spend
+    learnt : those that the models of the decision learn from; `customers` itself where they learn from all
     """
 
     as_of: dt.date
     customers: CustomerSummary
     learnt: CustomerSummary
-    fits: tuple[Fit, Fit]
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,7 @@ class Outlook:
     p_buy : probability of at least one purchase within the horizon
     buyers : ndarray, shape (S,), customers who buy within the horizon, draw by draw
     draws : of a forecast, as `sample_future` takes them: None for those of the fits
+    cell_equity : future value of the customers labelled with each cell, draw by draw: cell to ndarray, shape (S,)
     ceiling : most to spend on keeping each customer
     last_purchase : ndarray of days
     drifting : fields of the value section with totals where demand drifts, those that could be worked out
@@ -101,6 +100,7 @@ class Outlook:
     buyers: FloatArray
     draws: int | None
     matrix: ValueMatrix
+    cell_equity: Mapping[str, FloatArray]
     ceiling: FloatArray
     last_purchase: np.ndarray
     drifting: dict[str, Estimate]
@@ -108,11 +108,9 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Decision:
-    """Sections of the report and tables on the decision date; `ranked` is None where the study asks for no ranking."""
+    """Sections of the report and tables on the decision date."""
 
-    outlook: Outlook
     labels: Labels
-    ranked: Ranked | None
     value: ValueSection
     matrix: MatrixSection
     act_on: list[ActOn]
@@ -121,80 +119,72 @@ class Decision:
     sums: ValueSums
 
 
-def decide(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Decision:
-    """Fit on the customers that the study learns from, forecast every customer, and set out who needs what."""
-    return decide_on(study, log, fit_base(study, log, traits, steps), steps)
-
-
-def decide_on(study: Study, log: TransactionLog, base: Base, steps: Steps) -> Decision:
-    """Forecast every customer by the fits that there are, and set out who needs what."""
-    outlook = _outlook(study, log, base, steps)
-    ranked = None
-    if study.contest.best:
-        with steps.step("best", "rank the customers by the models that do it best inside the log"):
-            ranked = rank_customers(study, log, outlook.as_of, outlook.customers)
-    with steps.step("strategy", "customers, segments and strategy"):
-        labels = label_customers(
-            study,
-            log,
-            outlook.customers,
-            fit=outlook.fits[0],
-            future=outlook.future,
-            alive=outlook.alive,
-            p_buy=outlook.p_buy,
-        )
-        table = _customer_table(study, log, outlook, labels, ranked)
-        sums = add_up(outlook.future.clv, segmentations_of(table, outlook.customers))
-        return Decision(
-            outlook=outlook,
-            labels=labels,
-            ranked=ranked,
-            value=_value_section(study, outlook, sums),
-            matrix=_matrix_section(study, outlook),
-            act_on=_act_on(outlook, ranked),
-            table=table,
-            segments=segments_table(sums, outlook.customers.current_value),
-            sums=sums,
-        )
-
-
-def fit_base(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Base:
-    """Summarise the customers up to the decision date, and fit both models to those that the study learns from."""
+def see_base(study: Study, log: TransactionLog, traits: pd.DataFrame | None) -> Base:
+    """Summarise the customers up to the decision date."""
     as_of = study.value.as_of or log.last_date
-    with steps.step("fit_all", f"fit on all data until {as_of}"):
-        everyone, learning = Window(as_of, unit=study.window.unit), study.learning_window(as_of)
-        customers = summarise(study, log, traits, everyone)
-        customers = replace(customers, current_value=customers.current_value * study.value.margin)  # contribution
-        learnt = customers if learning == everyone else summarise(study, log, traits, learning)
-        return Base(as_of, customers, learnt, fit_pair(study, learnt, study.fit.method, "decision"))
+    everyone, learning = Window(as_of, unit=study.window.unit), study.learning_window(as_of)
+    customers = summarise(study, log, traits, everyone)
+    customers = replace(customers, current_value=customers.current_value * study.value.margin)  # contribution
+    return Base(as_of, customers, customers if learning == everyone else summarise(study, log, traits, learning))
 
 
-def _outlook(study: Study, log: TransactionLog, base: Base, steps: Steps) -> Outlook:
-    as_of, customers, learnt, fits = base.as_of, base.customers, base.learnt, base.fits
+def fit_decision(study: Study, base: Base) -> tuple[Fit, Fit]:
+    """Both models on the customers that the decision learns from."""
+    return fit_pair(study, base.learnt, study.fit.method, "decision")
+
+
+def rank_base(study: Study, log: TransactionLog, base: Base) -> Ranked | None:
+    """The customers in the order of the models that rank best inside the log; None where the study asks for none."""
+    return rank_customers(study, log, base.as_of, base.customers) if study.contest.best else None
+
+
+def decide(study: Study, log: TransactionLog, outlook: Outlook, ranked: Ranked | None) -> Decision:
+    """Customers, segments and strategy: who needs what."""
+    labels = label_customers(
+        study,
+        log,
+        outlook.customers,
+        fit=outlook.fits[0],
+        future=outlook.future,
+        alive=outlook.alive,
+        p_buy=outlook.p_buy,
+    )
+    table = _customer_table(study, log, outlook, labels, ranked)
+    sums = add_up(outlook.future.clv, segmentations_of(table, outlook.customers))
+    return Decision(
+        labels=labels,
+        value=_value_section(study, outlook, sums),
+        matrix=_matrix_section(study, outlook),
+        act_on=_act_on(outlook, ranked),
+        table=table,
+        segments=segments_table(sums, outlook.customers.current_value),
+        sums=sums,
+    )
+
+
+def look_ahead(study: Study, log: TransactionLog, base: Base, fits: tuple[Fit, Fit]) -> Outlook:
+    """Forecast every customer, add up what they bring where demand drifts, and place them in the matrix."""
+    as_of, customers, learnt = base.as_of, base.customers, base.learnt
     draws = study.fit.forecast_draws(len(customers))
-    ahead = f"{study.value.horizon:g} {study.window.unit}s"
-    with steps.step("forecast", f"forecast the next {ahead} of each customer"):
-        by_period = sample_future_by_period(
-            *fits,
-            customers,
-            ends=np.union1d(_period_ends(study), drift_ends(study, fits[0])),
-            annual_discount_rate=study.value.annual_discount_rate,
-            margin=study.value.margin,
-            seed=seed_for(study.seed, "decision forecast"),
-            draws=draws,
-        )
-        future = by_period.future
-        alive = predict(fits[0], customers, quantity="p_alive", draws=draws)
-        active = _active(alive, np.random.default_rng(seed_for(study.seed, "active customers")))
-        p_buy, buyers = _buyers(future.purchases)
-    with steps.step("totals", f"totals of the next {ahead} where demand drifts"):
-        # with limits of acquisition the fits are of other customers than those to forecast
-        everyone = Window(as_of, unit=study.window.unit)
-        stationary = _stationary(by_period, drift_ends(study, fits[0]))
-        drifting = drifting_totals(study, log, fits, customers, everyone, stationary) if learnt is customers else {}
-    with steps.step("matrix", "value matrix"):
-        matrix = value_matrix(customers.current_value, future.clv, **matrix_options(study))
-        matrix = replace(matrix, customer_id=customers.customer_id)
+    by_period = sample_future_by_period(
+        *fits,
+        customers,
+        ends=np.union1d(_period_ends(study), drift_ends(study, fits[0])),
+        annual_discount_rate=study.value.annual_discount_rate,
+        margin=study.value.margin,
+        seed=seed_for(study.seed, "decision forecast"),
+        draws=draws,
+    )
+    future = by_period.future
+    alive = predict(fits[0], customers, quantity="p_alive", draws=draws)
+    active = _active(alive, np.random.default_rng(seed_for(study.seed, "active customers")))
+    # with limits of acquisition the fits are of other customers than those to forecast
+    everyone = Window(as_of, unit=study.window.unit)
+    stationary = _stationary(by_period, drift_ends(study, fits[0]))
+    drifting = drifting_totals(study, log, fits, customers, everyone, stationary) if learnt is customers else {}
+    matrix = value_matrix(customers.current_value, future.clv, **matrix_options(study))
+    matrix = replace(matrix, customer_id=customers.customer_id)
+    equity = cell_totals(matrix, future.clv)
     silence = np.rint((customers.T - customers.recency) * days_per_unit(customers.unit)).astype("timedelta64[D]")
     return Outlook(
         as_of=as_of,
@@ -206,10 +196,11 @@ def _outlook(study: Study, log: TransactionLog, base: Base, steps: Steps) -> Out
         flows={name: _up_to(_period_ends(study), flow, by_period.ends) for name, flow in by_period.flows.items()},
         alive=alive,
         active=active,
-        p_buy=p_buy,
-        buyers=buyers,
+        p_buy=by_period.p_buy,
+        buyers=by_period.buyers,
         draws=draws,
         matrix=matrix,
+        cell_equity=equity,
         ceiling=retention_ceilings(matrix, future.clv, shares=_keep_shares(study)),
         last_purchase=np.datetime64(as_of, "D") - silence,
         drifting=drifting,
@@ -245,19 +236,6 @@ def _active(alive: Forecast, rng: np.random.Generator) -> FloatArray:
     blocks = alive.replay("draws")
     counts = [(rng.random(block.values.shape) < block.values).sum(axis=0) for block in blocks]
     return np.concatenate(counts).astype(np.float64)
-
-
-def _buyers(purchases: Forecast) -> tuple[FloatArray, FloatArray]:
-    """P(at least one purchase) of each customer, and the number who buy in each draw."""
-    assert purchases.replay is not None  # predictive forecasts can be drawn again
-    bought = np.zeros(len(purchases))
-    by_draw = []
-    for block in purchases.replay("draws"):
-        some = block.values > 0
-        bought += some.sum(axis=1)
-        by_draw.append(some.sum(axis=0).astype(np.float64))
-    buyers = np.concatenate(by_draw)
-    return bought / len(buyers), buyers
 
 
 def _value_section(study: Study, outlook: Outlook, sums: ValueSums) -> ValueSection:
@@ -313,6 +291,7 @@ def _matrix_section(study: Study, outlook: Outlook) -> MatrixSection:
             p_alive=outlook.alive.mean,
             purchases=outlook.future.purchases.mean,
             shares=_keep_shares(study),
+            totals=outlook.cell_equity,
         ),
         undecided=int(matrix.undecided.sum()),
         points=_points(current, outlook.future.clv.mean, matrix.cell),

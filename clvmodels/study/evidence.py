@@ -26,7 +26,7 @@ from clvmodels.study.customers import summarise, training_for
 from clvmodels.study.drift import Trialled, with_conformal, with_drift
 from clvmodels.study.fits import fit_pair
 from clvmodels.study.labels import matrix_options
-from clvmodels.study.progress import Steps, seed_for
+from clvmodels.study.progress import seed_for
 from clvmodels.study.ranking import BEST, Best, best_at
 
 PIT_BINS = 20
@@ -51,77 +51,119 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """The customers of the calibration, and what they did in the holdout."""
+
+    customers: CustomerSummary
+    holdout: HoldoutSummary
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The study's two models by another method: the fits, or why there are none."""
+
+    fits: tuple[Fit, Fit] | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The main fits held against the holdout; the draws of the forecast are not held on to.
+
+    Attributes
+    ----------
+    matrix : the value matrix of that day, of what customers bring in the holdout, undiscounted
+    """
+
+    trial: Trial
+    section: EvidenceSection
+    matrix: ValueMatrix
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """What the holdout says; the draws of the forecast are not held on to.
+    """What the holdout says.
 
     Attributes
     ----------
     fits : of purchases and of spend; the forecast rests on them
-    beside : the same by other methods, for comparison
-    not_fitted : methods that found no fit, and what they said
-    table : a row a customer: history, forecast of the holdout, and what happened
-    trial : of the main fits
-    matrix : the value matrix of that day, of what customers bring in the holdout, undiscounted
+    trial : of these
+    matrix : see `Held`
     """
 
     customers: CustomerSummary
     holdout: HoldoutSummary
     fits: tuple[Fit, Fit]
-    beside: dict[str, tuple[Fit, Fit]]
-    not_fitted: dict[str, str]
-    section: EvidenceSection
-    comparison: ComparisonSection
-    table: pd.DataFrame
     trial: Trial
     matrix: ValueMatrix
 
 
-def gather_evidence(study: Study, log: TransactionLog, traits: pd.DataFrame | None, steps: Steps) -> Evidence:
-    """Fit on the calibration, forecast the holdout, and score every method on it."""
+def see_customers(study: Study, log: TransactionLog, traits: pd.DataFrame | None) -> Seen:
+    """Summarise the calibration and the holdout."""
     window = study.contest_window
-    with steps.step("summarise", "summarise the calibration and the holdout"):
-        customers = summarise(study, log, traits, window)
-        holdout = holdout_summary(log, window)
-    models = f"{study.models.purchases} and {study.models.spend}"
-    with steps.step("fit_calibration", f"fit {models} on the calibration"):
-        main = fit_pair(study, customers, study.fit.method, "calibration")
-        for fitted in main:
-            require_passed(fitted)  # a forecast would refuse it later, after the other methods
-    beside, not_fitted = _fitted_beside(study, customers, steps)
-    with steps.step("forecast_holdout", "forecast the holdout and check it"):
-        future = forecast_holdout(study, main, customers)
-        trial = _trial(study, log, main, customers, holdout, future=future, stream="", draws=None)
-        section = _section(trial)
-        matrix = value_matrix(customers.current_value * study.value.margin, future.clv, **matrix_options(study))
-        del future  # its draws
-    trialled = Trialled(customers, holdout, main, trial.forecasts)
-    with steps.step("drift", "whether the base buys as it did, and totals if it does not"):
-        section = with_drift(study, log, trialled, section)
-    with steps.step("conformal", "set the intervals of customers right inside the calibration"):
-        section = with_conformal(study, log, traits, trialled, section)
-    best = None
-    if study.contest.best:
-        with steps.step("best_contest", "choose the models that rank best inside the calibration"):
-            best = best_at(study, log, window)
-    with steps.step("contest", "contest with " + ", ".join(study.contest.baselines)):
-        comparison = _contest(study, log, customers, holdout, trial, best)
-    table = _holdout_table(customers, holdout, trial)
-    return Evidence(customers, holdout, main, beside, not_fitted, section, comparison, table, trial, matrix)
+    return Seen(summarise(study, log, traits, window), holdout_summary(log, window))
 
 
-def _fitted_beside(
-    study: Study, customers: CustomerSummary, steps: Steps
-) -> tuple[dict[str, tuple[Fit, Fit]], dict[str, str]]:
-    """The fits by the other methods that the study names, and what was said by those that found none."""
-    beside: dict[str, tuple[Fit, Fit]] = {}
-    not_fitted: dict[str, str] = {}
-    for method in study.fit.compare:
-        with steps.step(f"compare_{method}", f"the same by {method}"):
-            try:
-                beside[method] = fit_pair(study, customers, method, "calibration")
-            except FitError as problem:  # no forecast rests on it; the study goes on and says so
-                not_fitted[method] = str(problem)
-    return beside, not_fitted
+def fit_calibration(study: Study, seen: Seen) -> tuple[Fit, Fit]:
+    """Both models on the calibration.
+
+    Raises
+    ------
+    FitError
+        If one cannot be fitted, or fails a check that the study does not allow: a forecast would refuse it later.
+    """
+    fits = fit_pair(study, seen.customers, study.fit.method, "calibration")
+    for fitted in fits:
+        require_passed(fitted)
+    return fits
+
+
+def fit_beside(study: Study, seen: Seen, *, method: str) -> Beside:
+    """Both models by another method. No forecast rests on them: where there are none, the study says so and goes on."""
+    try:
+        return Beside(fit_pair(study, seen.customers, method, "calibration"))
+    except FitError as problem:
+        return Beside(None, str(problem))
+
+
+def hold_main(study: Study, log: TransactionLog, seen: Seen, fits: tuple[Fit, Fit]) -> Held:
+    """Forecast the holdout and check it."""
+    customers = seen.customers
+    future = forecast_holdout(study, fits, customers)
+    trial = _trial(study, log, fits, customers, seen.holdout, future=future, stream="", draws=None)
+    matrix = value_matrix(customers.current_value * study.value.margin, future.clv, **matrix_options(study))
+    return Held(trial, _section(trial), matrix)
+
+
+def section_with_drift(study: Study, log: TransactionLog, seen: Seen, held: Held) -> EvidenceSection:
+    """The section with whether the base buys as it did, and totals if it does not."""
+    return with_drift(study, log, _trialled(seen, held), held.section)
+
+
+def section_with_conformal(
+    study: Study, log: TransactionLog, traits: pd.DataFrame | None, seen: Seen, held: Held, section: EvidenceSection
+) -> EvidenceSection:
+    """The section with intervals of customers that are set right inside the calibration."""
+    return with_conformal(study, log, traits, _trialled(seen, held), section)
+
+
+def _trialled(seen: Seen, held: Held) -> Trialled:
+    return Trialled(seen.customers, seen.holdout, held.trial.fits, held.trial.forecasts)
+
+
+def best_of_contest(study: Study, log: TransactionLog) -> Best | None:
+    """The models that rank best inside the calibration; None where the study asks for no ranking."""
+    return best_at(study, log, study.contest_window) if study.contest.best else None
+
+
+def score_contest(study: Study, log: TransactionLog, seen: Seen, held: Held, best: Best | None) -> ComparisonSection:
+    """The main fits and the baselines of the study, scored on the holdout."""
+    return _contest(study, log, seen.customers, seen.holdout, held.trial, best)
+
+
+def gather_evidence(_study: Study, seen: Seen, held: Held) -> Evidence:
+    """What further sections rest on."""
+    return Evidence(seen.customers, seen.holdout, held.trial.fits, held.trial, held.matrix)
 
 
 def forecast_holdout(
@@ -272,11 +314,12 @@ def _contest(
     return replace(comparison, left_out=left_out, best=None if best is None else best.choice)
 
 
-def _holdout_table(customers: CustomerSummary, holdout: HoldoutSummary, trial: Trial) -> pd.DataFrame:
-    frame = customers.to_pandas()
-    for name, forecast in trial.forecasts.items():
+def holdout_table(_study: Study, seen: Seen, held: Held) -> pd.DataFrame:
+    """A row a customer: history, forecast of the holdout, and what happened."""
+    frame = seen.customers.to_pandas()
+    for name, forecast in held.trial.forecasts.items():
         for column in ("mean", "sd", "q05", "q50", "q95"):
             frame[f"{name}_{column}"] = getattr(forecast, column)
-    frame["actual_purchases"] = holdout.purchases.astype(np.int64)
-    frame["actual_spend"] = holdout.amount
+    frame["actual_purchases"] = seen.holdout.purchases.astype(np.int64)
+    frame["actual_spend"] = seen.holdout.amount
     return frame

@@ -35,7 +35,9 @@ def read_past(study: Study, log: TransactionLog) -> PastValue:
     return past_value(log, until=study.value.as_of or log.last_date, margin=study.value.margin, **columns)
 
 
-def money_section(study: Study, log: TransactionLog, past: PastValue, decision: Decision) -> MoneySection:
+def money_section(
+    study: Study, log: TransactionLog, past: PastValue, outlook: Outlook, decision: Decision
+) -> MoneySection:
     """The money of a study on the day of its decision.
 
     Raises
@@ -43,7 +45,7 @@ def money_section(study: Study, log: TransactionLog, past: PastValue, decision: 
     DataError
         If the past is of other customers than the decision.
     """
-    outlook, sums = decision.outlook, decision.sums
+    sums = decision.sums
     _require_same(log, past, outlook.customers)
     won = customers_to_be_won(study, log, outlook.as_of, outlook.fits, outlook.learnt)
     spent = float(past.contribution.sum())

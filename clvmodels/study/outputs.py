@@ -1,10 +1,10 @@
 """Files of a study: each appears whole or not at all."""
 
-import hashlib
 import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ import msgspec
 from clvmodels.foundation.any_results import Results
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.files import not_a_formula, whole
-from clvmodels.study.progress import Step
+from clvmodels.study.current import MANIFEST, digest_of
+from clvmodels.study.files import StudyFile
+from clvmodels.study.store import Entry
 
 PACKAGES = ("clvmodels", "numpy", "scipy", "pandas", "pymc", "nutpie", "arviz", "duckdb", "ibis-framework", "lifetimes")
 
@@ -71,9 +73,46 @@ def write_json(record: Any, path: Path) -> None:
         partial.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1))
 
 
-def write_manifest(folder: Path, content: dict[str, Any]) -> None:
-    """manifest.json: where the results come from, what they cost, and digests of the files."""
-    with whole(folder / "manifest.json") as partial:
+def write_manifest(
+    folder: Path, identity: str, file: StudyFile[Any], provenance: Mapping[str, Any], units: Mapping[str, Entry]
+) -> None:
+    """manifest.json: where the results of a folder come from, what each unit has cost, and digests of the files.
+
+    Parameters
+    ----------
+    identity : digest of all that the report rests on
+    provenance : further inputs, such as digests of the data
+    units : entries of the study's kept units, in their order
+    """
+    content = {
+        "study": file.path.name,
+        "study_digest": file.digest,
+        **provenance,
+        "identity": identity,
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "commit": _commit(file.path.resolve().parent),
+        "python": platform.python_version(),
+        "machine": machine(),
+        "steps": [
+            {"name": name, "key": entry.key, "seconds": entry.seconds, "megabytes": entry.megabytes}
+            for name, entry in units.items()
+        ],
+        "seconds": round(sum(entry.seconds for entry in units.values()), 3),
+        "peak_megabytes": max((entry.megabytes for entry in units.values()), default=0.0),
+        "files": _digests(folder),
+    }
+    _write_manifest(folder, content)
+
+
+def note_files(folder: Path) -> None:
+    """Bring the digests of a folder's manifest up to date, after pages were made in it."""
+    path = folder / MANIFEST
+    if path.is_file():
+        _write_manifest(folder, {**json.loads(path.read_bytes()), "files": _digests(folder)})
+
+
+def _write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
+    with whole(folder / MANIFEST) as partial:
         partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -82,23 +121,10 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
 
 
-def manifest(
-    study_file: Path, digests: dict[str, Any], seed: int, steps: list[Step], files: list[Path]
-) -> dict[str, Any]:
-    """Where a result comes from: inputs, versions, machine, cost of each step, digests of the files."""
-    return {
-        "study": study_file.name,
-        **digests,
-        "seed": seed,
-        "versions": {name: metadata.version(name) for name in PACKAGES},
-        "commit": _commit(study_file.resolve().parent),
-        "python": platform.python_version(),
-        "machine": machine(),
-        "steps": [{"name": s.name, "seconds": s.seconds, "megabytes": s.megabytes} for s in steps],
-        "seconds": round(sum(s.seconds for s in steps), 3),
-        "peak_megabytes": max((s.megabytes for s in steps), default=0.0),
-        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
-    }
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a report but its manifest."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix(): digest_of([path]) for path in files if path.name != MANIFEST}
 
 
 def _commit(folder: Path) -> str | None:

@@ -9,31 +9,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pandas as pd
 
 from clvmodels.data import read_transactions
-from clvmodels.data.datasets import require_brought
 from clvmodels.data.pseudonyms import Pseudonyms, withheld
 from clvmodels.foundation.errors import DataError, StudyError
 from clvmodels.foundation.records import LedgerLine, TransactionLog
 from clvmodels.foundation.results import StudyResults
 from clvmodels.study.config import Study
+from clvmodels.study.current import KEY, KEY_FILE
 from clvmodels.study.customers import read_traits
-from clvmodels.study.files import StudyFile
 
-KEY = "CLVMODELS_PSEUDONYM_KEY"
-KEY_FILE = "CLVMODELS_PSEUDONYM_KEY_FILE"
 LARGEST_KEY = 4096  # bytes of a file with a key
 # Where no customer is to be seen no name is written down, so that this key need be no secret: it keeps ids out of what
 # a run keeps on its way, and out of messages.
 UNSEEN = b"clvmodels: names that no reader sees, in a study without customers"
 OF_CUSTOMERS = ("customers.csv", "customers.parquet", "holdout.csv", "holdout.parquet")  # tables with a row a customer
 SAID = ("last_period_cut", "exclude_unseen")  # notes whose examples are of the study file and the calendar
-SHOWN = ("index*.html", "data*.html", "index*.pdf", "data*.pdf")  # pages, which an earlier run may have left
 
 
-def pseudonyms_for(file: StudyFile[Study]) -> Pseudonyms | None:
+def pseudonyms_for(privacy: str, path: Path) -> Pseudonyms | None:
     """What customers of a study are named by; None where their own ids may be seen.
 
     Raises
@@ -41,11 +36,11 @@ def pseudonyms_for(file: StudyFile[Study]) -> Pseudonyms | None:
     StudyError
         If the study is pseudonymous and there is no key, or none that can be used. The key is in no message.
     """
-    if file.study.privacy == "open":
+    if privacy == "open":
         return None
-    if file.study.privacy == "without":
+    if privacy == "without":
         return Pseudonyms(UNSEEN)
-    place = f'{file.path}, privacy = "pseudonymous"'
+    place = f'{path}, privacy = "pseudonymous"'
     try:
         return Pseudonyms(_key(place))
     except DataError as problem:
@@ -70,23 +65,34 @@ def _key(place: str) -> bytes:
         raise StudyError(f"{place}: {KEY_FILE} cannot be read ({problem.strerror}).") from None
 
 
-def read_data(file: StudyFile[Study]) -> tuple[TransactionLog, pd.DataFrame | None]:
-    """The log and what the customers' file tells, by the names that the study's privacy leaves to customers.
+def read_log(study: Study, path: Path) -> TransactionLog:
+    """The log by the names that the study's privacy leaves to customers.
+
+    Parameters
+    ----------
+    path : of the study file, for messages
 
     Raises
     ------
     StudyError, DataError
-        If one cannot be read, or there is no key for pseudonyms.
+        If it cannot be read, or there is no key for pseudonyms.
     """
-    pseudonyms = pseudonyms_for(file)
-    source = file.study.data.source
-    require_brought(source)
-    log = read_transactions(
-        source, pseudonym_key=None if pseudonyms is None else pseudonyms.key, **file.study.data.options
-    )
-    table = file.study.customers
+    pseudonyms = pseudonyms_for(study.privacy, path)
+    key = None if pseudonyms is None else pseudonyms.key
+    return read_transactions(study.data.source, pseudonym_key=key, **study.data.options)
+
+
+def read_named_traits(study: Study, path: Path) -> pd.DataFrame | None:
+    """What the customers' file tells, by the same names; None where the study has no such file.
+
+    Raises
+    ------
+    StudyError, DataError
+        If it cannot be read, or there is no key for pseudonyms.
+    """
+    table, pseudonyms = study.customers, pseudonyms_for(study.privacy, path)
     with withheld("" if table is None else table.source, pseudonyms):
-        return log, named_by(pseudonyms, read_traits(file))
+        return named_by(pseudonyms, read_traits(table, path))
 
 
 def named_by(pseudonyms: Pseudonyms | None, traits: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -96,11 +102,11 @@ def named_by(pseudonyms: Pseudonyms | None, traits: pd.DataFrame | None) -> pd.D
     return traits.rename(index=pseudonyms.of).sort_index()
 
 
-def key_mark(file: StudyFile[Study]) -> dict[str, str]:
+def key_mark(privacy: str, path: Path) -> dict[str, str]:
     """For a manifest or the key of a unit: what tells a study's privacy, and whether two runs had one key."""
-    pseudonyms = pseudonyms_for(file)
-    mark = {} if file.study.privacy != "pseudonymous" or pseudonyms is None else {"pseudonym_key": pseudonyms.mark}
-    return {"privacy": file.study.privacy, **mark}
+    pseudonyms = pseudonyms_for(privacy, path)
+    mark = {} if privacy != "pseudonymous" or pseudonyms is None else {"pseudonym_key": pseudonyms.mark}
+    return {"privacy": privacy, **mark}
 
 
 def fit_to_show(results: StudyResults) -> StudyResults:
@@ -126,28 +132,3 @@ def tables_to_show(privacy: str, tables: Mapping[str, Any]) -> dict[str, Any]:
     """The tables by file name, those with a row a customer left out where nobody is to be seen."""
     hidden = OF_CUSTOMERS if privacy == "without" else ()
     return {name: table for name, table in tables.items() if name not in hidden}
-
-
-def remove_shown_before(folder: Path, privacy: str) -> None:
-    """Remove tables and pages with more than a study's privacy lets be seen, which an earlier run has left."""
-    if privacy == "open" or _privacy_of(folder) == privacy:
-        return
-    patterns = (*SHOWN, *(OF_CUSTOMERS if privacy == "without" else ()))
-    for path in {path for pattern in patterns for path in folder.glob(pattern)}:
-        path.unlink()
-
-
-def _privacy_of(folder: Path) -> str | None:
-    """What the results of a folder were made with; None where that cannot be told."""
-    try:
-        return msgspec.json.decode((folder / "results.json").read_bytes(), type=_Stated).study.privacy
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-class _Privacy(msgspec.Struct, frozen=True):
-    privacy: str = "open"
-
-
-class _Stated(msgspec.Struct, frozen=True):
-    study: _Privacy

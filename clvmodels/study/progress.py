@@ -32,9 +32,9 @@ class Step:
     megabytes: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class Steps:
-    """Steps of a run in order. `total` is how many there will be."""
+    """Steps of a run in order. `total` is how many there will be, once that is known."""
 
     total: int
     tell: Tell
@@ -42,8 +42,12 @@ class Steps:
 
     @contextmanager
     def step(self, name: str, text: str) -> Iterator[None]:
-        """Announce a step by its text, run it, and note what it cost under its name."""
-        self.tell(f"[{len(self.done) + 1}/{self.total}] {text} ...")
+        """Announce a step by its text, run it, and note what it cost under its name; without a text, only run it."""
+        if not text:
+            yield
+            return
+        of = f"/{self.total}" if self.total else ""
+        self.tell(f"[{len(self.done) + 1}{of}] {text} ...")
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start

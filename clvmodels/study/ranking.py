@@ -1,7 +1,7 @@
 """The method "best" of a study: models chosen by how they rank customers on days inside the log."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,7 +47,8 @@ def best_at(study: Study, log: TransactionLog, window: Window) -> Best:
         best = best_forecast(log, window, seed=seed)
     except (DataError, FitError) as problem:  # a short history has no days to choose on; the study goes on
         return Best(_none(window, window.holdout_length, problem), {})
-    return Best(_choice(best, window, window.holdout_length), {"score": best.ranking, "spend": best.forecast})
+    forecasts = {"score": best.ranking, "spend": replace(best.forecast, replay=None)}  # its draws are not held on to
+    return Best(_choice(best, window, window.holdout_length), forecasts)
 
 
 def rank_customers(study: Study, log: TransactionLog, as_of: dt.date, customers: CustomerSummary) -> Ranked:

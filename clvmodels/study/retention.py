@@ -1,6 +1,5 @@
-"""A study of retention: read, fit, hold against what came after, value. The only place that knows their order."""
+"""A study of retention: read, fit, hold against what came after, value. Here alone is how its units hang together."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -11,11 +10,12 @@ import pandas as pd
 
 from clvmodels.data import retention_table
 from clvmodels.data.datasets import PREFIX, named_dataset
+from clvmodels.data.digests import survivors_digest
 from clvmodels.data.files import find_files
 from clvmodels.data.sources import digest_of_files
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.estimates import Estimate
-from clvmodels.foundation.files import file_name, folder_in
+from clvmodels.foundation.files import file_name
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import FitRow
 from clvmodels.foundation.retention import RetentionTable
@@ -25,21 +25,25 @@ from clvmodels.foundation.retention_results import (
     RetentionInfo,
     RetentionResults,
     SegmentRetention,
+    SegmentWorth,
+    ValueRow,
 )
-from clvmodels.inference import Fit
 from clvmodels.study import outputs
 from clvmodels.study.donors import Donors, forecast_donors
 from clvmodels.study.files import StudyFile
+from clvmodels.study.graph import Graph, Render, Task, task_of, units_of
 from clvmodels.study.privacy import without_examples
-from clvmodels.study.progress import Steps, Tell
+from clvmodels.study.progress import Tell, silent
 from clvmodels.study.retention_cohorts import Cohorts, forecast_cohorts
 from clvmodels.study.retention_config import ContractsTable, RetentionStudy
 from clvmodels.study.retention_segments import Segment, back_tests, fit_segment, told
 from clvmodels.study.retention_worth import values_by_age, worth_of
+from clvmodels.study.roots import model_code
 from clvmodels.study.sections import fit_row
+from clvmodels.study.supervised import UNWATCHED, Watch
+from clvmodels.study.units import Unit, Units
 
 ALL = "all"  # the one segment of contracts without segments
-STEPS = 5  # read, curves, values, worth, write; and for each segment its fits and its back-tests
 
 
 @dataclass(frozen=True)
@@ -52,55 +56,210 @@ class Contracts:
     digest: str
 
 
-def run_retention(
-    file: StudyFile[RetentionStudy], *, output: str | Path, data: str | None, tell: Tell
-) -> RetentionResults:
-    """Run a study of retention; see `run_study`."""
+@dataclass(frozen=True)
+class Tests:
+    """The back-tests of a segment, and the fits that failed their checks there."""
+
+    rows: list[BackTest]
+    left_out: tuple[LeftOutFit, ...]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The units of a study that its results rest on."""
+
+    contracts: Unit[Contracts]
+    segments: Mapping[str, Unit[Segment]]
+    tests: Mapping[str, Unit[Tests]]
+    curves: Unit[list[SegmentRetention]]
+    values: Unit[list[ValueRow]]
+    worth: Unit[list[SegmentWorth]]
+    donors: Unit[Donors | None]
+    cohorts: Unit[Cohorts | None]
+
+
+def retention_task(
+    file: StudyFile[RetentionStudy], *, output: str | Path, data: str | None = None, render: Render | None = None
+) -> Task:
+    """A study of retention, with the digests of its inputs.
+
+    Raises
+    ------
+    StudyError, DataError
+        If its data are not there.
+    """
     study = _with_source(file.study, data)
-    folder = Path(output) / study.name
-    outputs.require_writable(folder)
-    beside = (study.donors is not None) + (study.cohorts is not None)
-    with Steps(1, tell).step("read", "read the contracts"):
-        contracts = _read(study.contracts)
-    steps = Steps(STEPS - 1 + 2 * len(contracts.tables) + beside, tell)
-    segments: list[Segment] = []
-    tests: list[BackTest] = []
-    left_out: list[LeftOutFit] = []
-    for name, table in contracts.tables.items():
-        with steps.step("segment", f"fit {1 + len(study.models.rivals)} models to {name}"):
-            segments.append(fit_segment(study, name, table))
-            left_out += segments[-1].left_out
-        with steps.step("back_test", f"hold forecasts for {name} against what came after"):
-            of_segment, failed = back_tests(study, name, table)
-            tests += of_segment
-            left_out += failed
-    with steps.step("curves", "curves of survival and retention"):
-        curves = [told(segment, study.check.ahead) for segment in segments]
-    with steps.step("values", "value of a customer by age"):
-        values = [row for segment in segments for row in values_by_age(study, segment)]
-    with steps.step("worth", "worth of the base, and with fewer defections"):
-        worth = worth_of(study, segments)
-    donors, cohorts = _beside(study, steps)
-    shown = list if study.privacy == "open" else without_examples
-    results = RetentionResults(
-        study=_info(file, study, contracts, donors, cohorts),
-        ledger=shown(contracts.ledger),
-        segments=curves,
+    named = [study.contracts.source] if study.contracts.source else []
+    named += [table.source for table in (study.donors, study.cohorts) if table is not None]
+    return task_of(file, study, output=output, data=data, sources=named, render=render)
+
+
+def retention_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED) -> Graph[RetentionResults]:
+    """The units of a study of retention. The contracts are read, since they have the segments; nothing else has run."""
+    study, digests = task.study, task.inputs.digests
+    units = units_of(task, tell, watch)
+    models = model_code([study.models.main, *study.models.rivals])
+    contracts = units.unit(
+        "read",
+        "read the contracts",
+        read_contracts,
+        settings=["contracts"],
+        inputs={"contracts": digests[study.contracts.source]} if study.contracts.source else {},
+        codec=None,
+    )
+    segments, tests = {}, {}
+    for name in contracts().tables:
+        segments[name] = units.unit(
+            f"segment {name}",
+            f"fit {1 + len(study.models.rivals)} models to {name}",
+            segment_fits,
+            needs=[contracts],
+            settings=["seed", "models", "fit"],
+            given={"name": name},
+            code=models,
+        )
+        tests[name] = units.unit(
+            f"back_test {name}",
+            f"hold forecasts for {name} against what came after",
+            segment_tests,
+            needs=[contracts],
+            settings=["seed", "models", "fit", "check.learn_to"],
+            given={"name": name},
+            code=models,
+        )
+    fitted = list(segments.values())
+    value = ["seed", "value"]
+    parts = _Parts(
+        contracts,
+        segments,
+        tests,
+        units.unit(
+            "curves", "curves of survival and retention", curves, needs=fitted, settings=["check.ahead"], code=models
+        ),
+        units.unit("values", "value of a customer by age", values, needs=fitted, settings=value, code=models),
+        units.unit(
+            "worth", "worth of the base, and with fewer defections", worth, needs=fitted, settings=value, code=models
+        ),
+        _donors(units, study, digests),
+        _cohorts(units, study, digests),
+    )
+    results = _results_unit(task, units, parts)
+    provenance = {"data_digest": contracts().digest, "seed": study.seed}
+    return Graph(task, units, results, lambda folder: _write(folder, results, parts), provenance)
+
+
+def _donors(units: Units, study: RetentionStudy, digests: Mapping[str, str]) -> Unit[Donors | None]:
+    table = study.donors
+    return units.unit(
+        "donors",
+        "" if table is None else "donors by BG/BB",
+        donors_of,
+        settings=["seed", "donors", "fit"],
+        inputs={} if table is None else {"donors": digests[table.source]},
+        code=model_code(["bg_bb"]),
+    )
+
+
+def _cohorts(units: Units, study: RetentionStudy, digests: Mapping[str, str]) -> Unit[Cohorts | None]:
+    table = study.cohorts
+    return units.unit(
+        "cohorts",
+        "" if table is None else "cohorts and their revenue",
+        cohorts_of,
+        settings=["seed", "cohorts"],
+        inputs={} if table is None else {"cohorts": digests[table.source]},
+        code=["clvmodels.models.revenue_retention"],
+    )
+
+
+def _results_unit(task: Task, units: Units, parts: _Parts) -> Unit[RetentionResults]:
+    return units.unit(
+        "results",
+        "put the results together",
+        assemble,
+        needs=[
+            parts.contracts,
+            parts.curves,
+            parts.values,
+            parts.worth,
+            parts.donors,
+            parts.cohorts,
+            *parts.segments.values(),
+            *parts.tests.values(),
+        ],
+        settings=["name", "title", "background", "languages", "seed", "contracts", "models", "value", "privacy"],
+        given={"study_digest": task.file.digest, "version": metadata.version("clvmodels")},
+    )
+
+
+def segment_fits(study: RetentionStudy, contracts: Contracts, *, name: str) -> Segment:
+    """The models of the study, fitted to a segment."""
+    return fit_segment(study, name, contracts.tables[name])
+
+
+def segment_tests(study: RetentionStudy, contracts: Contracts, *, name: str) -> Tests:
+    """Forecasts for a segment from fewer renewals than it has seen, against the later ones."""
+    return Tests(*back_tests(study, name, contracts.tables[name]))
+
+
+def curves(study: RetentionStudy, *segments: Segment) -> list[SegmentRetention]:
+    """Curves of survival and retention."""
+    return [told(segment, study.check.ahead) for segment in segments]
+
+
+def values(study: RetentionStudy, *segments: Segment) -> list[ValueRow]:
+    """Value of a customer by age."""
+    return [row for segment in segments for row in values_by_age(study, segment)]
+
+
+def worth(study: RetentionStudy, *segments: Segment) -> list[SegmentWorth]:
+    """Worth of the base, and with fewer defections."""
+    return worth_of(study, list(segments))
+
+
+def donors_of(study: RetentionStudy) -> Donors | None:
+    """Donors by BG/BB, where the study has them."""
+    return None if study.donors is None else forecast_donors(study.donors, study.fit, study.seed)
+
+
+def cohorts_of(study: RetentionStudy) -> Cohorts | None:
+    """Cohorts and their revenue, where the study has them."""
+    return None if study.cohorts is None else forecast_cohorts(study.cohorts, study.seed)
+
+
+def assemble(
+    study: RetentionStudy,
+    contracts: Contracts,
+    shown: list[SegmentRetention],
+    value_rows: list[ValueRow],
+    worth_rows: list[SegmentWorth],
+    donors: Donors | None,
+    cohorts: Cohorts | None,
+    *rest: Segment | Tests,
+    study_digest: str,
+    version: str,
+) -> RetentionResults:
+    """The results whole; `rest` has the segments, then the back-tests of each."""
+    segments = [part for part in rest if isinstance(part, Segment)]
+    tests = [part for part in rest if isinstance(part, Tests)]
+    left_out = [
+        fit for segment, test in zip(segments, tests, strict=True) for fit in (*segment.left_out, *test.left_out)
+    ]
+    shown_lines = list if study.privacy == "open" else without_examples
+    return RetentionResults(
+        study=_info(study, study_digest, version, contracts, donors, cohorts),
+        ledger=shown_lines(contracts.ledger),
+        segments=shown,
         fits=[row for segment in segments for row in _fit_rows(segment)],
         fit_segments=[segment.name for segment in segments for _ in segment.fits],
-        back_tests=tests,
-        values=values,
-        worth=worth,
+        back_tests=[row for test in tests for row in test.rows],
+        values=value_rows,
+        worth=worth_rows,
         donors=None if donors is None else donors.section,
         cohorts=None if cohorts is None else cohorts.section,
         left_out=left_out,
-        notes=shown(contracts.notes),
+        notes=shown_lines(contracts.notes),
     )
-    with steps.step("write", "write results and tables"):
-        files = _write(results, segments, donors, folder)
-    digests = {"study_digest": file.digest, "data_digest": contracts.digest}
-    outputs.write_manifest(folder, outputs.manifest(file.path, digests, study.seed, steps.done, files))
-    return results
 
 
 def _with_source(study: RetentionStudy, data: str | None) -> RetentionStudy:
@@ -110,7 +269,7 @@ def _with_source(study: RetentionStudy, data: str | None) -> RetentionStudy:
     return msgspec.structs.replace(study, contracts=contracts)
 
 
-def _read(contracts: ContractsTable) -> Contracts:
+def read_contracts(study: RetentionStudy) -> Contracts:
     """A table a segment.
 
     Raises
@@ -118,6 +277,7 @@ def _read(contracts: ContractsTable) -> Contracts:
     StudyError
         If a table of retention by name counts in another unit.
     """
+    contracts = study.contracts
     if contracts.survivors:
         return _survivors(contracts, contracts.survivors)
     if contracts.source.startswith(PREFIX):
@@ -153,25 +313,13 @@ def _survivors(contracts: ContractsTable, survivors: Mapping[str, Sequence[int]]
     table = RetentionTable.from_survivors(
         pd.DataFrame(rows), unit=contracts.unit, groups=["segment"], currency=contracts.currency
     )
-    digest = hashlib.sha256(msgspec.json.encode(survivors, order="sorted")).hexdigest()
-    return Contracts({name: table.where(segment=name) for name in survivors}, (), (), digest)
-
-
-def _beside(study: RetentionStudy, steps: Steps) -> tuple[Donors | None, Cohorts | None]:
-    """What the study shows beside the contracts, where it asks for it."""
-    donors, cohorts = None, None
-    if study.donors is not None:
-        with steps.step("donors", "donors by BG/BB"):
-            donors = forecast_donors(study.donors, study.fit, study.seed)
-    if study.cohorts is not None:
-        with steps.step("cohorts", "cohorts and their revenue"):
-            cohorts = forecast_cohorts(study.cohorts, study.seed)
-    return donors, cohorts
+    return Contracts({name: table.where(segment=name) for name in survivors}, (), (), survivors_digest(survivors))
 
 
 def _info(
-    file: StudyFile[RetentionStudy],
     study: RetentionStudy,
+    study_digest: str,
+    version: str,
     contracts: Contracts,
     donors: Donors | None,
     cohorts: Cohorts | None,
@@ -186,9 +334,9 @@ def _info(
         title=study.title,
         background=study.background,
         sources=sources,
-        study_digest=file.digest,
+        study_digest=study_digest,
         seed=study.seed,
-        version=metadata.version("clvmodels"),
+        version=version,
         currency=study.contracts.currency,
         unit=study.contracts.unit,
         model=study.models.main,
@@ -206,8 +354,9 @@ def _fit_rows(segment: Segment) -> list[FitRow]:
     return [fit_row(fitted, "decision") for fitted in segment.fits.values()]
 
 
-def _write(results: RetentionResults, segments: Sequence[Segment], donors: Donors | None, folder: Path) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
+def _write(folder: Path, made: Unit[RetentionResults], parts: _Parts) -> None:
+    """Results, tables and draws, into an empty folder."""
+    results = made()
     outputs.write_results(results, folder / "results.json")
     tables = {
         "curves.csv": pd.DataFrame([row for segment in results.segments for row in _curve_rows(segment)]),
@@ -230,9 +379,12 @@ def _write(results: RetentionResults, segments: Sequence[Segment], donors: Donor
     }  # fmt: skip
     for name, table in tables.items():
         outputs.write_table(table, folder / name)
-    fits = {f"{segment.name}.{model}": fitted for segment in segments for model, fitted in segment.fits.items()}
-    _save_fits(fits if donors is None else {**fits, "donors.bg_bb": donors.fit}, folder_in(folder, "draws"))
-    return [folder / name for name in ("results.json", *tables)]
+    fits = {f"{name}.{model}": fit for name, segment in parts.segments.items() for model, fit in segment().fits.items()}
+    donors = parts.donors()
+    fits |= {} if donors is None else {"donors.bg_bb": donors.fit}
+    (folder / "draws").mkdir()
+    for name, fitted in fits.items():
+        fitted.save(folder / "draws" / f"{file_name(name)}.nc")
 
 
 def _curve_rows(segment: SegmentRetention) -> list[dict[str, object]]:
@@ -246,12 +398,3 @@ def _curve_rows(segment: SegmentRetention) -> list[dict[str, object]]:
 
 def _flat(name: str, estimate: Estimate) -> dict[str, object]:
     return {f"{name}_{key}": value for key, value in msgspec.to_builtins(estimate).items()}
-
-
-def _save_fits(fits: dict[str, Fit], folder: Path) -> None:
-    """Draws of every fit as <segment>.<model>.nc; those that the study no longer has are removed."""
-    saved = {f"{file_name(name)}.nc": fitted for name, fitted in fits.items()}
-    for old in set(folder.glob("*.nc")) - {folder / name for name in saved}:
-        old.unlink()
-    for name, fitted in saved.items():
-        fitted.save(folder / name)

@@ -20,10 +20,9 @@ PREDICTIVE = ("active", "revenue")
 
 @dataclass(frozen=True)
 class Cohorts:
-    """The section, its fit, and the digest of the log."""
+    """The section, and the digest of the log."""
 
     section: CohortSection
-    fit: RevenueRetentionFit
     digest: str
 
 
@@ -59,7 +58,7 @@ def forecast_cohorts(table: CohortsTable, seed: int) -> Cohorts:
         errors=_errors(whole, learnt, forecast, later),
         notes=_notes(fitted),
     )
-    return Cohorts(section, fitted, log.digest)
+    return Cohorts(section, log.digest)
 
 
 def _notes(fitted: RevenueRetentionFit) -> list[str]:

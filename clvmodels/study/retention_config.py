@@ -10,7 +10,7 @@ from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.units import TimeUnit
 from clvmodels.models import MODELS
 from clvmodels.study.config import CheckName, Positive
-from clvmodels.study.strict import Table, TomlFile, converted, refuse_nameless
+from clvmodels.study.strict import LimitsTable, Table, TomlFile, converted, refuse_nameless
 
 Ages = Annotated[tuple[Annotated[int, msgspec.Meta(ge=1)], ...], msgspec.Meta(max_length=6)]
 
@@ -104,6 +104,7 @@ class RetentionStudy(Table, frozen=True):
     check: CheckTable = CheckTable()
     donors: DonorsTable | None = None
     cohorts: CohortsTable | None = None
+    limits: LimitsTable = LimitsTable()
     privacy: Literal["open", "without"] = "open"
 
 

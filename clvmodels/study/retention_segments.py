@@ -18,7 +18,7 @@ from clvmodels.foundation.retention_results import (
     RivalCurve,
     SegmentRetention,
 )
-from clvmodels.inference import Fit, compare_models, fit
+from clvmodels.inference import Fit, compare_models, fit, loo
 from clvmodels.inference.diagnostics import failed_checks, require_passed
 from clvmodels.study.progress import seed_for
 from clvmodels.study.retention_config import RetentionStudy
@@ -112,22 +112,23 @@ def _rivals(segment: Segment, curves: Mapping[str, RetentionCurve]) -> list[Riva
     """Curves and leave-one-out comparison of all models, in the study's order."""
     fits = dict(segment.fits)
     compared = compare_models(fits, segment.table) if len(fits) > 1 else None
+    alone = loo(segment.main, segment.table) if compared is None else None
     rows = []
     for name, fitted in fits.items():
         row = {} if compared is None else compared.loc[name].to_dict()
-        worst = row.get("worst_k", np.nan)
+        worst = row["worst_k"] if alone is None else alone.pareto_k.max()
         rows.append(
             RivalCurve(
                 model=name,
                 method=fitted.method,
                 survival=curves[name].survival[0].mean(axis=0).tolist(),
                 log_likelihood=fitted.log_likelihood,
-                elpd=float(row.get("elpd", np.nan)),
+                elpd=float(row["elpd"]) if alone is None else alone.elpd,
                 difference=float(row.get("difference", 0.0)),
                 difference_se=float(row.get("difference_se", 0.0)),
                 weight=float(row.get("weight", 1.0)),
                 worst_k=float(worst) if np.isfinite(worst) else None,
-                unreliable=int(row.get("unreliable", 0)),
+                unreliable=int(row["unreliable"]) if alone is None else alone.unreliable,
             )
         )
     return rows

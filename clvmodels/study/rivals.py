@@ -4,7 +4,7 @@ One model at a time; of each stay its parameters, its density of every customer,
 No decision rests on them, so one that cannot be fitted, or fails its checks, is left out by name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -34,7 +34,7 @@ from clvmodels.models import MODELS
 from clvmodels.study.config import Study
 from clvmodels.study.customers import customers_for
 from clvmodels.study.evidence import Evidence, Trial, hold_against
-from clvmodels.study.progress import Steps, seed_for
+from clvmodels.study.progress import seed_for
 from clvmodels.study.sections import fit_row
 
 IN_CONTEST = 0.90  # coverage that is among the scores of the contest
@@ -77,74 +77,59 @@ Rivals = dict[str, Rival]
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What all rivals are held against."""
+class Weighed:
+    """A model beside the study's own, or why it is left out."""
 
-    study: Study
-    log: TransactionLog
-    evidence: Evidence
-
-
-def weigh_rivals(
-    study: Study, log: TransactionLog, evidence: Evidence, steps: Steps
-) -> tuple[list[RivalGroup], Rivals]:
-    """The groups of models side by side, none where the study names no rivals; and the rivals by name."""
-    ground = Ground(study, log, evidence)
-    named = {"purchases": study.purchase_rivals, "spend": study.spend_rivals}
-    groups: list[RivalGroup] = []
-    all_rivals: Rivals = {}
-    for family, names in named.items():
-        if not names:
-            continue
-        rivals, left_out = _rivals(ground, family, names, steps)
-        with steps.step(f"rivals_{family}", f"compare the models of {family}"):
-            rivals = {getattr(study.models, family): _main(ground, family), **rivals}
-            groups.append(_group(ground, family, rivals, left_out))
-        all_rivals |= rivals
-    return groups, all_rivals
+    rival: Rival | None
+    problem: str = ""
 
 
-def _rivals(ground: Ground, family: str, names: tuple[str, ...], steps: Steps) -> tuple[Rivals, dict[str, str]]:
-    rivals, left_out = {}, {}
-    for name in names:
-        with steps.step(f"rival_{name}", f"{name} beside {getattr(ground.study.models, family)}"):
-            try:
-                rivals[name] = _rival(ground, name)
-            except (FitError, DataError) as problem:  # no decision rests on it; the study goes on and says so
-                left_out[name] = str(problem)
-    return rivals, left_out
+def weigh_rival(
+    study: Study, log: TransactionLog, evidence: Evidence, *, name: str, method: str, draws: int
+) -> Weighed:
+    """A model fitted, and held against customers left out and the holdout.
+
+    No decision rests on it: where it cannot be fitted or fails its checks, the study says so and goes on.
+    """
+    try:
+        return Weighed(_rival(study, log, evidence, name, method, draws))
+    except (FitError, DataError) as problem:
+        return Weighed(None, str(problem))
 
 
-def _rival(ground: Ground, name: str) -> Rival:
-    """A model fitted, and held against customers left out and the holdout."""
-    study, evidence = ground.study, ground.evidence
+def _rival(study: Study, log: TransactionLog, evidence: Evidence, name: str, method: str, draws: int) -> Rival:
     model = MODELS[name]
-    customers = customers_for(model, evidence.customers, study, ground.log)
-    method, draws = study.fit_of_rival(name)
+    customers = customers_for(model, evidence.customers, study, log)
     fitted = fit(name, customers, method=method, draws=draws, seed=seed_for(study.seed, f"calibration {name} {method}"))
     fitted = fitted.allowing(*study.fit.allow)
     require_passed(fitted)
     purchases, spend = evidence.fits
     fits = (fitted, spend) if model.family == "purchases" else (purchases, fitted)
     # As many draws for all: a log score by fewer is worse.
-    trial = hold_against(study, ground.log, fits, customers, evidence.holdout, stream=name, draws=purchases.n_draws)
-    return _beside(ground, fitted, customers, trial)
+    trial = hold_against(study, log, fits, customers, evidence.holdout, stream=name, draws=purchases.n_draws)
+    return _beside(study, fitted, customers, trial)
 
 
-def _main(ground: Ground, family: str) -> Rival:
-    """The study's own model, with the forecast that there is."""
-    fitted = ground.evidence.fits[0 if family == "purchases" else 1]
-    return _beside(ground, fitted, ground.evidence.customers, ground.evidence.trial)
+def group_rivals(
+    study: Study, evidence: Evidence, *weighed: Weighed, family: str, names: Sequence[str]
+) -> tuple[RivalGroup, Rivals]:
+    """The models of a family side by side, the study's own first; and those that there are by name."""
+    found = dict(zip(names, weighed, strict=True))
+    fitted = evidence.fits[0 if family == "purchases" else 1]
+    rivals = {fitted.model.name: _beside(study, fitted, evidence.customers, evidence.trial)}
+    rivals |= {name: one.rival for name, one in found.items() if one.rival is not None}
+    left_out = {name: one.problem for name, one in found.items() if one.rival is None}
+    return _group(study, evidence, family, rivals, left_out), rivals
 
 
-def _beside(ground: Ground, fitted: Fit, customers: CustomerSummary, trial: Trial) -> Rival:
+def _beside(study: Study, fitted: Fit, customers: CustomerSummary, trial: Trial) -> Rival:
     notes = list(fitted.notes)
     criterion = None
     try:
         criterion = loo(fitted, customers)
     except FitError as problem:  # a model without a density that can be worked out still forecasts
         notes.append(str(problem))
-    replicated = _replicated(ground.study, fitted, customers) if fitted.model.family == "purchases" else []
+    replicated = _replicated(study, fitted, customers) if fitted.model.family == "purchases" else []
     return Rival(fitted, customers, trial, criterion, replicated, notes)
 
 
@@ -162,20 +147,19 @@ def _replicated(study: Study, fitted: Fit, customers: CustomerSummary) -> list[R
 # The group
 
 
-def _group(ground: Ground, family: str, rivals: Rivals, left_out: dict[str, str]) -> RivalGroup:
-    study = ground.study
+def _group(study: Study, evidence: Evidence, family: str, rivals: Rivals, left_out: dict[str, str]) -> RivalGroup:
     unit = study.window.unit
     densities = {
         name: rival.criterion.by_row + rival.per(unit) for name, rival in rivals.items() if rival.criterion is not None
     }
     bases = _bases({name: rivals[name] for name in densities}, family)
     left = {name: row for base in bases for name, row in _leave_one_out(base, densities, rivals).items()}
-    comparison = _contest(ground, family, rivals)
-    outcome = ground.evidence.trial.checks[family].outcome
+    comparison = _contest(study, evidence, family, rivals)
+    outcome = evidence.trial.checks[family].outcome
     return RivalGroup(
         family=family,
         main=getattr(study.models, family),
-        customers=len(ground.evidence.customers),
+        customers=len(evidence.customers),
         actual=float(outcome.sum()),
         rows=[_row(family, rival, left.get(name), unit) for name, rival in rivals.items()],
         gaps=[gap for base in bases for gap in _gaps(base, densities)],
@@ -246,13 +230,12 @@ def _standard_error(values: FloatArray) -> float:
     return float(np.sqrt(len(values) * values.var(ddof=1)))
 
 
-def _contest(ground: Ground, family: str, rivals: Rivals) -> ComparisonSection:
+def _contest(study: Study, evidence: Evidence, family: str, rivals: Rivals) -> ComparisonSection:
     """Scores of the models on the holdout, in the same replicates as the study's contest."""
     outcomes = ("purchases", "spend") if family == "purchases" else ("spend",)
-    study = ground.study
     return contest(
         {name: {outcome: rival.trial.forecasts[outcome] for outcome in outcomes} for name, rival in rivals.items()},
-        ground.evidence.holdout,
+        evidence.holdout,
         model=getattr(study.models, family),
         rng=np.random.default_rng(seed_for(study.seed, "bootstrap")),
         replicates=study.contest.replicates,

@@ -6,12 +6,13 @@ one, and two runs at once agree: the second finds the entry there. An entry that
 aside under quarantine/ and made again.
 """
 
+import glob
 import hashlib
 import os
 import shutil
 import socket
-import tempfile
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from typing import Any
 import msgspec
 
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.files import whole
+from clvmodels.study.current import RUNS
 
 ENTRY = "entry.json"
 QUARANTINE = "quarantine"
-RUNS = "runs"
 UNFINISHED = ".unfinished"
 
 
@@ -47,10 +49,36 @@ class Codec[T]:
 
 
 @dataclass(frozen=True)
+class Leftovers:
+    """Folders in progress, named by the process that fills them, so that those of dead processes can be told."""
+
+    place: Path
+    prefix: str
+
+    def new(self) -> Path:
+        """An empty folder of this process, readable by whom the user's mask lets."""
+        path = self.place / f"{self.prefix}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        path.mkdir()
+        return path
+
+    def sweep(self) -> None:
+        """Remove the folders of processes of this machine that are no more."""
+        for path in self.place.glob(f"{glob.escape(self.prefix)}.*"):
+            host, _, pid = path.name.removeprefix(f"{self.prefix}.").rpartition(".")[0].rpartition(".")
+            if host == _host() and not _runs(pid):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass(frozen=True)
 class Store:
     """Kept results in a folder, which is made when something is first kept."""
 
     root: Path
+
+    @property
+    def leftovers(self) -> Leftovers:
+        """Entries in progress."""
+        return Leftovers(self.root, UNFINISHED)
 
     def entry(self, key: str) -> Entry | None:
         """The entry under a key, if it is there and its files match their digests."""
@@ -77,12 +105,12 @@ class Store:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            unfinished = Path(tempfile.mkdtemp(prefix=_unfinished_name(), dir=self.root))
+            unfinished = self.leftovers.new()
             try:
                 codec.write(value, unfinished)
                 entry = msgspec.structs.replace(about, key=key, files=_digests(unfinished))
                 (unfinished / ENTRY).write_bytes(msgspec.json.encode(entry))
-                _to_disk(unfinished)
+                to_disk(unfinished)
                 self._move(unfinished, self._folder(key))
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
@@ -100,30 +128,31 @@ class Store:
             if entry is not None:
                 yield folder.name, entry
 
-    def note_run(self, study: str, keys: list[str]) -> None:
-        """Remember which entries a study's last run rests on: `prune` leaves them."""
+    def note_run(self, study: str, note: Mapping[str, Any]) -> None:
+        """Remember what a study's last run rests on, its entries under "keys", which `prune` leaves."""
         folder = self.root / RUNS
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{study}.{os.getpid()}"
-        partial.write_bytes(msgspec.json.encode(keys))
-        partial.replace(folder / f"{study}.json")
+        with whole(folder / f"{study}.json") as partial:
+            partial.write_bytes(msgspec.json.encode(note))
+
+    def used(self) -> set[str]:
+        """Keys of the entries that some study's last run rests on."""
+        notes = [msgspec.json.decode(path.read_bytes()) for path in (self.root / RUNS).glob("*.json")]
+        return {key for note in notes for key in note["keys"]}
 
     def prune(self) -> list[str]:
         """Remove entries that no study's last run rests on, and what was set aside; their keys."""
-        used = {key for path in (self.root / RUNS).glob("*.json") for key in msgspec.json.decode(path.read_bytes())}
+        used = self.used()
         idle = [key for key, _ in self.entries() if key not in used]
-        for key in idle:
-            shutil.rmtree(self._folder(key), ignore_errors=True)
+        self.forget(idle)
         shutil.rmtree(self.root / QUARANTINE, ignore_errors=True)
-        self.sweep()
+        self.leftovers.sweep()
         return idle
 
-    def sweep(self) -> None:
-        """Remove what runs of this machine that are no more have left unfinished."""
-        for path in self.root.glob(f"{UNFINISHED}.*"):
-            host, _, rest = path.name.removeprefix(f"{UNFINISHED}.").rpartition(".")[0].rpartition(".")
-            if host == _host() and not _runs(rest):
-                shutil.rmtree(path, ignore_errors=True)
+    def forget(self, keys: Iterable[str]) -> None:
+        """Remove entries."""
+        for key in keys:
+            shutil.rmtree(self._folder(key), ignore_errors=True)
 
     def size(self, key: str) -> int:
         """Bytes of an entry."""
@@ -139,7 +168,7 @@ class Store:
         except OSError:
             if not final.is_dir():  # another run may have kept the same meanwhile
                 raise
-        _sync(final.parent)
+        sync(final.parent)
 
     def _set_aside(self, folder: Path) -> None:
         aside = self.root / QUARANTINE
@@ -176,24 +205,24 @@ def _digests(folder: Path) -> dict[str, str]:
     }
 
 
-def _to_disk(folder: Path) -> None:
-    """Wait until the folder's files are on the disk: else a power cut can leave names without contents."""
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    _sync(folder)
+def to_disk(folder: Path) -> None:
+    """Wait until a folder's files are on the disk: else a power cut can leave names without contents."""
+    for path in folder.rglob("*"):
+        if path.is_dir() and not path.is_symlink():
+            sync(path)
+        elif path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    sync(folder)
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _unfinished_name() -> str:
-    return f"{UNFINISHED}.{_host()}.{os.getpid()}."
 
 
 def _host() -> str:

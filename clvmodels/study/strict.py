@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
@@ -18,6 +18,12 @@ from clvmodels.foundation.limits import STUDY_FILE, read_whole
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of a study file."""
+
+
+class LimitsTable(Table, frozen=True):
+    """[limits]: the longest that a unit of the study's work may take. No number depends on it."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0)] = 14_400.0
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
+from clvmodels.forecast.draws import sums_by_segment
 from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast
@@ -107,13 +107,9 @@ def add_up(clv: Forecast, segmentations: Mapping[str, Segments]) -> ValueSums:
     edges = steps_of(len(clv))
     steps = Segments([str(edge) for edge in edges[1:]], np.searchsorted(edges, rank, side="right") - 1)
     parts = [*segmentations.values(), steps]
-    member = sparse.vstack([_membership(part) for part in parts], format="csr")
     slope = 1.0 - (2.0 * rank + 1.0) / len(clv)  # the Gini coefficient is linear in value where the order stands
-    sums, sloped = [], []
-    for block in clv.replay("draws"):
-        sums.append(member @ block.values)
-        sloped.append(slope @ block.values)
-    *of_segments, of_steps = np.split(np.concatenate(sums, axis=1), np.cumsum([len(p.names) for p in parts])[:-1])
+    sums, sloped = sums_by_segment(clv, [(part.codes, len(part.names)) for part in parts], slope=slope)
+    *of_segments, of_steps = sums
     total = of_steps.sum(axis=0)
     return ValueSums(
         segmentations=segmentations,
@@ -121,7 +117,7 @@ def add_up(clv: Forecast, segmentations: Mapping[str, Segments]) -> ValueSums:
         total=total,
         best_first=best_first,
         held=np.cumsum(np.vstack([np.zeros_like(total), of_steps]), axis=0),
-        gini=_share(np.concatenate(sloped), total),
+        gini=_share(sloped, total),
     )
 
 
@@ -166,12 +162,6 @@ def segments_table(sums: ValueSums, current_value: FloatArray) -> pd.DataFrame:
 def _segments(labels: np.ndarray) -> Segments:
     codes, names = pd.factorize(labels, sort=True)
     return Segments([str(name) for name in names], codes)
-
-
-def _membership(segments: Segments) -> sparse.csr_array:
-    size = len(segments.codes)
-    where = (segments.codes, np.arange(size))
-    return sparse.csr_array((np.ones(size), where), shape=(len(segments.names), size))
 
 
 def _share(part: FloatArray, total: FloatArray) -> FloatArray:

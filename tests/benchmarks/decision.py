@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -63,43 +62,39 @@ def write_log_here(path: Path, size: int) -> dict[str, float]:
 
 def decide_here(path: Path) -> dict[str, Any]:
     """Take the decision of a study on a log that was written here."""
-    from clvmodels.data import holdout_summary
-    from clvmodels.strategy import value_matrix
     from clvmodels.study import decision, evidence
     from clvmodels.study.actions import weigh_actions
     from clvmodels.study.classes import classes_section
-    from clvmodels.study.customers import summarise
     from clvmodels.study.files import read_study
-    from clvmodels.study.fits import fit_pair
-    from clvmodels.study.labels import matrix_options
     from clvmodels.study.money import money_section, read_past
 
     study = read_study(ROOT / "studies" / "cdnow.toml").study
     study = msgspec.structs.replace(study, fit=msgspec.structs.replace(study.fit, stated_draws=None))
     log = clv.read_transactions(str(path))
-    base = decision.fit_base(study, log, None, Parts())
-    customers = summarise(study, log, None, study.contest_window)
-    fits = fit_pair(study, customers, study.fit.method, "calibration")
+    base, seen = decision.see_base(study, log, None), evidence.see_customers(study, log, None)
+    fits, calibration_fits = decision.fit_decision(study, base), evidence.fit_calibration(study, seen)
     past = read_past(study, log)
     at_rest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     parts = Parts()
     began, cpu = time.perf_counter(), time.process_time()
-    decided = decision.decide_on(study, log, base, parts)
+    with parts.step("outlook"):
+        outlook = decision.look_ahead(study, log, base, fits)
+    with parts.step("best"):
+        ranked = decision.rank_base(study, log, base)
+    with parts.step("strategy"):
+        decided = decision.decide(study, log, outlook, ranked)
     with parts.step("money"):
-        money_section(study, log, past, decided)
+        money_section(study, log, past, outlook, decided)
     with parts.step("actions"):
-        weigh_actions(study, log, decided.outlook)
-    with parts.step("holdout's matrix"):
-        future = evidence.forecast_holdout(study, fits, customers)
-        matrix = value_matrix(customers.current_value, future.clv, **matrix_options(study))
-        del future
-    seen = SimpleNamespace(
-        customers=customers, holdout=holdout_summary(log, study.contest_window), fits=fits, matrix=matrix
-    )
-    classes_section(study, log, None, seen, decided.outlook, decided.labels, parts)
+        weigh_actions(study, log, outlook)
+    with parts.step("holdout"):
+        held = evidence.hold_main(study, log, seen, calibration_fits)
+    with parts.step("classes"):
+        known = evidence.gather_evidence(study, seen, held)
+        classes_section(study, log, None, known, outlook, decided)
     return {
         "customers": len(base.customers),
-        "draws": len(decided.outlook.active),
+        "draws": len(outlook.active),
         "parts": parts.done,
         "wall": time.perf_counter() - began,
         "cpu": time.process_time() - cpu,

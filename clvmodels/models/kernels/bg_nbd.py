@@ -42,12 +42,26 @@ def left_after_purchase(stream: Any, state: Any) -> Any:
     return left > 0.0
 
 
+@numba.njit(types.boolean(F64, F64, F64), cache=True)
+def is_beyond(u: Any, shape: Any, z: Any) -> Any:
+    """Whether u^(-1 / shape) - 1 > z for sure, by bounds of both logarithms: without one, and most often enough.
+
+    -log(u) >= 2 (1 - u) / (1 + u), and log(1 + z) <= z (6 + z) / (6 + 4 z). What is left for rounding keeps every wait
+    the one that the logarithm gives.
+    """
+    z = z * (1.0 + 1e-9) + 1e-12
+    return 2.0 * (1.0 - u) * (6.0 + 4.0 * z) > shape * (1.0 + 1e-9) * z * (6.0 + z) * (1.0 + u)
+
+
 @numba.njit(F64(Stream, F64, F64, F64, F64, F64, ROW, F64), cache=True)
 def next_by(stream: Any, r: Any, alpha: Any, a: Any, b: Any, first_chance: Any, state: Any, horizon: Any) -> Any:
     """Time of the next purchase; customers with `first_chance` purchases or more may have left."""
     x, t_x, T, bought, now, pace = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW], state[RATE_FACTOR]
     # P(wait > w) = ((alpha + T + now) / (alpha + T + now + w))^(r + x + bought)
-    now += (alpha + T + now) * math.expm1(-math.log(uniform(stream)) / (r + x + bought))
+    u = uniform(stream)
+    if is_beyond(u, r + x + bought, (horizon * pace - now) / (alpha + T + now)):
+        return math.inf
+    now += (alpha + T + now) * math.expm1(-math.log(u) / (r + x + bought))
     if now > horizon * pace:
         return math.inf
     if bought == 0.0:  # alive at T? P(alive) = 1 / (1 + odds)

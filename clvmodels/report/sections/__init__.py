@@ -52,6 +52,7 @@ from clvmodels.report.sections.rolling_contest.answer import contest_answer
 from clvmodels.report.sections.rolling_contest.calibration import contest_calibration
 from clvmodels.report.sections.rolling_contest.classical import contest_classical
 from clvmodels.report.sections.rolling_contest.contest_method import contest_method
+from clvmodels.report.sections.rolling_contest.control import contest_control
 from clvmodels.report.sections.rolling_contest.differences import contest_differences
 from clvmodels.report.sections.rolling_contest.difficulty import contest_difficulty
 from clvmodels.report.sections.rolling_contest.league import contest_league
@@ -143,6 +144,7 @@ CONTEST_SECTIONS: tuple[Section[ContestResults], ...] = (
     Section("contest_totals", contest_totals),
     Section("contest_difficulty", contest_difficulty),
     Section("contest_classical", contest_classical),
+    Section("contest_control", contest_control),
     Section("contest_method", contest_method),
     Section("downloads", downloads),
 )

@@ -7,10 +7,10 @@ from markupsafe import Markup
 
 from clvmodels.foundation.ranking_results import CandidateRow, RankingChoice
 from clvmodels.foundation.results import ComparisonSection, Duel, StudyResults
+from clvmodels.report.sections.headline import BEST
 from clvmodels.report.tables import Table, columns
 from clvmodels.report.voice import Voice
 
-BEST = "best"
 SCORES = ("spend_gini", "spend_capture_20")  # those that candidates are chosen by
 
 

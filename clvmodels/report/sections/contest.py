@@ -8,7 +8,7 @@ from markupsafe import Markup
 from clvmodels.foundation.results import ComparisonSection, Duel, Score
 from clvmodels.report import figures
 from clvmodels.report.sections.best import best
-from clvmodels.report.sections.headline import PEERS, duels_of, method_names, orders
+from clvmodels.report.sections.headline import PEERS, duels_of, method_names, orders, score_names
 from clvmodels.report.tables import Figure, Table, columns, csv_link
 from clvmodels.report.voice import LEVEL, Source, Voice
 
@@ -81,11 +81,17 @@ def _advice(section: ComparisonSection, voice: Voice) -> list[Markup]:
     by_key = {
         "advice_rank_but_top" if found.beaten else "advice_rank": found.rank,
         "advice_top": found.top,
-        "advice_model": [] if found.rank or found.top else simpler,
+        "advice_made_good": found.made_good,
+        "advice_model": [] if found.rank or found.top or found.made_good else simpler,
         "advice_error": duels_of(section, "error", "method", voice),  # a peer may be the better one here
     }
     return [
-        voice.say(f"contest.{key}", methods=method_names(duels, voice), beaten=method_names(found.beaten, voice))
+        voice.say(
+            f"contest.{key}",
+            methods=method_names(duels, voice),
+            beaten=method_names(found.beaten, voice),
+            scores=score_names(duels, voice),
+        )
         for key, duels in by_key.items()
         if duels
     ]

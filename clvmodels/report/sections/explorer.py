@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from clvmodels.report.customers import FIRST, RANK, CustomersShown, leading
+from clvmodels.report.sections.act_on import action_names
 from clvmodels.report.sections.headline import CELL_ORDER
 from clvmodels.report.tables import json_block
 from clvmodels.report.voice import Source, Voice, cell_names
@@ -18,6 +19,8 @@ if TYPE_CHECKING:  # slow to import, and only named here
 
 PLAIN = 50  # rows that are there without a script, and in print
 LARGEST_BLOCK = 8_000_000  # bytes of the block of columns: ids may be long, and a page is to load at once
+ON_SCREEN = ("best_action", "next_cell", "amount_to_next", "purchases_to_next")  # paper has no room for them
+NONE = "none"  # the key of nothing: one that a reader can choose in a filter
 CODES = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -58,13 +61,28 @@ def explorer(source: Source, voice: Voice) -> dict[str, Any]:
         "rank": voice.say("best.explorer", section=voice.text("sections.contest"))
         if RANK in shown.rows.column_names
         else None,
-        "heads": [(voice.text(f"explorer.{name}"), False) for name in words]
-        + [(str(voice.say(f"act_on.head_{field.head}", level=voice.level)), True) for field in fields],
+        "heads": [(voice.text(f"explorer.{name}"), False, name in ON_SCREEN) for name in words]
+        + [
+            (str(voice.say(f"act_on.head_{field.head}", level=voice.level)), True, field.names[0] in ON_SCREEN)
+            for field in fields
+        ],
         "filters": [(name, voice.text(f"explorer.{name}"), list(names.items())) for name, names in words.items()],
         "rows": [_row(row, words, fields, voice) for row in rows.slice(0, PLAIN).to_pylist()],
+        "notes": [voice.say(f"explorer.{key}", **told) for key, told in _notes(shown.rows, source, voice).items()],
         "printed": voice.say("explorer.printed", count=voice.count(min(PLAIN, rows.num_rows))),
         "block": block,
     }
+
+
+def _notes(rows: "pa.Table", source: Source, voice: Voice) -> dict[str, dict[str, object]]:
+    """What the columns on time and on the next type say."""
+    section, date = source.results.actions, voice.numbers.date(source.results.value.as_of)
+    notes: dict[str, dict[str, object]] = {}
+    if "days_until_half" in rows.column_names:
+        notes["note_call"] = {"date": date}
+    if "purchases_to_next" in rows.column_names and section is not None:
+        notes["note_next"] = {"weeks": voice.numbers.length(section.next_weeks, "week")}
+    return notes
 
 
 def _intro(rows: int, shown: CustomersShown, source: Source, voice: Voice) -> Markup:
@@ -78,12 +96,15 @@ def _intro(rows: int, shown: CustomersShown, source: Source, voice: Voice) -> Ma
 def _words(rows: "pa.Table", source: Source, voice: Voice) -> dict[str, Mapping[str, str]]:
     """Columns of keys, each with the names of the keys that are there, in the order of the catalogue."""
     cells = cell_names(source.results, voice)
+    named = {key: cells[key] for key in CELL_ORDER if key in cells}
     known: dict[str, Mapping[str, str]] = {
-        "cell": {key: cells[key] for key in CELL_ORDER if key in cells},
+        "cell": named,
         "tier": voice.words.at("pyramid.tiers"),
         "stage": voice.words.at("stages.names"),
+        "best_action": {key: name for key, name in action_names(source.results, voice).items() if key},
+        "next_cell": {**named, NONE: voice.text("explorer.highest")},
     }
-    found = {name: set(rows[name].unique().to_pylist()) for name in known if name in rows.column_names}
+    found = {name: {key or NONE for key in rows[name].unique().to_pylist()} for name in known if _told(name, rows)}
     return {
         name: {
             key: names.get(key, str(key)) for key in (*names, *sorted(found[name] - set(names))) if key in found[name]
@@ -93,6 +114,11 @@ def _words(rows: "pa.Table", source: Source, voice: Voice) -> dict[str, Mapping[
     }
 
 
+def _told(name: str, rows: "pa.Table") -> bool:
+    """Whether the table has a column of keys with something in it; a study without actions has a blank one."""
+    return name in rows.column_names and any(rows[name].unique().to_pylist())
+
+
 def _fields(voice: Voice) -> tuple[Field, ...]:
     numbers = voice.numbers
     return (
@@ -100,7 +126,7 @@ def _fields(voice: Voice) -> tuple[Field, ...]:
         Field(("clv_q05", "clv_q95"), "range", "money", numbers.cell, _money),
         Field(("p_alive",), "alive", "share", numbers.share, _share),
         Field(("last_purchase",), "last", "day", lambda day: numbers.short_date(str(day)[:10]), _days),
-        Field(("frequency",), "frequency", "count", numbers.decimal, lambda value: _rounded(value, 0)),
+        Field(("frequency",), "frequency", "count", numbers.decimal, _whole),
         Field(("current_value",), "current", "money", numbers.cell, _money),
         Field(
             ("purchases_mean",),
@@ -109,7 +135,10 @@ def _fields(voice: Voice) -> tuple[Field, ...]:
             lambda value: numbers.decimal(value, 1),
             lambda value: _rounded(value, 1),
         ),
-        Field((RANK,), "rank", "count", numbers.decimal, lambda value: _rounded(value, 0), "ascending"),
+        Field((RANK,), "rank", "count", numbers.decimal, _whole, "ascending"),
+        Field(("days_until_half",), "call", "count", numbers.decimal, _whole, "ascending"),
+        Field(("amount_to_next",), "amount_to_next", "money", numbers.cell, _money, "ascending"),
+        Field(("purchases_to_next",), "purchases_to_next", "count", numbers.decimal, _whole, "ascending"),
     )
 
 
@@ -119,7 +148,7 @@ def _row(
     return {
         "customer": str(row["customer_id"]),
         "cell": row["cell"],
-        "words": [names[row[name]] for name, names in words.items()],
+        "words": [names[row[name] or NONE] for name, names in words.items()],
         "undecided": bool(row.get("undecided")),
         "values": [_written([row[name] for name in field.names], field, voice) for field in fields],
     }
@@ -169,7 +198,7 @@ def _block(rows: "pa.Table", words: Mapping[str, Mapping[str, str]], fields: Seq
 def _codes(column: Any, names: Mapping[str, str]) -> str:
     """A letter a row: the place of its key."""
     letters = dict(zip(names, CODES, strict=False))
-    return "".join(letters[key] for key in column.to_pylist())
+    return "".join(letters[key or NONE] for key in column.to_pylist())
 
 
 def _flags(rows: "pa.Table") -> str:
@@ -181,6 +210,10 @@ def _flags(rows: "pa.Table") -> str:
 def _money(value: float | None) -> float | None:
     """Cents below a hundred, whole units above, as `Numbers.cell` writes them."""
     return _rounded(value, 2 if value is not None and abs(value) < 99.995 else 0)
+
+
+def _whole(value: float | None) -> float | None:
+    return _rounded(value, 0)
 
 
 def _share(value: float | None) -> float | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from clvmodels.foundation.estimates import Estimate
@@ -13,7 +14,8 @@ from clvmodels.report.voice import Source, Voice, cell_names
 
 CELL_ORDER = ("high_high", "low_high", "high_low", "low_low")
 TENTH = 0.1
-PEERS = frozenset({"lifetimes", "best"})  # the same models fitted by another package, other models: no simpler method
+BEST = "best"  # models chosen on past days
+PEERS = frozenset({"lifetimes", BEST})  # the same models fitted by another package, other models: no simpler method
 FEW = ("few_customers", "few_repeat_buyers")  # notes of the data that leave much to the priors
 
 
@@ -229,11 +231,14 @@ class Orders:
     rank : lost on the order of the whole base
     top : lost on what the best customers of an order hold
     beaten : won there, where none is lost there
+    made_good : lost on either, where the models chosen on past days come before the simpler method; these duels are
+        not in `rank` and `top`
     """
 
     rank: list[Duel]
     top: list[Duel]
     beaten: list[Duel]
+    made_good: list[Duel]
 
 
 def orders(comparison: ComparisonSection, voice: Voice) -> Orders:
@@ -242,8 +247,18 @@ def orders(comparison: ComparisonSection, voice: Voice) -> Orders:
     def found(kind: str, verdict: str) -> list[Duel]:
         return [duel for duel in duels_of(comparison, kind, verdict, voice) if duel.method not in PEERS]
 
-    top = found("top", "method")
-    return Orders(found("rank", "method"), top, [] if top else found("top", "model"))
+    chosen = {row.score: row.value for row in comparison.scores if row.method == BEST and row.value is not None}
+
+    def is_made_good(duel: Duel) -> bool:  # of both kinds of score the highest is the best
+        return chosen.get(duel.score, -np.inf) > duel.method_value
+
+    rank, top = found("rank", "method"), found("top", "method")
+    return Orders(
+        rank=[duel for duel in rank if not is_made_good(duel)],
+        top=[duel for duel in top if not is_made_good(duel)],
+        beaten=[] if top else found("top", "model"),
+        made_good=[duel for duel in (*rank, *top) if is_made_good(duel)],
+    )
 
 
 def method_names(duels: Sequence[Duel], voice: Voice) -> str:
@@ -251,17 +266,24 @@ def method_names(duels: Sequence[Duel], voice: Voice) -> str:
     return voice.numbers.listed(list(dict.fromkeys(voice.words.name("methods", duel.method) for duel in duels)))
 
 
+def score_names(duels: Sequence[Duel], voice: Voice) -> str:
+    """The scores of some duels as a list in words, each once."""
+    return voice.numbers.listed(list(dict.fromkeys(voice.words.name("scores", duel.score) for duel in duels)))
+
+
 def _simpler_wins(results: StudyResults, voice: Voice) -> list[Markup]:
     found = orders(results.comparison, voice)
     by_key = {
         "simple_wins_but_top" if found.beaten else "simple_wins": found.rank,
         "simple_wins_top": found.top,
+        "simple_wins_made_good": found.made_good,
     }
     return [
         voice.say(
             f"headline.{key}",
             methods=method_names(lost, voice),
             beaten=method_names(found.beaten, voice),
+            scores=score_names(lost, voice),
             section=voice.text("sections.contest"),
         )
         for key, lost in by_key.items()

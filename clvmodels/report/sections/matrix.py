@@ -80,6 +80,7 @@ def _figure(results: StudyResults, voice: Voice) -> Figure:
     ]
     alt = voice.say("matrix.alt", cells=voice.numbers.listed(counts))
     words = {axis: voice.text(f"matrix.figure_{axis}") for axis in ("current", "future")}
+    words |= {head: voice.text(f"matrix.head_{head}") for head in ("type", "customers")}
     plot = figures.value_matrix(section.points, section.cuts, names, words, voice.numbers)
     both = figures.sizes(1, height=430, narrow_height=360)
     wide, narrow = figures.draw("matrix", alt, plot, both)

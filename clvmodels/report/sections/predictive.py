@@ -175,7 +175,7 @@ def _figure(family: str, table: PredictiveCheckTable, voice: Voice) -> Figure:
         (
             voice.text(f"predictive.quantities.{quantity}" if spend else f"predictive.panel_{quantity}"),
             voice.text("predictive.axis_spend" if spend else f"predictive.axis_{quantity}"),
-            [row for row in table.rows if row.quantity == quantity],
+            {place: row for place, row in enumerate(table.rows) if row.quantity == quantity},
         )
         for quantity in PANELS[family]
     ]
@@ -185,7 +185,7 @@ def _figure(family: str, table: PredictiveCheckTable, voice: Voice) -> Figure:
         "observed": voice.text("predictive.observed"),
     }
     names = {"all": voice.text("predictive.all_buyers"), "2-3": "2–3"}
-    shown = [row for _, _, rows in panels for row in rows]
+    shown = [row for _, _, rows in panels for row in rows.values()]
     caption = voice.say(
         f"predictive.caption_{family}",
         inside=voice.count(sum(not row.outside for row in shown)),

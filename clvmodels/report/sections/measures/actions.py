@@ -128,6 +128,7 @@ def _figure(section: ActionsSection, results: StudyResults, voice: Voice) -> Fig
         decision_figures.Gains(
             title(key, section, voice),
             [(names.get(row.cell, row.cell), row.gain, row.advised) for row in of_action],
+            [place for place, row in enumerate(rows) if row.action == key],
         )
         for key, of_action in by_action.items()
     ]

@@ -84,7 +84,12 @@ def _figure(split: BudgetSplit, voice: Voice) -> Figure:
     return figure_of(
         "budget",
         decision_figures.budget_curve(
-            split.curve, (split.spent, middle(split.gain) or 0.0), split.random_gain, words, numbers
+            split.curve,
+            (split.spent, middle(split.gain) or 0.0),
+            split.random_gain,
+            [spent for spent, _ in _thinned(split.curve)],
+            words,
+            numbers,
         ),
         figures.sizes(1, height=300, narrow_height=300),
         alt=voice.say("budget.alt", budget=numbers.money(split.budget)),

@@ -54,7 +54,7 @@ def _figure(rows: list[FewerDefections], results: StudyResults, voice: Voice) ->
         "defections",
         retention_figures.what_if(
             titles,
-            labels,
+            dict(enumerate(labels)),
             [[row.gain for row in rows], [row.gain_share for row in rows]],
             [numbers.axis_money, form],
         ),

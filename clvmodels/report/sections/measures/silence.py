@@ -39,8 +39,9 @@ def _text(whole: SilenceRow, date: str, voice: Voice) -> Iterator[Markup]:
 
 def _figure(rows: list[SilenceRow], results: StudyResults, voice: Voice) -> Figure:
     names, numbers = class_names(results, voice), voice.numbers
-    drawn = [row for row in rows if row.q50 is not None] or rows
-    named = [names.get(row.cell, row.cell) for row in drawn]
+    known = {place: row for place, row in enumerate(rows) if row.q50 is not None}
+    drawn = known or dict(enumerate(rows))
+    named = [names.get(row.cell, row.cell) for row in drawn.values()]
     body = (
         (
             names.get(row.cell, row.cell),
@@ -51,7 +52,7 @@ def _figure(rows: list[SilenceRow], results: StudyResults, voice: Voice) -> Figu
         )
         for row in rows
     )
-    first = min(drawn, key=lambda row: row.q50 or 0.0)
+    first = min(drawn.values(), key=lambda row: row.q50 or 0.0)
     return figure_of(
         "silence",
         decision_figures.silence(drawn, named, voice.text("silence.axis"), numbers),

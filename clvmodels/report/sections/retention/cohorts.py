@@ -151,9 +151,9 @@ def _triangle(
     names = [period_name(cohort, voice) for cohort in section.cohorts]
     whole = [[*row, *[None] * (ages - len(row))] for row in triangle]
     later = [value for row in whole for value in row[1:] if value is not None]
-    texts = [["" if value is None else in_cell(value) for value in row] for row in whole]
+    texts, said = ([["" if v is None else form(v) for v in row] for row in whole] for form in (in_cell, in_table))
     blank = [[""] * ages for _ in whole]
-    heat = HeatMap(names, [str(age) for age in range(ages)], whole, texts, blank, max(later, default=0.0))
+    heat = HeatMap(names, [str(age) for age in range(ages)], whole, texts, blank, said, max(later, default=0.0))
     words = {
         "x": str(voice.say("cohorts.axis_age", unit=_unit(section, voice))),
         "y": voice.text("cohorts.axis_cohort"),

@@ -9,7 +9,7 @@ from clvmodels.report import figures, retention_figures
 from clvmodels.report.retention_figures import HeatMap
 from clvmodels.report.sections.headline import middle
 from clvmodels.report.sections.models import fits_side_by_side
-from clvmodels.report.sections.retention.wording import heads, sentences, share, told
+from clvmodels.report.sections.retention.wording import heads, plain, sentences, share, told
 from clvmodels.report.tables import Figure, Table, columns, csv_of
 from clvmodels.report.voice import RetentionSource, Voice
 
@@ -54,6 +54,7 @@ def _map(section: DonorSection, voice: Voice) -> Figure:
         values=table_of(lambda row: None if row is None else middle(row.donations) or 0.0),
         texts=table_of(lambda row: "" if row is None else voice.numbers.decimal(middle(row.donations), 1)),
         notes=table_of(lambda row: "" if row is None else voice.count(row.donors)),
+        said=table_of(lambda row: "" if row is None else _donors_told(row, voice)),
         top=max(middle(row.donations) or 0.0 for row in section.rows),
     )
     words = {"x": voice.text("donors.axis_recency"), "y": voice.text("donors.axis_frequency")}
@@ -68,6 +69,11 @@ def _map(section: DonorSection, voice: Voice) -> Figure:
         ),
     )
     return Figure("donors", wide, narrow, _map_caption(section, voice), _map_table(section, voice), csv)
+
+
+def _donors_told(row: DonorRow, voice: Voice) -> str:
+    count, donations = voice.count(row.donors), voice.numbers.decimal(middle(row.donations), 2)
+    return plain(voice.say("donors.told", donors=count, donations=donations))
 
 
 def _expected(row: DonorRow) -> float:

@@ -40,7 +40,7 @@ def _setting(results: RetentionResults, voice: Voice) -> str:
 def _figure(results: RetentionResults, voice: Voice) -> Figure:
     rows = results.worth
     titles = [voice.text("what_if.change"), voice.text("what_if.relative")]
-    names = [segment_name(row.segment, voice) for row in rows]
+    names = {place: segment_name(row.segment, voice) for place, row in enumerate(rows)}
     estimates = [[row.change for row in rows], [row.relative for row in rows]]
     forms = [_money_axis(results, voice), lambda value: voice.numbers.share(value, 1)]
     plot = retention_figures.what_if(titles, names, estimates, forms)

@@ -16,7 +16,6 @@ from clvmodels.report.sections.rolling_contest.wording import (
     DISTRIBUTION,
     KINDS,
     NOBODY,
-    ORDERS,
     OUTCOMES,
     RANKING,
     RANKING_OF_PURCHASES,
@@ -33,6 +32,7 @@ from clvmodels.report.sections.rolling_contest.wording import (
     league_row,
     method_name,
     method_names,
+    pair_without_baskets,
     real,
     score_name,
     tallied,
@@ -225,18 +225,43 @@ def _about(data: ContestData, results: ContestResults, voice: Voice) -> Markup:
         if (outcomes := _by_outcome([cell for cell in cells(results, score) if cell.data is data], voice))
     ]
     key = "shuffled" if data.shuffled else "simulated" if data.story else "real"
-    decided, judged = _decided_orders(data, results)
-    return voice.say(
+    about = voice.say(
         f"contest_answer.data_{key}",
         title=data_title(data, voice),
         story=method_name(data.story, voice) if data.story else "",
         clauses=Markup(voice.text("contest_answer.then")).join(clauses),
-        decided=voice.count(decided),
-        judged=voice.count(judged),
-        told_kept=voice.count(sum(data.story in cell.verdict.kept for cell in _story_cells(data, results))),
-        told_judged=voice.count(len(_story_cells(data, results))),
-        set_level=voice.numbers.setting(results.study.level),
     )
+    more = {"shuffled": _shuffles(data, voice), "simulated": _told(data, results, voice)}.get(key)
+    return about if more is None else Markup("{} {}").format(about, more)
+
+
+def _shuffles(data: ContestData, voice: Voice) -> Markup | None:
+    """How many shuffles had a wrong verdict."""
+    if data.shuffles is None:
+        return None
+    return voice.say(
+        "contest_answer.shuffles",
+        dropped=voice.count(data.shuffles.dropped),
+        shuffles=voice.count(data.shuffles.shuffles),
+        set_level=voice.numbers.setting(data.shuffles.level),
+    )
+
+
+def _told(data: ContestData, results: ContestResults, voice: Voice) -> Markup | None:
+    """How often the model that told the customers is among the best, whatever baskets it learns spend from.
+
+    None where it takes part in no verdict.
+    """
+    kept = [
+        not own.isdisjoint(cell.verdict.kept)
+        for score in ASKED
+        for cell in cells(results, score)
+        if cell.data is data
+        and (own := {method for method in cell.verdict.p_values if pair_without_baskets(method) == data.story})
+    ]
+    if not kept:
+        return None
+    return voice.say("contest_answer.told", kept=voice.count(sum(kept)), judged=voice.count(len(kept)))
 
 
 def _questions(data: ContestData) -> tuple[str, ...]:
@@ -268,22 +293,6 @@ def _by_outcome(found: Sequence[Cell], voice: Voice) -> str:
             if of
         ]
     )
-
-
-def _decided_orders(data: ContestData, results: ContestResults) -> tuple[int, int]:
-    """Verdicts on the order of customers, and those of them that drop a method from the set."""
-    found = [cell for score in ORDERS for cell in cells(results, score) if cell.data is data]
-    return sum(cell.verdict.verdict in ("one", "some") for cell in found), len(found)
-
-
-def _story_cells(data: ContestData, results: ContestResults) -> list[Cell]:
-    """Verdicts on a simulated data set in which the model that told it takes part."""
-    return [
-        cell
-        for score in ASKED
-        for cell in cells(results, score)
-        if cell.data is data and data.story in cell.verdict.p_values
-    ]
 
 
 def _table(results: ContestResults, voice: Voice) -> Table:

@@ -118,6 +118,19 @@ def _left_out(results: ContestResults, voice: Voice) -> list[Markup]:
         voice.say("contest_method.left_out_data", data=key, message=message)
         for key, message in results.left_out.items()
     ]
+    said += [
+        voice.say(
+            "contest_method.left_out_origin",
+            method=method_name(section.model, voice),
+            data=data_title(data, voice),
+            date=voice.numbers.date(end),
+            horizon=horizon_of(section, voice),
+            message=message,
+        )
+        for data in results.data
+        for section in data.contests
+        for end, message in section.left_out.items()
+    ]
     for data in results.data:
         counts: dict[tuple[str, str], int] = {}
         for section in data.contests:

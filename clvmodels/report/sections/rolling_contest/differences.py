@@ -107,7 +107,9 @@ def _figure(place: int, data: ContestData, found: Found, voice: Voice) -> Figure
 
 
 def _panel(score: str, methods: Sequence[str], data: ContestData, found: Found, voice: Voice) -> ForestPanel:
-    by_place = {(duel.method, section.horizon): duel for section, duel in found if duel.score == score}
+    own = {at: pair for at, pair in enumerate(found) if pair[1].score == score}
+    by_place = {(duel.method, section.horizon): duel for section, duel in own.values()}
+    in_table = {(duel.method, section.horizon): at for at, (section, duel) in own.items()}
     rows = [[by_place.get((method, section.horizon)) for section in data.contests] for method in methods]
     better = voice.words.detail("scores", score, "better") or "lower"
     return ForestPanel(
@@ -115,6 +117,7 @@ def _panel(score: str, methods: Sequence[str], data: ContestData, found: Found, 
         methods=[short_name(method, voice) for method in methods],
         spans=[[(duel.difference, duel.low, duel.high) if duel else None for duel in row] for row in rows],
         settled=[[duel is not None and duel.verdict != "open" for duel in row] for row in rows],
+        rows=[[in_table.get((method, section.horizon)) for section in data.contests] for method in methods],
     )
 
 

@@ -111,9 +111,13 @@ def _form(outcome: str, voice: Voice) -> Callable[[float | None], str]:
 def _figure(place: int, data: ContestData, voice: Voice) -> Figure:
     """Totals of purchases as a picture; the table beside it has those of spend too."""
     key = f"totals-{place}"
-    checks = [check for check in data.totals if check.outcome == data.totals[0].outcome]
+    in_table = {at: check for at, check in enumerate(data.totals) if check.outcome == data.totals[0].outcome}
+    checks = list(in_table.values())
     horizons = list(dict.fromkeys(_horizon(check, data) for check in checks))
-    panels = [_panel(horizon, [c for c in checks if _horizon(c, data) == horizon], voice) for horizon in horizons]
+    panels = [
+        _panel(horizon, {at: c for at, c in in_table.items() if _horizon(c, data) == horizon}, voice)
+        for horizon in horizons
+    ]
     words = {kind: voice.text(f"contest_totals.{kind}") for kind in KINDS}
     words["actual"] = voice.text("contest_totals.head_actual")
     plot = contest_figures.totals(panels, words, voice.numbers.axis_count)
@@ -143,11 +147,14 @@ def _horizon(check: TotalCheck, data: ContestData) -> float:
     return min((section.horizon for section in data.contests), key=lambda horizon: abs(horizon - check.horizon))
 
 
-def _panel(horizon: float, checks: list[TotalCheck], voice: Voice) -> TotalsPanel:
+def _panel(horizon: float, in_table: dict[int, TotalCheck], voice: Voice) -> TotalsPanel:
+    """Checks by their rows of the table."""
+    checks = list(in_table.values())
     return TotalsPanel(
         title=voice.numbers.length(round(horizon, 1), checks[0].unit),
         dates=[voice.numbers.month(check.calibration_end) for check in checks],
         checks=checks,
+        rows=list(in_table),
     )
 
 

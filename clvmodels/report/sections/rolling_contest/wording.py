@@ -32,7 +32,6 @@ OUTCOMES = (*KINDS, NOBODY, ALONE)
 
 RANKING, TOP, RANKING_OF_PURCHASES = "spend_gini", "spend_capture_20", "purchases_spearman"
 SIZE, DISTRIBUTION, BACK, ABSOLUTE = "purchases_rmse", "purchases_crps", "active_brier", "purchases_mae"
-ORDERS = (RANKING, TOP, RANKING_OF_PURCHASES)
 GROUPS = {
     "rank": "ranking",
     "top": "ranking",
@@ -145,6 +144,12 @@ def short_name(method: str, voice: Voice) -> str:
     purchases = voice.words.name("rivals.models", pair["purchases"])
     spend = str(voice.words.at("contest_terms.short").get(pair["spend"], pair["spend"]))
     return _with_baskets(f"{purchases} + {spend}", pair["baskets"], voice)
+
+
+def pair_without_baskets(method: str) -> str:
+    """A pair of models, whatever baskets spend is learnt from; any other method as it is."""
+    pair = _PAIR.fullmatch(method)
+    return method if pair is None else f"{pair['purchases']}+{pair['spend']}"
 
 
 def _with_baskets(name: str, baskets: str | None, voice: Voice) -> str:

@@ -77,7 +77,7 @@ def _figure(points: Sequence[LorenzPoint], voice: Voice) -> Figure:
     )
     return figure_of(
         "concentration",
-        decision_figures.concentration(points, words, voice.numbers),
+        decision_figures.concentration(points, SHOWN_SHARES, words, voice.numbers),
         figures.sizes(1, height=320, narrow_height=280),
         alt=voice.say(
             "concentration.alt",

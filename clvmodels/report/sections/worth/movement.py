@@ -61,7 +61,11 @@ def _moved(classes: ClassesSection) -> list[Movement]:
 
 def _figure(classes: ClassesSection, names: Mapping[str, str], voice: Voice) -> Figure:
     numbers, moved = voice.numbers, _moved(classes)
-    flows = [decision_figures.Flow(row.before, row.after, row.customers) for row in moved]
+    flows = [
+        decision_figures.Flow(row.before, row.after, row.customers, place)
+        for place, row in enumerate(classes.movements)
+        if row.customers
+    ]
     sides = (
         _side("before", classes.moved_from, moved, names, voice),
         _side("after", classes.moved_to, moved, names, voice),

@@ -119,11 +119,11 @@ def _segment_figure(
     numbers, named = voice.numbers, {**class_names(results, voice), **voice.words.at("worth.rfm_groups")}
     best = max(rows, key=lambda row: middle(row.share) or 0.0)
     largest = sorted(rows, key=lambda row: -(middle(row.share) or 0.0))[:MOST_SEGMENTS]
-    drawn = [row for row in rows if row in largest]
+    drawn = {place: row for place, row in enumerate(rows) if row in largest}
     plot = retention_figures.what_if(
         [voice.text("worth.head_equity")],
-        [shortened(named.get(row.segment, row.segment)) for row in drawn],
-        [[row.equity for row in drawn]],
+        {place: shortened(named.get(row.segment, row.segment)) for place, row in drawn.items()},
+        [[row.equity for row in drawn.values()]],
         [numbers.axis_money],
     )
     body = (

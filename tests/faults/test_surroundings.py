@@ -1,0 +1,103 @@
+"""Clocks, languages, zones, threads, and a world without a network: the same bits. Changed inputs: no report."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.faults.folders import digests, renewed, report_in, require_finished
+from tests.faults.runs import ROOT, start_program, until
+
+SURROUNDINGS = {
+    "Kathmandu, German, hashes at random": {
+        "TZ": "Asia/Kathmandu", "LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "PYTHONHASHSEED": "random",
+    },
+    "C locale, New York, 2 threads": {
+        "TZ": "America/New_York", "LC_ALL": "C", "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2",
+    },
+    "16 threads": {"OMP_NUM_THREADS": "16", "OPENBLAS_NUM_THREADS": "16", "NUMBA_NUM_THREADS": "16"},
+    "1 thread, east of the date line": {
+        "TZ": "Pacific/Kiritimati", "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1",
+    },
+}  # fmt: skip
+
+
+def without_network():
+    """A command that runs another without a network, if that is allowed here."""
+    command = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
+    if shutil.which("unshare") and subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0:
+        return command
+    return []
+
+
+@pytest.mark.parametrize("name", ["shop", "club"])
+@pytest.mark.parametrize("surroundings", SURROUNDINGS)
+def test_surroundings_do_not_reach_the_report(small, output, place, name, surroundings, full, record):
+    """Fails where a set is put in order by its hashes, a local time is shown, or threads share a sum."""
+    if not full and (name, surroundings) != ("club", next(iter(SURROUNDINGS))):
+        pytest.skip("only with --full")
+    study = small(name)
+    log = place / "surroundings.log"
+    before = without_network()
+    run = start_program(study.arguments(output), log, before=before, **SURROUNDINGS[surroundings])
+    assert run.wait() == 0, run.said()
+    require_finished(output, name, study.alone)
+    how = f"{surroundings}{', no network' if before else ''}"
+    record(f"surroundings ({name})", how, runs=1, identical=1)
+
+
+def test_a_clock_that_jumps_does_not_reach_the_report(club, output, record):
+    """Fails where an entry's age decides whether it is used, or where a time is written into a result."""
+    renewed(output, club.before)
+    for path in (output / ".cache").rglob("*"):
+        os.utime(path, (4e9, 4e9))  # in the year 2096
+    run = club.server.start(club.arguments(output), hooks=[["tests.faults.hooks:jump_in_time"]])
+    assert run.wait() == 0, run.said()
+    require_finished(output, club.name, club.after)
+    record("clock jumps, entries from the future", "time.time back and forth by years; mtime 2096", runs=1, identical=1)
+
+
+@pytest.mark.parametrize("moment", [0.1, 0.5, 0.9])
+def test_an_input_that_changes_under_the_run_is_noticed(shop, output, place, moment, only_full, record):
+    """Fails where the bytes that were read are not held against those that are there at the end."""
+    renewed(output, shop.before)
+    log = place / "changing.csv"
+    shutil.copy(shop.source, log)
+    arguments = [*shop.arguments(output), "--data", str(log)]
+    run = shop.server.start(arguments)
+    until(lambda: "[" in run.said())
+    assert not run.ended_within(moment * 0.6 * shop.seconds)
+    lines = log.read_text().splitlines()
+    log.write_text("\n".join([*lines[:-1], lines[-1].rpartition(",")[0] + ",99.5"]) + "\n")
+    assert run.wait() not in (0, 130), run.said()
+    assert str(log) in run.said()
+    assert "changed" in run.said()
+    assert report_in(output / shop.name) == shop.old
+    run = shop.server.start(arguments)  # what was made of the old bytes is not taken for the new ones
+    assert run.wait() == 0, run.said()
+    changed = digests(output / shop.name)
+    alone = renewed(place / "changed", None)
+    assert shop.server.start([*shop.arguments(alone), "--data", str(log)]).wait() == 0
+    assert report_in(output / shop.name).fixed["results.json"] == report_in(alone / shop.name).fixed["results.json"]
+    assert changed["results.json"] != shop.new.fixed["results.json"]
+    record("input changed under the run", "a row rewritten during the run", runs=1, identical=1)
+
+
+def test_two_clean_clones_make_the_same_bits(shop, club, place, only_full, record):
+    """Fails where a path, a time or a random number of the machine gets into a report."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("this is not a checkout")
+    reports = []
+    for name in ("one", "another place"):
+        clone = place / name / "clvmodels"
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True, capture_output=True)
+        for study in (shop, club):
+            log = place / f"clone.{len(reports)}.log"
+            given = {"NUMBA_CACHE_DIR": str(place / name / "numba")}
+            run = start_program(study.arguments(place / name / "reports"), log, folder=clone, **given)
+            assert run.wait(600) == 0, run.said()
+        reports.append({study.name: report_in(place / name / "reports" / study.name) for study in (shop, club)})
+        shutil.rmtree(clone)
+    assert reports[0] == reports[1]
+    record("two clean clones", "own checkouts, own compiled kernels, a blank in the path", runs=2, identical=2)
