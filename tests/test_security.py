@@ -246,8 +246,9 @@ def test_without_a_key_of_32_bytes_there_are_no_pseudonyms(
         monkeypatch.delenv(name, raising=False)
     for name, value in told.items():
         monkeypatch.setenv(name, value)
+    (tmp_path / "log.csv").write_text("no log, which nobody comes to read")
     with pytest.raises(clv.StudyError, match=message) as refused:
-        clv.run_study(private_study(tmp_path, "pseudonymous"), output=tmp_path)  # there is no log
+        clv.run_study(private_study(tmp_path, "pseudonymous"), output=tmp_path)
     assert not any(value in str(refused.value) for name, value in told.items() if name.endswith("KEY"))
 
 
@@ -271,7 +272,7 @@ def test_the_key_may_be_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "key").write_text(SECRET + "\n")
     monkeypatch.delenv("CLVMODELS_PSEUDONYM_KEY", raising=False)
     monkeypatch.setenv("CLVMODELS_PSEUDONYM_KEY_FILE", str(tmp_path / "key"))
-    assert pseudonyms_for(read_study(private_study(tmp_path, "pseudonymous"))) == Pseudonyms(SECRET.encode())  # type: ignore[arg-type]
+    assert pseudonyms_for("pseudonymous", tmp_path / "study.toml") == Pseudonyms(SECRET.encode())
 
 
 ROWS_THAT_FAIL = {
