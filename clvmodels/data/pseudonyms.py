@@ -19,6 +19,10 @@ PSEUDONYM = 10  # bytes of the hash, 80 bits: two of 10,000,000 customers share 
 MARKED = 8  # bytes by which one key is told from another
 
 
+class SharedPseudonymError(DataError):
+    """Two customers have one pseudonym; it says nothing of them."""
+
+
 @dataclass(frozen=True)
 class Pseudonyms:
     """Names in place of ids: HMAC-SHA256 of the id under a key, 80 bits of it in 16 letters and digits.
@@ -62,24 +66,24 @@ def renamed(lines: Any, columns: Sequence[str], pseudonyms: Pseudonyms) -> tuple
 
     Raises
     ------
-    DataError
+    SharedPseudonymError
         If two ids come to one name.
     """
     here = lines if engine_of(lines).connection is duckdb() else in_duckdb(lines.to_pyarrow())
     ids = {written for name in columns for written in here.select(name).distinct().to_pyarrow()[name].to_pylist()}
     names = _names(ids - {None}, pseudonyms)
-    for name in columns:
+    for name in columns:  # each kept before the next: one expression cannot join the names twice
         own = names.select(written_id=names.written, named=names.customer_id)
         joined = here.left_join(own, here[name] == own.written_id)
-        here = joined.select(**{column: joined["named" if column == name else column] for column in here.columns})
-    return materialise(here), names
+        here = materialise(joined.select(**{old: joined["named" if old == name else old] for old in here.columns}))
+    return here, names
 
 
 def _names(ids: set[str], pseudonyms: Pseudonyms) -> Any:
     """A table with a row an id, in the order of names."""
     rows = sorted((pseudonyms.of(written), written) for written in ids)
     if len({name for name, _ in rows}) < len(rows):
-        raise DataError("two customers come to one pseudonym, by a rare chance. Take another key.")
+        raise SharedPseudonymError("two customers come to one pseudonym, by a rare chance. Take another key.")
     named, written = ([row[place] for row in rows] for place in (0, 1))
     return materialise(
         in_duckdb(pa.table({"customer_id": pa.array(named, pa.string()), "written": pa.array(written, pa.string())}))
@@ -97,7 +101,7 @@ def withheld(source: str, pseudonyms: Pseudonyms | None) -> Iterator[None]:
     """
     try:
         yield
-    except LimitError:
+    except (LimitError, SharedPseudonymError):
         raise
     except DataError:
         if pseudonyms is None:

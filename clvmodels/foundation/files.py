@@ -52,7 +52,7 @@ def file_name(text: str) -> str:
     """
     plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in text).strip(".")
     short = plain.encode("utf-8", "ignore")[:LONGEST_NAME].decode("utf-8", "ignore")
-    if short == text and not NAMES_OF_DEVICES.fullmatch(short):
+    if short == text != "" and not NAMES_OF_DEVICES.fullmatch(short):
         return short
     return f"{short}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
