@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from clvmodels.foundation.errors import StudyError
-from clvmodels.study.current import STORE, current_folder
+from clvmodels.study.current import STORE, current_folder, index_is_current, note_index
+from clvmodels.study.publish import sweep
 from clvmodels.study.supervised import end_with_parent, is_supervised, supervise, watch_of_environment
 
 REPORTS = "reports"
@@ -73,10 +74,11 @@ def _study(arguments: argparse.Namespace) -> int:
     for folder in folders:
         if folder is not None:
             sys.stderr.write(f"{folder} is up to date\n")
+            sweep(output, folder.name)
     waiting = [file for file, folder in zip(arguments.files, folders, strict=True) if folder is None]
     if arguments.explain:
         _explain(waiting, arguments)
-    elif waiting or not (output / "index.html").is_file():
+    elif waiting or not index_is_current(output):
         _run_studies(waiting, arguments)
         _index(output)
         sys.stderr.write(f"done in {time.perf_counter() - start:.0f} s\n")
@@ -185,6 +187,7 @@ def _index(folder: Path) -> None:
 
     try:
         sys.stdout.writelines(f"{page}\n" for page in render_index(folder))
+        note_index(folder)
     except StudyError as problem:
         sys.stderr.write(f"no page over all studies: {problem}\n")
 

@@ -59,7 +59,7 @@ def render_index(folder: str | Path, *, languages: tuple[str, ...] = ("en", "zh"
         If the folder has no study, has a page of another origin under that name, or cannot be written.
     """
     folder = Path(folder)
-    found = [_found(path.parent) for path in sorted(folder.glob("*/results.json"))]
+    found = [_found(path.parent) for path in sorted(folder.glob("[!.]*/results.json"))]
     if not found:
         raise StudyError(f"{folder}: no folder in it has a results.json. Run a study first.")
     targets = [folder / page_name(language) for language in languages]

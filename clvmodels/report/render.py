@@ -1,10 +1,10 @@
 """`render_report`: a study's results as self-contained pages of a language."""
 
 import base64
+import contextlib
 import hashlib
 import multiprocessing
 import os
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -29,6 +29,7 @@ from clvmodels.report.sections.downloads import names_beside
 from clvmodels.report.tables import json_block
 from clvmodels.report.voice import SourceOf, Voice, voice_for
 from clvmodels.report.words import languages, read_words
+from clvmodels.study.store import Leftovers
 
 SCRIPTS = ("page.js", "tables.js", "readouts.js", "explorer.js")  # one script on the page, in this order
 
@@ -198,20 +199,17 @@ def write_atomically(target: Path, text: str) -> Path:
     StudyError
         If the folder cannot be made or written.
     """
-    temporary = ""
+    partial = Leftovers(target.parent, f".{target.name}").name()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
-            temporary = file.name
+        with partial.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # a temporary file is private, a page is for others to read
-        Path(temporary).replace(target)
+        partial.replace(target)
     except OSError as error:
-        Path(temporary).unlink(missing_ok=True) if temporary else None
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise StudyError(
             f"{target}: cannot be written ({error.strerror}). Choose a folder that you may write to."
         ) from None

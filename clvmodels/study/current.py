@@ -20,6 +20,8 @@ from typing import Any
 STORE = ".cache"  # in the folder of reports: kept results, and the notes of runs
 RUNS = "runs"
 MANIFEST = "manifest.json"
+INDEX = ("index.html", "index.zh.html")  # over all studies of the folder of reports
+INDEX_NOTE = "index.json"
 KEY = "CLVMODELS_PSEUDONYM_KEY"  # of the environment: the secret of pseudonyms, or the file that has it
 KEY_FILE = "CLVMODELS_PSEUDONYM_KEY_FILE"
 LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "duckdb", "ibis-framework", "pymc", "pytensor", "nutpie", "numba")
@@ -48,6 +50,25 @@ def current_folder(study_file: Path, output: Path, data: str | None, *, pages: b
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return folder if all(is_same) else None
+
+
+def index_is_current(output: Path) -> bool:
+    """Whether the pages over all studies are those of the reports that are there now."""
+    try:
+        return bool(json.loads((output / STORE / INDEX_NOTE).read_bytes()) == _index_note(output))
+    except (OSError, ValueError):
+        return False
+
+
+def note_index(output: Path) -> None:
+    """Remember which reports the pages over all studies are of; half a note counts as none."""
+    (output / STORE).mkdir(exist_ok=True)
+    (output / STORE / INDEX_NOTE).write_text(json.dumps(_index_note(output)), encoding="utf-8")
+
+
+def _index_note(output: Path) -> dict[str, Any]:
+    files = [*sorted(output.glob("[!.]*/results.json")), *(output / page for page in INDEX)]
+    return {"package": package_digest(), "files": {str(path.relative_to(output)): digest_of([path]) for path in files}}
 
 
 def run_note(study_digest: str, data: str | None, *, pages: bool) -> dict[str, Any]:

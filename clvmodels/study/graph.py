@@ -15,7 +15,7 @@ from clvmodels.study.current import STORE, input_note, run_note
 from clvmodels.study.files import StudyFile
 from clvmodels.study.inputs import Inputs, find_inputs
 from clvmodels.study.progress import Steps, Tell
-from clvmodels.study.publish import publish, recover
+from clvmodels.study.publish import publish, recover, sweep
 from clvmodels.study.store import Store
 from clvmodels.study.supervised import Watch
 from clvmodels.study.units import Unit, Units
@@ -98,7 +98,7 @@ def task_of(
 def units_of(task: Task, tell: Tell, watch: Watch) -> Units:
     """No units yet, over the store beside the reports."""
     store = Store(task.output / STORE)
-    store.leftovers.sweep()
+    sweep(task.output, task.study.name)
     return Units(task.study, task.study.name, store, Steps(0, tell), task.inputs.still, watch)
 
 

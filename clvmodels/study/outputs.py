@@ -1,5 +1,6 @@
 """Files of a study: each appears whole or not at all."""
 
+import errno
 import json
 import os
 import platform
@@ -17,6 +18,7 @@ from clvmodels.foundation.files import not_a_formula, whole
 from clvmodels.study.current import MANIFEST, digest_of
 from clvmodels.study.files import StudyFile
 from clvmodels.study.manifest import read_manifest
+from clvmodels.study.publish import in_progress
 from clvmodels.study.store import Entry
 
 PAGES = (".html", ".pdf")
@@ -24,21 +26,20 @@ PACKAGES = ("clvmodels", "numpy", "scipy", "pandas", "pymc", "nutpie", "arviz", 
 
 
 def require_writable(folder: Path) -> None:
-    """Write and remove a probe in the folder, before any long work.
+    """Make and remove what would take a report's place, before any long work.
 
     Raises
     ------
     StudyError
         If the folder cannot be made or written.
     """
-    probe = folder / f".probe.{os.getpid()}"
-    is_new = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
-        if is_new:
-            folder.rmdir()  # a study that is refused leaves no folder
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        in_progress(folder).new().rmdir()
     except OSError as problem:
         raise StudyError(
             f"the report folder {folder} cannot be written ({problem.strerror}). "

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clvmodels.foundation.errors import StudyError
-from clvmodels.study.current import MANIFEST
-from clvmodels.study.store import Leftovers, sync, to_disk
+from clvmodels.study.current import INDEX, MANIFEST, RUNS, STORE
+from clvmodels.study.store import UNFINISHED, Leftovers, sync, to_disk
 
 PAGES = ("index*.html", "data*.html", "index*.pdf", "data*.pdf")
 LEFT_BY_RUNS = (".json", ".csv", ".parquet")  # where there is no manifest to say
@@ -35,7 +35,7 @@ def publish(folder: Path, write: Callable[[Path], None]) -> None:
     StudyError
         If it cannot be written; the folder is then as it was.
     """
-    leftovers = Leftovers(folder.parent, f".{folder.name}.new")
+    leftovers = in_progress(folder)
     leftovers.sweep()
     recover(folder)
     try:
@@ -53,6 +53,20 @@ def publish(folder: Path, write: Callable[[Path], None]) -> None:
             f"the report folder {folder} cannot be written ({problem.strerror or problem}); it is as it was. Free some "
             "space, or choose another folder with --output."
         ) from problem
+
+
+def in_progress(folder: Path) -> Leftovers:
+    """Reports that are to take a folder's place."""
+    return Leftovers(folder.parent, f".{folder.name}.new")
+
+
+def sweep(output: Path, study: str) -> None:
+    """Remove what runs that are no more have left of a study, and of the pages over all, in a folder of reports."""
+    in_progress(output / study).sweep()
+    Leftovers(output / STORE, UNFINISHED).sweep()
+    Leftovers(output / STORE / RUNS, f".{study}.json").sweep()
+    for page in INDEX:
+        Leftovers(output, f".{page}").sweep()
 
 
 def recover(folder: Path) -> None:

@@ -20,7 +20,6 @@ from typing import Any
 import msgspec
 
 from clvmodels.foundation.errors import StudyError
-from clvmodels.foundation.files import whole
 from clvmodels.study.current import RUNS
 
 ENTRY = "entry.json"
@@ -50,23 +49,27 @@ class Codec[T]:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """Folders in progress, named by the process that fills them, so that those of dead processes can be told."""
+    """Folders and files in progress, named by the process that fills them, so that those of the dead can be told."""
 
     place: Path
     prefix: str
 
+    def name(self) -> Path:
+        """A name of this process that nothing has yet."""
+        return self.place / f"{self.prefix}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+
     def new(self) -> Path:
         """An empty folder of this process, readable by whom the user's mask lets."""
-        path = self.place / f"{self.prefix}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        path = self.name()
         path.mkdir()
         return path
 
     def sweep(self) -> None:
-        """Remove the folders of processes of this machine that are no more."""
+        """Remove what processes of this machine that are no more have left."""
         for path in self.place.glob(f"{glob.escape(self.prefix)}.*"):
             host, _, pid = path.name.removeprefix(f"{self.prefix}.").rpartition(".")[0].rpartition(".")
             if host == _host() and not _runs(pid):
-                shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,9 @@ class Store:
         """Remember what a study's last run rests on, its entries under "keys", which `prune` leaves."""
         folder = self.root / RUNS
         folder.mkdir(parents=True, exist_ok=True)
-        with whole(folder / f"{study}.json") as partial:
-            partial.write_bytes(msgspec.json.encode(note))
+        partial = Leftovers(folder, f".{study}.json").name()
+        partial.write_bytes(msgspec.json.encode(note))
+        partial.replace(folder / f"{study}.json")
 
     def used(self) -> set[str]:
         """Keys of the entries that some study's last run rests on."""
