@@ -36,7 +36,7 @@ from clvmodels.data.engines import duckdb
 from clvmodels.data.pseudonyms import Pseudonyms
 from clvmodels.foundation.contest_results import ContestResults
 from clvmodels.foundation.errors import LimitError
-from clvmodels.foundation.files import FORMULA, LONGEST_NAME, file_name, folder_in, not_a_formula, whole
+from clvmodels.foundation.files import FORMULA, LONGEST_NAME, file_name, not_a_formula, whole
 from clvmodels.foundation.limits import LIMITS
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.report import read_results, render_index
@@ -46,6 +46,7 @@ from clvmodels.report.tables import csv_of, json_block
 from clvmodels.report.voice import SourceOf
 from clvmodels.study import read_study
 from clvmodels.study.outputs import write_table
+from clvmodels.study.publish import publish
 from tests.contest_report_fixture import fixture_contest
 from tests.corpus import givens
 from tests.effects_cases import customers_of, traits
@@ -1153,11 +1154,21 @@ def test_outputs_are_not_written_through_links(tmp_path: Path) -> None:
 
 
 @promise("links")
-def test_a_folder_of_draws_that_is_a_link_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "draws").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(clv.StudyError, match="is a link to another folder"):
-        folder_in(tmp_path / "report", "draws")
-    used = [ast.unparse(tree).count("folder_in(folder, 'draws')") for _, tree in trees()]
-    assert sum(used) == 2  # of both kinds of studies that save fits
+def test_links_in_a_report_folder_are_replaced_and_what_they_lead_to_stays(tmp_path: Path) -> None:
+    elsewhere, report = tmp_path / "elsewhere", tmp_path / "report"
+    elsewhere.mkdir()
+    report.mkdir()
+    (elsewhere / "bg_nbd.nc").write_text("precious")
+    (report / "draws").symlink_to(elsewhere)
+    (report / "results.json").symlink_to(elsewhere / "bg_nbd.nc")
+
+    def write(folder: Path) -> None:
+        (folder / "draws").mkdir()
+        (folder / "draws" / "bg_nbd.nc").write_text("new")
+        (folder / "results.json").write_text("{}")
+
+    publish(report, write)
+    assert (elsewhere / "bg_nbd.nc").read_text() == "precious"
+    assert [path.name for path in elsewhere.iterdir()] == ["bg_nbd.nc"]
+    assert not (report / "draws").is_symlink()
+    assert (report / "results.json").read_text() == "{}"

@@ -55,21 +55,3 @@ def file_name(text: str) -> str:
     if short == text != "" and not NAMES_OF_DEVICES.fullmatch(short):
         return short
     return f"{short}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-
-
-def folder_in(folder: Path, name: str) -> Path:
-    """A folder inside another, made where it is not there.
-
-    Raises
-    ------
-    StudyError
-        If it is a link, through which files elsewhere would be written and removed, or cannot be made.
-    """
-    inner = folder / name
-    if inner.is_symlink():
-        raise StudyError(f"{inner}: is a link to another folder. Remove it: results are written inside {folder} only.")
-    try:
-        inner.mkdir(exist_ok=True)
-    except OSError as problem:
-        raise StudyError(f"{inner}: cannot be made ({problem.strerror}).") from None
-    return inner
