@@ -58,10 +58,10 @@ test-all: ## fast, slow, browser and Spark tests, and simulation-based calibrati
 	@$(PY) -m pytest -m "not bench and not faults and not kills" $(ARGS)
 
 test-kills: setup ## studies that are killed, filled up and damaged, in short
-	@$(PY) -m pytest -m kills tests/faults $(ARGS)
+	@$(PY) -m pytest tests/faults -m kills -n auto --dist worksteal $(ARGS)
 
 test-faults: setup ## the same in full (300 kills, every system call), and faults put into the code, each of which a test must notice
-	@$(PY) -m pytest -m "kills or faults" --full $(ARGS)
+	@$(PY) -m pytest tests/faults tests/test_faults.py -m "kills or faults" -n auto --dist worksteal --full $(ARGS)
 
 bench: ## time and memory, ours and the neighbours' (theirs in .venv-bench)
 	@sh scripts/setup.sh dev bench

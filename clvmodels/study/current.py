@@ -4,6 +4,7 @@ A run leaves a note of all that its report rests on in the folder of kept result
 read, the code of this package, and versions. While these are the same there is nothing to do.
 """
 
+import contextlib
 import glob
 import hashlib
 import hmac
@@ -61,9 +62,10 @@ def index_is_current(output: Path) -> bool:
 
 
 def note_index(output: Path) -> None:
-    """Remember which reports the pages over all studies are of; half a note counts as none."""
-    (output / STORE).mkdir(exist_ok=True)
-    (output / STORE / INDEX_NOTE).write_text(json.dumps(_index_note(output)), encoding="utf-8")
+    """Remember which reports the pages over all studies are of; without a whole note they are made again."""
+    with contextlib.suppress(OSError):
+        (output / STORE).mkdir(exist_ok=True)
+        (output / STORE / INDEX_NOTE).write_text(json.dumps(_index_note(output)), encoding="utf-8")
 
 
 def _index_note(output: Path) -> dict[str, Any]:
