@@ -79,7 +79,7 @@ def test_a_log_that_does_not_fit_into_the_memory_gives_the_same_summary(limits, 
 
 def test_too_little_memory_is_refused_with_the_setting_to_change(limits, large):
     clv.engine_limits(memory="50MB", threads=1)
-    duckdb().con.execute("SET max_temp_directory_size = '1MB'")
+    duckdb().con.execute("SET max_temp_directory_size = '4MB'")
     try:
         with pytest.raises(clv.DataError, match=r"engine_limits\(memory="):
             summary_of(large)

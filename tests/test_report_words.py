@@ -205,10 +205,13 @@ def test_every_meaning_of_a_miss_is_of_a_quantity_that_is_checked() -> None:
     assert {side for _, _, side in triggers} == {"above", "below"}
 
 
-def test_every_step_of_a_study_has_a_name(language: str) -> None:
-    keys = set(re.findall(r'steps\.step\(\s*"(\w+)"', code("study")))
-    assert len(keys) >= 11
-    assert keys <= set(read_words(language).at("steps"))
+def test_every_kept_unit_of_a_study_has_a_name(language: str) -> None:
+    told = re.findall(r'units\.unit\(\s*f?"(\w+)(?: \{\w+[^"]*)?",(.*?)\n(?:    )+\)', code("study"), re.S)
+    keys = {name for name, rest in told if "codec=None" not in rest} - {"rival_", "compare_", "rivals_"}
+    assert {"fit_calibration", "strategy", "segment", "contest", "results"} <= keys
+    names = set(read_words(language).at("steps"))
+    assert keys <= names
+    assert {"compare_mle", "compare_laplace", "compare_nuts", "rivals_purchases", "rivals_spend"} <= names
 
 
 def test_every_diagnosis_of_a_prior_has_a_name(language: str) -> None:

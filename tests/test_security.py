@@ -110,7 +110,7 @@ def everything(folder: Path) -> str:
         elif path.suffix == ".nc":
             said.append(stored_text(path))
         elif path.is_file():
-            said.append(path.read_text(encoding="utf-8"))
+            said.append(path.read_bytes().decode("utf-8", "replace"))  # arrays are no text
     return "\n".join([*said, *(path.name for path in folder.rglob("*"))])
 
 
@@ -378,7 +378,7 @@ def test_a_study_of_retention_without_customers_has_no_examples(tmp_path: Path) 
         clv.run_study(tmp_path / f"{privacy}.toml", output=tmp_path / privacy)
         said[privacy] = everything(tmp_path / privacy)
     assert "MARKED9" in said["open"]
-    assert "MARKED" not in said["without"]
+    assert not re.search(r"MARKED\d", said["without"])  # nor in what is kept to go on from
 
 
 @promise("contracts")

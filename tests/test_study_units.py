@@ -23,6 +23,7 @@ from clvmodels.study.config import CalendarTable
 from clvmodels.study.packing import packed
 from clvmodels.study.progress import Steps, silent
 from clvmodels.study.store import Codec, Entry, Store, records
+from clvmodels.study.strict import LimitsTable
 from clvmodels.study.units import Units
 from clvmodels.study.view import UndeclaredSetting, only, settings_at
 
@@ -207,6 +208,7 @@ class Small(msgspec.Struct, frozen=True):
     extra: Table | None = None
     by_key: dict[str, Table] = {}
     seed: int = 1
+    limits: LimitsTable = LimitsTable()
 
     def scaled(self, by):
         return by * self.fit.draws

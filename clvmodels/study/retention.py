@@ -1,11 +1,12 @@
 """A study of retention: read, fit, hold against what came after, value. Here alone is how its units hang together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from clvmodels.data import retention_table
@@ -103,7 +104,7 @@ def retention_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED
         "read",
         "read the contracts",
         read_contracts,
-        settings=["contracts"],
+        settings=["contracts", "privacy"],
         inputs={"contracts": digests[study.contracts.source]} if study.contracts.source else {},
         codec=None,
     )
@@ -245,10 +246,9 @@ def assemble(
     left_out = [
         fit for segment, test in zip(segments, tests, strict=True) for fit in (*segment.left_out, *test.left_out)
     ]
-    shown_lines = list if study.privacy == "open" else without_examples
     return RetentionResults(
         study=_info(study, study_digest, version, contracts, donors, cohorts),
-        ledger=shown_lines(contracts.ledger),
+        ledger=list(contracts.ledger),
         segments=shown,
         fits=[row for segment in segments for row in _fit_rows(segment)],
         fit_segments=[segment.name for segment in segments for _ in segment.fits],
@@ -258,7 +258,7 @@ def assemble(
         donors=None if donors is None else donors.section,
         cohorts=None if cohorts is None else cohorts.section,
         left_out=left_out,
-        notes=shown_lines(contracts.notes),
+        notes=list(contracts.notes),
     )
 
 
@@ -298,6 +298,13 @@ def read_contracts(study: RetentionStudy) -> Contracts:
         currency=contracts.currency,
         date_format=contracts.date_format,
     )
+    if study.privacy != "open":  # what is kept of a table has its ids and its ledger
+        table = replace(
+            table,
+            customer_id=np.array([str(row) for row in range(len(table.customer_id))], dtype=object),
+            ledger=tuple(without_examples(table.ledger)),
+            notes=tuple(without_examples(table.notes)),
+        )
     files, _ = find_files(contracts.source)
     names = sorted(set(table.groups[contracts.segment])) if contracts.segment else [ALL]
     tables = {name: table.where(**{contracts.segment: name}) if contracts.segment else table for name in names}

@@ -40,7 +40,7 @@ class Watch:
     broken: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     pipe: int | None = None
 
-    def begin(self, study: str, unit: str, limit: float | None) -> None:
+    def begin(self, study: str, unit: str, limit: float) -> None:
         """A unit begins, which may take so many seconds."""
         self._tell({"study": study, "unit": unit, "limit": limit})
 

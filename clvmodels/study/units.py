@@ -211,8 +211,7 @@ class Units:
             raise _NotMade(unit.name)
         values = [need() for need in unit.needs]
         start = time.perf_counter()
-        limits = self.study.limits
-        self.watch.begin(self.name, unit.name, None if limits is None else limits.seconds)
+        self.watch.begin(self.name, unit.name, self.study.limits.seconds)
         try:
             with self.steps.step(unit.name, unit.text):
                 value = unit.make(only(self.study, unit.paths), *values, **unit.given)

@@ -59,8 +59,9 @@ def _costs(costs: list[Cost], voice: Voice) -> Table:
 
 
 def _step(key: str, voice: Voice) -> str:
-    """The name of a step; that of a rival's has its model's."""
+    """The name of a step; that of a rival's has its model's, that of a segment's or a data set's what it is of."""
     rival = key.removeprefix("rival_")
     if rival == key:
-        return voice.words.name("steps", key)
+        step, _, of = key.partition(" ")
+        return " · ".join(filter(None, (voice.words.name("steps", step), of)))
     return str(voice.say("rivals.step", model=voice.words.name("rivals.models", rival)))
