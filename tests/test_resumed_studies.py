@@ -284,7 +284,7 @@ sys.exit(3)
     [
         ("time.sleep(60)", "it took longer than 0.5 s ([limits] seconds)"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "its process was stopped by SIGKILL: out of memory?"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "its process was stopped by SIGSEGV"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "its process was stopped by SIGSEGV: out of memory?"),
     ],
 )
 def test_a_unit_that_hangs_or_is_killed_costs_that_unit_alone(mishap, said, capfd):

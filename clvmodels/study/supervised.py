@@ -23,6 +23,8 @@ BROKEN = "CLVMODELS_BROKEN"  # JSON: study -> unit -> why it counts as failed
 WATCHER = "CLVMODELS_WATCHER"  # process that watches this one
 PR_SET_PDEATHSIG = 1
 PATIENCE = 4.0  # seconds for the process to end when it is asked to
+# What the system does to a process that takes too much, and what libraries do that get too little.
+OUT_OF_MEMORY = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS}
 EXIT = {signal.SIGINT: 130, signal.SIGTERM: 143}
 RESUME = "What was made is kept, and each report is whole, new or as before. The same command goes on from there."
 
@@ -103,7 +105,7 @@ def supervise(command: Sequence[str]) -> int:
         if run.asked is not None:
             sys.stderr.write(f"\nclvmodels: interrupted. {RESUME}\n")
             return EXIT[signal.Signals(run.asked)]
-        if code >= 0:
+        if code >= 0 and not _died_at_work(run, code):
             return code
         if not run.unit:
             sys.stderr.write(f"clvmodels: the run was stopped by {_name(-code)}. {RESUME}\n")
@@ -143,8 +145,8 @@ def _watched(run: _Run) -> int:
             elif run.asked is not None:
                 break
     code = _ended(run)
-    if code < 0 and run.unit and run.asked is None:
-        why = f"it took longer than {run.unit['limit']:g} s ([limits] seconds)" if too_long else _stopped_by(-code)
+    if ((code < 0 and run.unit) or _died_at_work(run, code)) and run.asked is None:
+        why = f"it took longer than {run.unit['limit']:g} s ([limits] seconds)" if too_long else _ended_by(code)
         run.broken.setdefault(run.unit["study"], {})[run.unit["unit"]] = why
     return code
 
@@ -174,11 +176,17 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _stopped_by(number: int) -> str:
+def _died_at_work(run: _Run, code: int) -> bool:
+    """Whether the process ended by itself in the middle of a unit, as OpenBLAS has it when it gets no memory."""
+    return code > 0 and bool(run.unit)
+
+
+def _ended_by(code: int) -> str:
     advice = ""
-    if number == signal.SIGKILL:
+    if code > 0 or -code in OUT_OF_MEMORY:
         advice = ": out of memory? Fewer draws ([fit] draws) need less, and so does another program less beside it"
-    return f"its process was stopped by {_name(number)}{advice}"
+    ended = f"was stopped by {_name(-code)}" if code < 0 else f"ended with exit code {code}"
+    return f"its process {ended}{advice}"
 
 
 def _name(number: int) -> str:

@@ -49,7 +49,14 @@ def test_a_unit_that_breaks_is_named_and_the_others_go_on(club, output, stub, wo
     record(f"a unit goes wrong ({stub.replace('_', ' ')})", "a stub in its place", runs=1, identical=1)
 
 
-@pytest.mark.parametrize(("stub", "word"), [("hang", f"longer than {SECONDS:g} s"), ("be_killed", "SIGKILL")])
+@pytest.mark.parametrize(
+    ("stub", "word"),
+    [
+        ("hang", f"longer than {SECONDS:g} s"),
+        ("be_killed", "SIGKILL: out of memory"),
+        ("give_up", "exit code 1: out of memory"),
+    ],
+)
 def test_a_unit_that_takes_its_process_with_it_is_named_and_the_others_go_on(
     club, output, place, stub, word, full, record
 ):
