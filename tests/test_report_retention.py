@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "customers.csv").write_text("customer_id\n")  # of a study of purchases: no page on retention lists it
     (folder / "draws").mkdir()
     (folder / "draws" / "sbg High End.nc").write_bytes(b"")
-    (folder / "manifest.json").write_text('{"steps": [{"name": "read", "seconds": 3.25, "megabytes": 410.0}]}')
+    (folder / "manifest.json").write_text('{"steps": [{"name": "worth", "seconds": 3.25, "megabytes": 410.0}]}')
     return folder
 
 
