@@ -12,8 +12,9 @@ import pytest
 import clvmodels as clv
 from clvmodels.cli import main
 from clvmodels.foundation.errors import StudyError, UnitsFailedError
+from clvmodels.foundation.files import digest_of_files
 from clvmodels.study import purchases as purchase_units
-from clvmodels.study.current import current_folder, digest_of
+from clvmodels.study.current import current_folder
 from clvmodels.study.files import read_study
 from clvmodels.study.graph import run_graph
 from clvmodels.study.publish import publish, recover
@@ -64,7 +65,7 @@ def to_run(folder):
 def digests(folder):
     """Of all that a run leaves but what holds its cost."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "manifest.json")
-    return {path.relative_to(folder).as_posix(): digest_of([path]) for path in files}
+    return {path.relative_to(folder).as_posix(): digest_of_files([path]) for path in files}
 
 
 # --- what runs again ---

@@ -22,7 +22,7 @@ from clvmodels.study.code import code_digests
 from clvmodels.study.config import CalendarTable
 from clvmodels.study.packing import packed
 from clvmodels.study.progress import Steps, silent
-from clvmodels.study.store import Codec, Entry, Store, records
+from clvmodels.study.store import Codec, Entry, Store
 from clvmodels.study.strict import LimitsTable
 from clvmodels.study.units import Units
 from clvmodels.study.view import UndeclaredSetting, only, settings_at
@@ -117,9 +117,9 @@ def test_a_root_that_is_not_there_is_refused():
 
 def test_what_was_kept_comes_back(tmp_path):
     store, value = Store(tmp_path / "kept"), Estimate(1.5, None, -0.1, 0.2, 1e300)
-    store.keep(KEY, value, records(Estimate), ABOUT)
+    store.keep(KEY, value, packed(), ABOUT)
     assert store.entry(KEY).unit == "u"
-    assert store.read(KEY, records(Estimate)) == value
+    assert store.read(KEY, packed()) == value
     assert not list(store.root.glob(".unfinished*"))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from clvmodels.data.datasets import DATASETS, PREFIX
-from clvmodels.data.files import digest_of_files, find_files
+from clvmodels.data.files import find_files
 from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.files import digest_of_files
 
 
 def source_digest(source: str) -> str:

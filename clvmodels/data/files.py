@@ -2,7 +2,6 @@
 
 import glob
 import gzip
-import hashlib
 import io
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -92,16 +91,6 @@ def unchanged(stamps: Mapping[Path, tuple[int, int]]) -> Iterator[None]:
         yield
     finally:
         _refuse_changed(stamps)
-
-
-def digest_of_files(files: Sequence[Path]) -> str:
-    """SHA-256 of the files' bytes, one after the other."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def head(path: Path, size: int = 16) -> bytes:

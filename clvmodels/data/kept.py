@@ -25,12 +25,11 @@ from clvmodels.data.engines import day, duckdb, engine_of, exact_total, first_ro
 from clvmodels.data.ledger import as_decimal, continued, sample
 from clvmodels.data.occasions import occasions, older_customers, sums_of
 from clvmodels.data.row_fates import USED, with_row_fates
-from clvmodels.data.sources import digest_of_files
 from clvmodels.data.states import in_days, joined, logarithms_of, states_of, with_floats
 from clvmodels.data.summary import Measures, customers_left_out, summary_of, with_logarithms
 from clvmodels.data.windows import QUIET_DAYS, won_in
 from clvmodels.foundation.errors import DataError
-from clvmodels.foundation.files import whole
+from clvmodels.foundation.files import digest_of_files, whole
 from clvmodels.foundation.kept import KeptPart, KeptSummary
 from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog, Window
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels.data.datasets import named_dataset
-from clvmodels.data.sources import digest_of_files
+from clvmodels.foundation.files import digest_of_files
 from clvmodels.foundation.records import CustomerSummary
 from clvmodels.foundation.retention import RetentionTable
 

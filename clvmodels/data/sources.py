@@ -9,7 +9,7 @@ from typing import Any
 import ibis
 
 from clvmodels.data.engines import refusals
-from clvmodels.data.files import PARQUET, TEXT, WORKBOOK, digest_of_files, find_files, stamps_of
+from clvmodels.data.files import PARQUET, TEXT, WORKBOOK, find_files, stamps_of
 from clvmodels.data.frames import is_frame, open_frame
 from clvmodels.data.layout import Layout
 from clvmodels.data.parquet_files import open_parquet
@@ -19,7 +19,7 @@ from clvmodels.data.text_files import open_text_files
 from clvmodels.data.workbooks import open_workbooks
 from clvmodels.foundation.errors import DataError
 
-__all__ = ["Source", "digest_of_files", "open_source", "reading"]
+__all__ = ["Source", "open_source", "reading"]
 
 READERS: dict[str, Callable[[str, tuple[Path, ...], Layout], Source]] = {
     TEXT: open_text_files,

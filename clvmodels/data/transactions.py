@@ -27,11 +27,12 @@ from clvmodels.data.layout import (
 from clvmodels.data.occasions import Occasions, occasions, sums_of
 from clvmodels.data.pseudonyms import Pseudonyms, renamed, withheld
 from clvmodels.data.row_fates import other_currency, with_row_fates
-from clvmodels.data.sources import Source, digest_of_files, open_source, reading
+from clvmodels.data.sources import Source, open_source, reading
 from clvmodels.data.tables import is_stream
 from clvmodels.data.values import MISSING_ID, Fault, check_values, out_of_range, parsed, too_small
 from clvmodels.foundation.counting import CountingRules
 from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.files import digest_of_files
 from clvmodels.foundation.records import TransactionLog, as_date
 
 FAULTS = (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from clvmodels.data.files import digest_of_files
 from clvmodels.foundation.any_results import Results
+from clvmodels.foundation.files import digest_of_files
 
 CHARSET = '<meta charset="utf-8">'
 HEAD_BYTES = 4096  # of a page, within which its origin stands

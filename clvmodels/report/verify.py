@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from clvmodels.data.digests import source_digest, survivors_digest
-from clvmodels.data.files import digest_of_files
 from clvmodels.foundation.errors import DataError, StudyError
+from clvmodels.foundation.files import digest_of_files
 from clvmodels.report.origin import content_digest, origin_of
 from clvmodels.report.reading import read_results
 from clvmodels.report.render import page_names

@@ -18,6 +18,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from clvmodels.foundation.files import digest_of_files
+
 STORE = ".cache"  # in the folder of reports: kept results, and the notes of runs
 RUNS = "runs"
 MANIFEST = "manifest.json"
@@ -46,7 +48,7 @@ def current_folder(study_file: Path, output: Path, data: str | None, *, pages: b
             *(note[key] == value for key, value in asked.items()),
             *(_is_same(source, found) for source, found in note["inputs"].items()),
             manifest["identity"] == note["identity"],
-            *(digest_of([folder / name]) == digest for name, digest in manifest["files"].items()),
+            *(digest_of_files([folder / name]) == digest for name, digest in manifest["files"].items()),
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -70,7 +72,10 @@ def note_index(output: Path) -> None:
 
 def _index_note(output: Path) -> dict[str, Any]:
     files = [*sorted(output.glob("[!.]*/results.json")), *(output / page for page in INDEX)]
-    return {"package": package_digest(), "files": {str(path.relative_to(output)): digest_of([path]) for path in files}}
+    return {
+        "package": package_digest(),
+        "files": {str(path.relative_to(output)): digest_of_files([path]) for path in files},
+    }
 
 
 def run_note(study_digest: str, data: str | None, *, pages: bool) -> dict[str, Any]:
@@ -99,23 +104,13 @@ def input_note(source: str, files: Iterable[Path], digest: str) -> dict[str, Any
     return {"listing": listing_of(source), "files": [str(path) for path in files], "digest": digest}
 
 
-def digest_of(files: Iterable[Path]) -> str:
-    """SHA-256 of the files' bytes, one after the other."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
 @cache
 def package_digest() -> str:
     """SHA-256 of every file of the package: nothing that it does can change while this does not."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        digest.update(f"{path.relative_to(root).as_posix()}\0{digest_of([path])}\0".encode())
+        digest.update(f"{path.relative_to(root).as_posix()}\0{digest_of_files([path])}\0".encode())
     return digest.hexdigest()
 
 
@@ -128,7 +123,7 @@ def versions() -> Mapping[str, str]:
 def _is_same(source: str, noted: Mapping[str, Any]) -> bool:
     """Whether a source still has the files that it had, and these their bytes."""
     files = [Path(name) for name in noted["files"]]
-    return (listing_of(source), digest_of(files)) == (noted["listing"], noted["digest"])
+    return (listing_of(source), digest_of_files(files)) == (noted["listing"], noted["digest"])
 
 
 def listing_of(source: str) -> list[str]:

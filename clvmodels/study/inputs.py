@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clvmodels.data.datasets import DATASETS, PREFIX
-from clvmodels.data.files import digest_of_files, find_files, stamps_of
+from clvmodels.data.files import find_files, stamps_of
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.files import digest_of_files
 
 
 @dataclass(frozen=True)

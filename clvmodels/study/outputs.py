@@ -14,8 +14,8 @@ import msgspec
 
 from clvmodels.foundation.any_results import Results
 from clvmodels.foundation.errors import StudyError
-from clvmodels.foundation.files import not_a_formula, whole
-from clvmodels.study.current import MANIFEST, digest_of
+from clvmodels.foundation.files import digest_of_files, not_a_formula, whole
+from clvmodels.study.current import MANIFEST
 from clvmodels.study.files import StudyFile
 from clvmodels.study.manifest import read_manifest
 from clvmodels.study.publish import in_progress
@@ -139,7 +139,7 @@ def machine() -> str:
 def _digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a report but its manifest."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return {path.relative_to(folder).as_posix(): digest_of([path]) for path in files if path.name != MANIFEST}
+    return {path.relative_to(folder).as_posix(): digest_of_files([path]) for path in files if path.name != MANIFEST}
 
 
 def _commit(folder: Path) -> str | None:

@@ -13,10 +13,9 @@ from clvmodels.data import retention_table
 from clvmodels.data.datasets import PREFIX, named_dataset
 from clvmodels.data.digests import survivors_digest
 from clvmodels.data.files import find_files
-from clvmodels.data.sources import digest_of_files
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.estimates import Estimate
-from clvmodels.foundation.files import file_name
+from clvmodels.foundation.files import digest_of_files, file_name
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import FitRow
 from clvmodels.foundation.retention import RetentionTable

@@ -181,18 +181,6 @@ class Store:
         folder.rename(aside / folder.name)
 
 
-def records[T](kind: type[T]) -> Codec[T]:
-    """A record of plain numbers, texts, lists and other records, as JSON."""
-
-    def write(value: T, folder: Path) -> None:
-        (folder / "value.json").write_bytes(msgspec.json.encode(value))
-
-    def read(folder: Path) -> T:
-        return msgspec.json.decode((folder / "value.json").read_bytes(), type=kind)
-
-    return Codec(write, read)
-
-
 def _read_entry(folder: Path) -> Entry | None:
     try:
         return msgspec.json.decode((folder / ENTRY).read_bytes(), type=Entry)
