@@ -146,7 +146,7 @@ def _codes_by_draw(
     before: DatedMatrix, after: DatedMatrix, row: IntArray, rng: np.random.Generator
 ) -> Iterator[IntArray]:
     """Where each customer goes from and to, draw by draw."""
-    up_to = [np.cumsum(dated.matrix.probabilities[:, :0:-1], axis=1) for dated in (before, after)]
+    up_to = [np.cumsum(dated.matrix.probabilities.T[:0:-1], axis=0) for dated in (before, after)]
     for alive_before, alive_after in zip(_each_draw(before.alive), _each_draw(after.alive), strict=True):
         u = rng.random(len(row))
         own = np.empty(len(alive_before))
@@ -161,9 +161,9 @@ def _states(u: FloatArray, gone: FloatArray, up_to: FloatArray) -> IntArray:
 
     Parameters
     ----------
-    up_to : ndarray, shape (N, 3), probability of the worst cell, of the two worst, and of the three worst
+    up_to : ndarray, shape (3, N), probability of the worst cell, of the two worst, and of the three worst
     """
-    return np.where(u < gone, LOST, 1 + (u[:, None] >= up_to).sum(axis=1))
+    return np.where(u < gone, LOST, 1 + (u >= up_to).sum(axis=0, dtype=np.int8))
 
 
 def _each_draw(forecast: Forecast) -> Iterator[FloatArray]:

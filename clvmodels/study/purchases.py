@@ -269,7 +269,7 @@ def _calibration(study: Study, units: Units, read: _Read) -> _Calibration:
         "forecast the holdout and check it",
         hold_main,
         needs=[log, seen, main],
-        settings=["seed", "window", "value.margin", "matrix", "fit.stated_draws"],
+        settings=["seed", "window", "value.margin", "matrix", "pyramid", "fit.stated_draws"],
         code=models,
     )
     drifting = units.unit(
