@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clvmodels.forecast.draws import by_draw
 from clvmodels.foundation.decision_results import Movement, MovementKind
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.estimates import estimate
@@ -170,5 +171,5 @@ def _each_draw(forecast: Forecast) -> Iterator[FloatArray]:
     """All customers in one draw after the other, shape (N,)."""
     if forecast.replay is None:
         raise DataError(f"the forecast of {forecast.quantity} by {forecast.method} has no draws.")
-    for block in forecast.replay("draws"):
-        yield from np.array(block.values.T, order="C")
+    for draws in by_draw(forecast):
+        yield from draws

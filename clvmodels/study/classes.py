@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels.data import base_periods
-from clvmodels.forecast import predict, sample_future
+from clvmodels.forecast import predict, sample_clv
 from clvmodels.forecast.draws import sums_by_segment
 from clvmodels.foundation.decision_results import BasePeriod, ClassesSection, ClassRow
 from clvmodels.foundation.estimates import estimate
@@ -90,7 +90,7 @@ def _dated_before(
     learnt_all = window == replace(everyone, holdout_end=window.holdout_end)
     customers = evidence.customers if learnt_all else summarise(study, log, traits, everyone)
     current = customers.current_value * study.value.margin
-    future = sample_future(
+    clv = sample_clv(
         *evidence.fits,
         customers,
         horizon=study.value.horizon,
@@ -99,7 +99,7 @@ def _dated_before(
         seed=seed_for(study.seed, "movements from"),
         draws=min(MATRIX_DRAWS, *(fit.n_draws for fit in evidence.fits)),
     )
-    matrix = replace(value_matrix(current, future.clv, **matrix_options(study)), customer_id=customers.customer_id)
+    matrix = replace(value_matrix(current, clv, **matrix_options(study)), customer_id=customers.customer_id)
     return DatedMatrix(matrix, predict(evidence.fits[0], customers, quantity="p_alive", draws=draws), current)
 
 
