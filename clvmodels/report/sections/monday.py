@@ -11,7 +11,14 @@ from clvmodels.report.sections.parts import ALL, class_names, ratio
 from clvmodels.report.sections.worth.worth import newcomers_text
 from clvmodels.report.voice import Voice
 
-LINKED = {"keep": "act_on", "recover": "act_on", "act": "actions", "act_none": "actions", "save": "strategy"}
+LINKED = {
+    "keep": "act_on",
+    "recover": "act_on",
+    "recover_unlisted": "losing",
+    "act": "actions",
+    "act_none": "actions",
+    "save": "strategy",
+}
 
 
 def monday(results: StudyResults, voice: Voice) -> dict[str, Any]:
@@ -25,8 +32,10 @@ def _steps(results: StudyResults, voice: Voice) -> Iterator[tuple[str, Markup]]:
     best, rest = cells.get("high_high"), cells.get("low_low")
     if best is not None and best.customers:
         yield _link("keep", results), _of_cell("monday.keep", best, results, voice)
-    if results.value.at_risk_customers and "win_back" in lists:
-        yield _link("recover", results), _recover(results, voice)
+    if results.value.at_risk_customers:
+        # a study that tells of no single customer has no list, and has as much to win back
+        step = "recover" if "win_back" in lists else "recover_unlisted"
+        yield _link(step, results), _recover(step, results, voice)
     if results.actions is not None and results.actions.actions:
         yield from _campaign(results, voice)
     if rest is not None and rest.customers:
@@ -59,10 +68,10 @@ def _of_cell(key: str, cell: Cell, results: StudyResults, voice: Voice) -> Marku
     )
 
 
-def _recover(results: StudyResults, voice: Voice) -> Markup:
+def _recover(step: str, results: StudyResults, voice: Voice) -> Markup:
     value = results.value
     return voice.say(
-        "monday.recover",
+        f"monday.{step}",
         customers=voice.count(value.at_risk_customers),
         value=voice.numbers.compact(value.at_risk_current_value),
         below=voice.numbers.setting(value.at_risk_below),
