@@ -22,8 +22,18 @@ LINKED = {
 
 
 def monday(results: StudyResults, voice: Voice) -> dict[str, Any]:
-    """Steps, each with the section that has the rest, and what is not sure."""
-    return {"steps": [*_steps(results, voice)], "unsure": [*_unsure(results, voice)]}
+    """Steps, each with the section that has the rest, what is not sure, and what ranges and amounts hold for."""
+    value = results.value
+    return {
+        "steps": [*_steps(results, voice)],
+        "unsure": [*_unsure(results, voice)],
+        "ranges": voice.say(
+            "monday.ranges",
+            level=voice.level,
+            horizon=voice.length(value.horizon),
+            as_of=voice.numbers.date(value.as_of),
+        ),
+    }
 
 
 def _steps(results: StudyResults, voice: Voice) -> Iterator[tuple[str, Markup]]:
@@ -65,6 +75,7 @@ def _of_cell(key: str, cell: Cell, results: StudyResults, voice: Voice) -> Marku
         part=numbers.share(ratio(cell.customers, results.value.customers)),
         share=numbers.share(cell.clv_share),
         ceiling=numbers.money(cell.ceiling_per_customer),
+        horizon=voice.length(results.value.horizon),
     )
 
 
