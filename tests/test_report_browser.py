@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
+from clvmodels.foundation.results import Check
 from clvmodels.report import render_index, render_report
 from clvmodels.report.pdf import find_browser, print_page
 from clvmodels.report.voice import voice_for
@@ -110,6 +112,37 @@ def test_nothing_scrolls_sideways_and_nothing_is_fetched(browser: Any, study: Pa
     fetched = [url for url in page.asked if not url.startswith("data:")]
     assert fetched == [(study / PAGES[language]).as_uri()]
     assert page.said == []
+    page.close()
+
+
+@pytest.mark.parametrize("language", PAGES)
+@pytest.mark.parametrize("width", [360, 390, 600])
+def test_lists_of_customers_to_call_are_cards_on_a_phone(browser: Any, folder: Path, language: str, width: int) -> None:
+    page = opened(browser, folder, language, width)
+    page.evaluate("document.querySelectorAll('#act_on details').forEach((part) => { part.open = true; })")
+    boxes = page.locator("#act_on .scroll").evaluate_all("all => all.map((box) => [box.scrollWidth, box.clientWidth])")
+    assert len(boxes) >= 4
+    assert [inside for inside, outside in boxes if inside > outside] == []
+    assert page.locator("#act_on tbody tr").first.evaluate("(row) => getComputedStyle(row).display") == "grid"
+    page.close()
+
+
+@pytest.mark.parametrize("language", PAGES)
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_failed_check_is_seen_at_once_and_before_the_numbers(
+    browser: Any, tmp_path: Path, language: str, width: int
+) -> None:
+    results = without_figures(fixture_results())
+    fit = replace(results.models.fits[0], checks=[Check("pareto_k", 0.913, 0.7, passed=False)])
+    failing = replace(results, models=replace(results.models, fits=[fit, *results.models.fits[1:]]))
+    (tmp_path / "results.json").write_bytes(msgspec.json.encode(failing))
+    render_report(tmp_path, language=language)
+    page = opened(browser, tmp_path, language, width)
+    box, number = page.locator(".caveats.failed").bounding_box(), page.locator(".big .amount").bounding_box()
+    assert box["y"] + box["height"] <= min(number["y"], 900)
+    assert "0.913" in page.locator(".caveats.failed").inner_text()
+    page.emulate_media(media="print")
+    assert page.locator(".caveats.failed").is_visible()
     page.close()
 
 

@@ -378,6 +378,23 @@ def test_monday_links_lead_to_sections_of_the_page(pages: dict[str, str], langua
     assert set(links) <= set(re.findall(r'<section id="(\w+)"', pages[language]))
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_without_customers_tells_how_many_to_win_back_and_points_to_no_list(language: str) -> None:
+    results = fixture_results()
+    hidden = replace(results, act_on=[], study=replace(results.study, privacy="without"))
+    voice = voice_for(hidden, language)
+    steps = {str(step): link for link, step in first_screen(source(hidden), voice)["steps"]}
+    told = [
+        step
+        for step in steps
+        if voice.count(results.value.at_risk_customers) in step
+        and voice.numbers.compact(results.value.at_risk_current_value) in step
+    ]
+    assert len(told) == 1
+    assert steps[told[0]] == "#losing"
+    assert not any(f"“{voice.text('act_on.win_back')}”" in step for step in steps)
+
+
 def test_a_model_that_cannot_tell_says_so_in_its_place() -> None:
     results = fixture_results()
     assert results.actions is not None

@@ -192,12 +192,18 @@ def font_free(page: str) -> str:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_failed_check_stands_on_the_first_screen_and_in_a_table_of_its_own(language: str) -> None:
     results = fixture_results()
-    whole = headline(source(results), voice_for(results, language))["caveats"]
+    whole = headline(source(results), voice_for(results, language))
     broken = replace(results.models.fits[2], checks=[Check("pareto_k", 0.913, 0.7, passed=False)])
     changed = replace(results, models=replace(results.models, fits=[*results.models.fits[:2], broken]))
     voice = voice_for(changed, language)
-    assert headline(source(changed), voice)["caveats"][1:] == whole
-    assert "0.913" in headline(source(changed), voice)["caveats"][0]
+    shown = headline(source(changed), voice)
+    assert whole["failed"] == []
+    assert shown["caveats"] == whole["caveats"]
+    assert len(shown["failed"]) == 1
+    assert "0.913" in shown["failed"][0]
+    page = render_page(source(changed), language)
+    assert page.index('<aside class="caveats failed"') < page.index("0.913") < page.index('<p class="big">')
+    assert "caveats failed" not in render_page(source(results), language)
     section = models(source(changed), voice)
     assert "0.913" in section["failed"].rows[0]
     assert section["failed"].marked == {0}
@@ -213,7 +219,7 @@ def test_a_failed_check_that_the_study_allows_is_shown_first_as_allowed(language
         fits = [replace(results.models.fits[0], checks=[failed], allowed=allowed), *results.models.fits[1:]]
         changed = replace(results, models=replace(results.models, fits=fits))
         voice = voice_for(changed, language)
-        first = str(headline(source(changed), voice)["caveats"][0])
+        first = str(headline(source(changed), voice)["failed"][0])
         result = models(source(changed), voice)["failed"].rows[0][-1]
         assert "0.0710" in first
         said[bool(allowed)] = (first, result)

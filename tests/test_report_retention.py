@@ -266,12 +266,15 @@ def test_bad_news_comes_first(language: str) -> None:
         cohorts=replace(RECORD.cohorts, held=30),
         notes=[LedgerLine("<em>seen</em>", 3, 0.0)],
     )
-    more = [str(text) for text in built(who_stays, worse, language)["caveats"]]
-    assert "0.913" in more[0]
-    assert "Regular" in more[0]
-    assert more[1:4] == whole
-    assert "30" in more[4]
-    assert "&lt;em&gt;seen&lt;/em&gt;" in more[5]
+    section = built(who_stays, worse, language)
+    first, more = str(section["failed"][0]), [str(text) for text in section["caveats"]]
+    assert "0.913" in first
+    assert "Regular" in first
+    assert more[:3] == whole
+    assert "30" in more[3]
+    assert "&lt;em&gt;seen&lt;/em&gt;" in more[4]
+    page = render_page(RetentionSource(worse, None, [], ()), language)
+    assert page.index('<aside class="caveats failed"') < page.index("0.913") < page.index('<p class="big">')
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -283,7 +286,8 @@ def test_a_study_without_bad_news_has_no_caveats() -> None:
         segments=[replace(s, rivals=s.rivals[:1]) for s in RECORD.segments],
     )
     assert built(who_stays, good)["caveats"] == []
-    assert 'class="caveats"' not in render_page(RetentionSource(good, None, [], ()), "en")
+    assert built(who_stays, good)["failed"] == []
+    assert 'class="caveats' not in render_page(RetentionSource(good, None, [], ()), "en")
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -39,6 +39,7 @@ def headline(source: Source, voice: Voice) -> dict[str, Any]:
         "types": _types(results, voice),
         "total": _total(results, voice),
         "note": voice.say("headline.who_note", horizon=voice.length(value.horizon)),
+        "failed": _failed_checks(results, voice),
         "caveats": caveats(results, voice),
     }
 
@@ -140,9 +141,8 @@ def _total(results: StudyResults, voice: Voice) -> dict[str, str]:
 
 
 def caveats(results: StudyResults, voice: Voice) -> list[Markup]:
-    """What a reader must know first: failed checks, few data, missed totals, a simpler order that is better."""
+    """What a reader must know of the numbers: few data, missed totals, a simpler order that is better."""
     return [
-        *_failed_checks(results, voice),
         *_few_data(results, voice),
         *_missed_totals(results, voice),
         *_simpler_wins(results, voice),

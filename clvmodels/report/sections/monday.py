@@ -11,12 +11,29 @@ from clvmodels.report.sections.parts import ALL, class_names, ratio
 from clvmodels.report.sections.worth.worth import newcomers_text
 from clvmodels.report.voice import Voice
 
-LINKED = {"keep": "act_on", "recover": "act_on", "act": "actions", "act_none": "actions", "save": "strategy"}
+LINKED = {
+    "keep": "act_on",
+    "recover": "act_on",
+    "recover_unlisted": "losing",
+    "act": "actions",
+    "act_none": "actions",
+    "save": "strategy",
+}
 
 
 def monday(results: StudyResults, voice: Voice) -> dict[str, Any]:
-    """Steps, each with the section that has the rest, and what is not sure."""
-    return {"steps": [*_steps(results, voice)], "unsure": [*_unsure(results, voice)]}
+    """Steps, each with the section that has the rest, what is not sure, and what ranges and amounts hold for."""
+    value = results.value
+    return {
+        "steps": [*_steps(results, voice)],
+        "unsure": [*_unsure(results, voice)],
+        "ranges": voice.say(
+            "monday.ranges",
+            level=voice.level,
+            horizon=voice.length(value.horizon),
+            as_of=voice.numbers.date(value.as_of),
+        ),
+    }
 
 
 def _steps(results: StudyResults, voice: Voice) -> Iterator[tuple[str, Markup]]:
@@ -25,8 +42,10 @@ def _steps(results: StudyResults, voice: Voice) -> Iterator[tuple[str, Markup]]:
     best, rest = cells.get("high_high"), cells.get("low_low")
     if best is not None and best.customers:
         yield _link("keep", results), _of_cell("monday.keep", best, results, voice)
-    if results.value.at_risk_customers and "win_back" in lists:
-        yield _link("recover", results), _recover(results, voice)
+    if results.value.at_risk_customers:
+        # a study that tells of no single customer has no list, and has as much to win back
+        step = "recover" if "win_back" in lists else "recover_unlisted"
+        yield _link(step, results), _recover(step, results, voice)
     if results.actions is not None and results.actions.actions:
         yield from _campaign(results, voice)
     if rest is not None and rest.customers:
@@ -56,13 +75,14 @@ def _of_cell(key: str, cell: Cell, results: StudyResults, voice: Voice) -> Marku
         part=numbers.share(ratio(cell.customers, results.value.customers)),
         share=numbers.share(cell.clv_share),
         ceiling=numbers.money(cell.ceiling_per_customer),
+        horizon=voice.length(results.value.horizon),
     )
 
 
-def _recover(results: StudyResults, voice: Voice) -> Markup:
+def _recover(step: str, results: StudyResults, voice: Voice) -> Markup:
     value = results.value
     return voice.say(
-        "monday.recover",
+        f"monday.{step}",
         customers=voice.count(value.at_risk_customers),
         value=voice.numbers.compact(value.at_risk_current_value),
         below=voice.numbers.setting(value.at_risk_below),

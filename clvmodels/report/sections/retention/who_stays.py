@@ -39,6 +39,7 @@ def who_stays(source: RetentionSource, voice: Voice) -> dict[str, Any]:
             high=numbers.compact(whole.equity.q95),
         ),
         "figures": _figures(results, whole, voice),
+        "failed": _failed_checks(results, voice),
         "caveats": caveats(results, voice),
         "heads": _heads(results, voice),
         "rows": [_row(row, voice) for row in results.worth if row is not whole] or [_row(whole, voice)],
@@ -129,9 +130,8 @@ def _row(row: SegmentWorth, voice: Voice) -> dict[str, Any]:
 
 
 def caveats(results: RetentionResults, voice: Voice) -> list[Markup]:
-    """Bad news: failed checks, forecasts that missed, lifetimes without a mean, models that predict better, notes."""
+    """Bad news but failed checks: forecasts missed, lifetimes without a mean, models that predict better, notes."""
     return [
-        *_failed_checks(results, voice),
         *_missed(results, voice),
         *_infinite(results, voice),
         *_better_models(results, voice),
