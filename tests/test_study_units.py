@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from clvmodels.foundation.errors import DataError, StudyError
+from clvmodels.foundation.errors import DataError, EngineLimitError, StudyError, UnitsFailedError
 from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.results import CalibrationRow
 from clvmodels.study import code
@@ -300,6 +300,26 @@ def test_without_memory_the_unit_is_named_with_what_helps(tmp_path):
     units.unit("hungry", "hungry", hungry)
     with pytest.raises(StudyError, match=r"hungry: out of memory\. Fewer draws"):
         units.run()
+
+
+def test_an_engine_without_memory_costs_the_units_that_need_it_alone(tmp_path):
+    """It was once taken for bad input, which ends a run: no unit was named, and the others were not made."""
+
+    def hungry(study):
+        raise EngineLimitError("the data engine has not enough memory. Give it more by clv.engine_limits(memory=...).")
+
+    units = Units(Small(), "small", Store(tmp_path), Steps(0, silent))
+    units.unit("hungry", "hungry", hungry, codec=None)
+    resting = units.unit("resting", "resting", both, needs=[units.known["hungry"]])
+    units.unit("draw", "draw", draw, settings=["fit.draws"])
+    MADE.clear()
+    with pytest.raises(
+        UnitsFailedError, match=r"hungry: the data engine.*engine_limits.*not made.*: resting\."
+    ):
+        units.run()
+    assert MADE == ["draw"]
+    with pytest.raises(UnitsFailedError, match="hungry: the data engine"):  # also where it is asked for outside a run
+        resting()
 
 
 def test_bad_input_stops_a_run_at_once(tmp_path):
