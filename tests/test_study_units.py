@@ -313,9 +313,7 @@ def test_an_engine_without_memory_costs_the_units_that_need_it_alone(tmp_path):
     resting = units.unit("resting", "resting", both, needs=[units.known["hungry"]])
     units.unit("draw", "draw", draw, settings=["fit.draws"])
     MADE.clear()
-    with pytest.raises(
-        UnitsFailedError, match=r"hungry: the data engine.*engine_limits.*not made.*: resting\."
-    ):
+    with pytest.raises(UnitsFailedError, match=r"hungry: the data engine.*engine_limits.*not made.*: resting\."):
         units.run()
     assert MADE == ["draw"]
     with pytest.raises(UnitsFailedError, match="hungry: the data engine"):  # also where it is asked for outside a run

@@ -16,6 +16,7 @@ from tests.faults.tracing import spread
 
 BAD_INPUT = 2  # exit code
 SHORT, FULL = 3, 40
+TOO_SMALL = ("0.1 MB", "0.5 MB")  # for what a run keeps beside the old report; the others may do
 
 # A disk of a size with some files on it, a run of the command behind, and what is there then, kept elsewhere.
 ON_A_SMALL_DISK = """
@@ -55,7 +56,9 @@ def test_a_small_disk_fills_up_and_the_old_report_stays(club, output, place, roo
     log = place / f"disk.{room.replace(' ', '_')}.log"
     run = start_program(club.arguments(output), log, before=[*command, "sh", "-c", ON_A_SMALL_DISK, "sh", *given])
     run.wait()
-    if run.code == 0:
+    if run.code == 0 and "no page over all studies" in run.said():  # which is no part of the report
+        require_whole(saved, club.name, [club.new if before else club.new_alone])
+    elif run.code == 0:
         require_finished(saved, club.name, club.after if before else club.alone)
     else:
         assert run.code == BAD_INPUT, run.said()
@@ -64,7 +67,7 @@ def test_a_small_disk_fills_up_and_the_old_report_stays(club, output, place, roo
         assert "space" in last
         assert "Traceback" not in run.said()
         require_whole(saved, club.name, [club.old if before else None])
-    assert run.code == BAD_INPUT or size > 5
+    assert run.code == BAD_INPUT or room not in TOO_SMALL
     record(f"disk full ({room})", "tmpfs", runs=1, identical=1)
 
 
