@@ -1129,7 +1129,9 @@ def test_two_texts_have_two_names() -> None:
 
 
 @promise("names")
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "a\\u0000b", "..", "", ".x", "x.", "x/y", "x" * 65, "con:x", "ｘ"])
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/x", "a\\u0000b", "..", "", ".x", "x.", "x/y", "x" * 65, "con:x", "ｘ", "CON", "lpt1"]
+)
 def test_a_study_is_named_by_letters_and_digits(tmp_path: Path, name: str) -> None:
     file = private_study(tmp_path, "open")
     file.write_text(file.read_text().replace('name = "odd"', f'name = "{name}"'))

@@ -1,6 +1,7 @@
 """A study from file to folder: everything is there, adds up, repeats byte for byte, and fails in words."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -468,12 +469,39 @@ def test_a_study_that_cannot_be_run_says_why_in_one_line(tmp_path, capsys, old, 
     assert sorted(tmp_path.rglob("*.html")) == before
 
 
-def test_a_report_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path, capsys):
-    (tmp_path / "reports").write_text("a file where a folder should be")
-    file = write_study(tmp_path / "quick.toml")
-    assert main(["study", str(file), "--output", str(tmp_path / "reports")]) == 2
+def without_permission(folder):
+    if os.geteuid() == 0:
+        pytest.skip("nothing is forbidden to root; tests/faults has a disk that is read only")
+    folder.mkdir(mode=0o500)
+
+
+NO_FOLDERS = {
+    "a file in its place": lambda folder: folder.write_text("mine"),
+    "a file in the report's place": lambda folder: (
+        folder.mkdir(),
+        (folder / "cdnow_sample").write_text("mine"),
+    ),
+    "a link to nowhere": lambda folder: folder.symlink_to("/nowhere/at/all"),
+    "no permission": without_permission,
+}
+
+
+@pytest.mark.parametrize("place", NO_FOLDERS)
+def test_a_report_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path, capsys, place):
+    NO_FOLDERS[place](tmp_path / "reports")
+    require_refused(write_study(tmp_path / "quick.toml"), str(tmp_path / "reports"), capsys)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "/dev/null/x"])
+def test_a_path_that_no_folder_can_have_is_refused_before_any_work(tmp_path, capsys, name):
+    require_refused(write_study(tmp_path / "quick.toml"), str(tmp_path / name), capsys)
+
+
+def require_refused(file, output, capsys):
+    assert main(["study", str(file), "--output", output]) == 2
     told = capsys.readouterr().err
     assert "cannot be written" in told
+    assert repr(output)[1:-1] in told
     assert "read the log" not in told
 
 

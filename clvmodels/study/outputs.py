@@ -41,9 +41,10 @@ def require_writable(folder: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         folder.parent.mkdir(parents=True, exist_ok=True)
         in_progress(folder).new().rmdir()
-    except OSError as problem:
+    except (OSError, ValueError) as problem:  # a path with a null byte is no value
+        why = problem.strerror if isinstance(problem, OSError) else problem
         raise StudyError(
-            f"the report folder {folder} cannot be written ({problem.strerror}). "
+            f"the report folder {str(folder)!r} cannot be written ({why}). "
             "Free the path, change its permission, or choose another with --output."
         ) from None
 

@@ -71,6 +71,22 @@ def test_a_small_disk_fills_up_and_the_old_report_stays(club, output, place, roo
     record(f"disk full ({room})", "tmpfs", runs=1, identical=1)
 
 
+def test_a_disk_that_is_read_only_is_named_before_any_work(club, output, place, only_full, record):
+    """Fails where the first write is that of the first result."""
+    command = private_mounts()
+    renewed(output, None)
+    given = ["16m", str(output), str(club.before), str(renewed(place / "saved", None))]
+    script = ON_A_SMALL_DISK.replace('"$@";', 'mount -o remount,ro "$output" || exit 97\n"$@";')
+    log = place / "read_only.log"
+    run = start_program(club.arguments(output), log, before=[*command, "sh", "-c", script, "sh", *given])
+    assert run.wait() == BAD_INPUT, run.said()
+    assert str(output) in run.said()
+    assert "Read-only" in run.said()
+    assert "[1" not in run.said()
+    require_whole(place / "saved", club.name, [club.old])
+    record("a disk that is read only", "tmpfs", runs=1, identical=1)
+
+
 @pytest.mark.parametrize("start", ["warm", "cold"])
 def test_a_disk_that_is_full_at_any_write_is_named(club, output, place, start, full, record):
     """Fails where an error of the system is taken for one of the data, or is not said at all."""

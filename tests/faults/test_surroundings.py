@@ -65,7 +65,7 @@ def test_another_processor_makes_the_same_numbers_but_for_their_last_digits(
     """Fails where a decision hangs on a last bit. Bits are promised on one machine alone.
 
     Of this machine's processor the program is told nothing: no AVX2, FMA and AVX-512. Every text and count is equal,
-    and numbers agree to 1e-6, nine of ten to 1e-9: the least of a likelihood is found to 1e-8 of its place. Totals where
+    and numbers agree to 1e-6, nine of ten to 1e-9: the mode of a posterior is found to 1e-8 of itself. Totals where
     demand drifts count purchases of simulated customers, of whom a few buy once more or less where a last bit tips
     it: measured 0.4 %, which is a quarter of the Monte Carlo error of their 100 draws.
     """
