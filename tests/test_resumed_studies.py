@@ -30,7 +30,7 @@ def written(folder, *, size=150, margin=0.3, seed=1, extra=""):
     source, file = folder / "log.csv", folder / "odd.toml"
     purchases(size, seed=seed).to_csv(source, index=False)
     text = STUDY.format(source=source.as_posix(), unit="week", margin=margin, data="", value="", allow="", window="")
-    file.write_text(text + extra, encoding="utf-8")
+    file.write_text(text.replace("draws = 400", "draws = 100") + extra, encoding="utf-8")
     return file
 
 

@@ -126,6 +126,7 @@ def stored_text(path: Path) -> str:
 def private_study(folder: Path, privacy: str, *, source: str = "log.csv", extra: str = "") -> Path:
     text = givens.STUDY.replace("{folder}", folder.as_posix()).replace("log.csv", source)
     text = text.replace('"EUR"', '"EUR"\nrefunds = "drop"').replace("[window]", f"{extra}[window]")
+    text = text.replace("draws = 200", "draws = 100") + "best = false\n"
     (folder / "study.toml").write_text(f'privacy = "{privacy}"\n{text}')
     return folder / "study.toml"
 

@@ -418,6 +418,25 @@ def test_a_fit_comes_back_as_it_was(tmp_path, bg_nbd_fit):
     assert (again.checks, again.priors, again.point) == (bg_nbd_fit.checks, bg_nbd_fit.priors, bg_nbd_fit.point)
 
 
+def test_a_fit_that_the_disk_has_no_room_for_is_one_error_and_not_the_end_of_the_process(tmp_path):
+    """HDF5, which wrote into the file itself, left tracebacks of its own where that failed, or ended the process."""
+    script = f"""
+import resource, signal
+import clvmodels as clv
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+fit = clv.fit_at("bg_nbd", {{"r": 0.24, "alpha": 4.4, "a": 0.8, "b": 2.4}}, unit="week")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    fit.save({str(tmp_path / "fit.nc")!r})
+except clv.FitError as problem:
+    print(problem)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "fit.nc could not be written (File too large)" in run.stdout
+    assert run.stderr == ""
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_but_records_of_this_package_is_ever_made_from_a_file(tmp_path):
     for kind in ("subprocess:Popen", "clvmodels.cli:main", "os:system", "clvmodels.study.store:Path"):
         (tmp_path / "value.json").write_bytes(msgspec.json.encode({"$": "record", "kind": kind, "of": {}}))

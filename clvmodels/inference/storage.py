@@ -54,7 +54,7 @@ def save_fit(fit: Fit, path: Path) -> None:
     file = io.BytesIO()
     stored.to_netcdf(file, engine="h5netcdf", encoding=compression)
     with whole(path, error=FitError) as partial:
-        partial.write_bytes(file.getbuffer())
+        partial.write_bytes(file.getvalue())
 
 
 def _model(name: str, timetable: object, baskets: str) -> Model:
