@@ -120,6 +120,17 @@ def test_a_clock_that_jumps_does_not_reach_the_report(club, output, record):
     record("clock jumps, entries from the future", "time.time back and forth by years; mtime 2096", runs=1, identical=1)
 
 
+def test_the_night_in_which_an_hour_comes_twice_does_not_reach_the_report(club, output, only_full, record):
+    """Fails where a local time is shown, or tells which of two entries is the later one."""
+    renewed(output, club.before)
+    a_second_before = 1_761_440_399.0  # 2025-10-26 00:59:59 UTC
+    hook = ["tests.faults.hooks:start_clock_at", a_second_before]
+    run = club.server.start(club.arguments(output), hooks=[hook], TZ="Europe/Berlin")
+    assert run.wait() == 0, run.said()
+    require_finished(output, club.name, club.after)
+    record("the end of summer time", "in Berlin, in the night in which an hour comes twice", runs=1, identical=1)
+
+
 @pytest.mark.parametrize("moment", ["summarise the calibration", "customers, segments", "write results"])
 def test_an_input_that_changes_under_the_run_is_noticed(shop, output, place, moment, only_full, record):
     """Fails where the bytes that were read are not held against those that are there at the end."""
