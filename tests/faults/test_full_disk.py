@@ -81,7 +81,7 @@ def test_a_disk_that_is_read_only_is_named_before_any_work(club, output, place, 
     run = start_program(club.arguments(output), log, before=[*command, "sh", "-c", script, "sh", *given])
     assert run.wait() == BAD_INPUT, run.said()
     assert str(output) in run.said()
-    assert "Read-only" in run.said()
+    assert "cannot be written" in run.said()
     assert "[1" not in run.said()
     require_whole(place / "saved", club.name, [club.old])
     record("a disk that is read only", "tmpfs", runs=1, identical=1)
