@@ -59,14 +59,20 @@ def purchases_until(
     columns, row_of = distinct((parameters.cell.astype(np.float64), customers.frequency, customers.T + within))
     every, answer = slice(0, chains * per_chain), np.full(len(customers), math.nan)
 
-    def expected(more: int) -> FloatArray:
-        def work(rows: IntArray) -> FloatArray:
-            cell, x, T = (column[rows] for column in columns)
+    def expected(some: IntArray, more: int) -> FloatArray:
+        def work(block: IntArray) -> FloatArray:
+            cell, x, T = (column[some[block]] for column in columns)
             history = History.of(parameters, every, cell, x + more, T, T)
-            return discounted_purchases(fit, history, np.full(len(rows), rate), horizon=horizon).mean(axis=1)
+            return discounted_purchases(fit, history, np.full(len(block), rate), horizon=horizon).mean(axis=1)
 
-        return np.concatenate(list(over_blocks(len(columns[0]), work, size=ROWS)))[row_of]
+        return np.concatenate(list(over_blocks(len(some), work, size=ROWS)))
 
-    for more in range(most, 0, -1):
-        answer[expected(more) >= needed] = more
+    open_ = np.arange(len(customers))
+    for more in range(1, most + 1):
+        some, place = np.unique(row_of[open_], return_inverse=True)
+        reached = expected(some, more)[place] >= needed[open_]
+        answer[open_[reached]] = more
+        open_ = open_[~reached]
+        if not len(open_):
+            break
     return answer

@@ -44,6 +44,7 @@ class DrawTable:
     n_customers : ndarray, shape (R,), customers that a row stands for
     chains : number of chains and of draws in each
     kept_bytes : most to hold for replays
+    kept : places of the quantities that are held, if they fit; a replay makes the others again. By default all
     """
 
     make: Make
@@ -51,6 +52,7 @@ class DrawTable:
     n_customers: FloatArray
     chains: tuple[int, int]
     kept_bytes: int = KEPT_BYTES
+    kept: tuple[int, ...] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -209,28 +211,31 @@ class _Packed:
     n_rows : number of rows R
     begin : ndarray, shape (S + 1,), where each draw begins
     row : ndarray, shape (Z,), of each place where some quantity is not zero
-    values : of each quantity an ndarray, shape (Z,); whole numbers take a quarter of the memory
+    values : of each quantity that is kept, by its place, an ndarray, shape (Z,); whole numbers take a quarter of the
+        memory
     """
 
     n_rows: int
     begin: IntArray
     row: NDArray[np.uint8]
-    values: tuple[NDArray[Any], ...]
+    values: dict[int, NDArray[Any]]
 
     @classmethod
-    def of(cls, values: FloatArray) -> "_Packed":
-        """Pack values, shape (quantities, rows, draws)."""
+    def of(cls, values: FloatArray, kept: tuple[int, ...] | None) -> "_Packed":
+        """Pack values, shape (quantities, rows, draws): all quantities, or those at some places."""
         n_rows, n_draws = values.shape[1:]
-        some = (values != 0).any(axis=0)
+        places = range(len(values)) if kept is None else kept
+        some = np.any([values[place] != 0 for place in places], axis=0)
         draw, row = np.divmod(np.flatnonzero(some.T.ravel()), n_rows)
         at = row * n_draws + draw
         begin = np.append(0, np.cumsum(some.sum(axis=0)))
-        return cls(n_rows, begin, row.astype(np.uint8), tuple(_narrow(each.ravel()[at]) for each in values))
+        held = {place: _narrow(values[place].ravel()[at]) for place in places}
+        return cls(n_rows, begin, row.astype(np.uint8), held)
 
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return self.begin.nbytes + self.row.nbytes + sum(each.nbytes for each in self.values)
+        return self.begin.nbytes + self.row.nbytes + sum(each.nbytes for each in self.values.values())
 
     def unpack(self, place: int, draws: slice, *, columns: IntArray, by_draw: FloatArray) -> None:
         """Write one quantity at some draws into `by_draw`, shape (draws, K), which is zero.
@@ -260,7 +265,7 @@ def _summarise(table: DrawTable, first: First) -> tuple[FloatArray, FloatArray, 
 
     def work(rows: IntArray) -> tuple[FloatArray, FloatArray, _Packed | None, FloatArray | float]:
         values, beside = first(rows)
-        packed = _Packed.of(values) if room else None  # before the statistics sort the draws
+        packed = _Packed.of(values, table.kept) if room else None  # before the statistics sort the draws
         totals = (values * table.n_customers[rows, None]).sum(axis=1)
         return row_statistics(values), totals, packed, beside
 
@@ -297,8 +302,9 @@ def row_statistics(values: FloatArray) -> FloatArray:
 
 
 def _replay(table: DrawTable, place: int, kept: list[_Packed]) -> Replay:
-    """The replay of one quantity of the table."""
+    """The replay of one quantity of the table, from the blocks kept if they have it."""
     n_customers = len(table.row_of)
+    blocks = kept if table.kept is None or place in table.kept else []
 
     def by_customers() -> Iterator[DrawBlock]:
         everything = slice(0, table.n_draws)
@@ -315,19 +321,19 @@ def _replay(table: DrawTable, place: int, kept: list[_Packed]) -> Replay:
             yield DrawBlock(slice(0, n_customers), draws, all_at(draws).T)
 
     def rows_at(rows: IntArray, draws: slice) -> FloatArray:
-        if not kept:
+        if not blocks:
             return _made(table, place, rows, draws)
         columns = np.full(table.n_rows, -1)
         columns[rows] = np.arange(len(rows))
-        return np.ascontiguousarray(_unpacked(kept, place, columns, draws, size=len(rows)).T)
+        return np.ascontiguousarray(_unpacked(blocks, place, columns, draws, size=len(rows)).T)
 
     def all_at(draws: slice) -> FloatArray:
         """Some draws of all customers, shape (draws, N)."""
         rows = np.arange(table.n_rows)
-        if kept and table.n_rows == n_customers:  # a row a customer, in another order
+        if blocks and table.n_rows == n_customers:  # a row a customer, in another order
             columns = np.empty_like(rows)
             columns[table.row_of] = rows
-            return _unpacked(kept, place, columns, draws, size=n_customers)
+            return _unpacked(blocks, place, columns, draws, size=n_customers)
         by_draw = rows_at(rows, draws).T
         return np.take(by_draw, table.row_of, axis=1)
 

@@ -8,7 +8,7 @@ depend on (seed, customer_id, draw) alone, and a longer horizon only adds purcha
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -156,6 +156,7 @@ def sample_future_by_period(
     discount_per_unit: ByCustomer | None = None,
     margin: ByCustomer = 1.0,
     draws: int | None = None,
+    replayed: Sequence[str] = OUTCOMES,
 ) -> FutureByPeriod:
     """The future of `sample_future` up to the last of some ends, and the base's cash flow in each period up to one.
 
@@ -164,6 +165,7 @@ def sample_future_by_period(
     Parameters
     ----------
     ends : the end of each period, counted from T, increasing; period i is (ends[i - 1], ends[i]], the first begins at T
+    replayed : outcomes whose draws are held, where memory allows it; those of another are drawn again when asked for
 
     Other parameters and errors are those of `sample_future`.
     """
@@ -173,6 +175,7 @@ def sample_future_by_period(
     table, make, method = _value_table(
         fit, spend, customers, horizon=horizon, seed=seed, rate=rate, margin=margin, draws=draws, kept=slice(0, 3)
     )
+    table = replace(table, kept=tuple(OUTCOMES.index(name) for name in replayed))
     bought, size = np.empty(len(customers)), len(FLOWS) * table.n_draws * len(times)
 
     def first(rows: IntArray) -> tuple[FloatArray, FloatArray]:

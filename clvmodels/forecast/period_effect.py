@@ -53,6 +53,7 @@ SINGLES = np.array([0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45])  # omega
 HALF_LIVES = np.array([1.0, 2.0, 4.0, 8.0, 16.0])  # in lengths of the calibration
 DRIFT_SCALE, SINGLE_SCALE = 0.8, 0.2  # of the half-normal priors
 SLACK = 0.01  # of a log ratio: what a response to first order leaves out
+ROUNDING = 1e-10  # of the variance, added where nothing of it may be left: a thousandth of a percent of demand
 FEW = 3.0  # purchases expected in a period, below which the log of a ratio is not near normal: it is not read
 
 
@@ -146,8 +147,8 @@ class _Known:
         gain = solve_triangular(root, self.left @ both[:P] @ to_future.T, lower=True)  # (seen, H)
         mean = gain.T @ solve_triangular(root, ratio, lower=True)
         spread = to_future @ both @ to_future.T - gain.T @ gain
-        values, vectors = np.linalg.eigh((spread + spread.T) / 2)
-        return mean, vectors * np.sqrt(np.maximum(values, 0.0))
+        room = ROUNDING * max(float(np.diag(both).max()), ROUNDING) * np.eye(H)
+        return mean, np.linalg.cholesky((spread + spread.T) / 2 + room)
 
 
 def _posterior(known: _Known, ratio: FloatArray, settings: list[tuple[float, float, float]]) -> FloatArray:

@@ -18,7 +18,7 @@ from clvmodels.models.kernels import kernel_of
 
 UNCHANGED = Change()
 OUTCOMES = ("clv", "changed_clv", "gain")
-PURCHASES = 64  # of a customer in a future that there is room for at first
+PURCHASES = 1024  # of a customer in a future that there is room for at first
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class ValueSection:
     At risk are customers of high current value whose chance of being active is below `at_risk_below`;
     lost are those whose chance to buy again within the horizon is below `lost_below`. `equity`, `purchases` and
     `spend` are of customers who buy as they did; those called drifting are of a demand that moves as it did, None where
-    they were not worked out.
+    they were not worked out. `draws` are those of each customer's forecast.
     """
 
     as_of: str
@@ -152,6 +152,7 @@ class ValueSection:
     drifting_equity: Estimate | None = None
     drifting_purchases: Estimate | None = None
     drifting_spend: Estimate | None = None
+    draws: int | None = None
 
 
 @dataclass(frozen=True)
@@ -472,7 +473,7 @@ class EvidenceSection:
     """The forecast made on calibration_end, held against the holdout that it did not see.
 
     `drift` is None, `totals` and `conformal` are empty, where they could not be worked out: `left_out` has what was
-    said of it, by "drift" (the first two) or "conformal".
+    said of it, by "drift" (the first two) or "conformal". `draws` are those of each customer's forecast.
     """
 
     purchases: Estimate
@@ -489,6 +490,7 @@ class EvidenceSection:
     totals: list[TotalCheck] = field(default_factory=list)
     conformal: list[ConformalRow] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    draws: int | None = None
 
 
 @dataclass(frozen=True)

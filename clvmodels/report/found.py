@@ -24,7 +24,6 @@ from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import StudyResults
 from clvmodels.foundation.retention_results import RetentionResults
 from clvmodels.report.monte_carlo import FIVE, error_of_share, errors_of_band, errors_of_five
-from clvmodels.study.config import DRAWS, LEAST_FORECAST_DRAWS, MOST_FUTURES
 
 EXACT = math.inf  # draws of what no random number enters
 ALL = "*"
@@ -244,11 +243,10 @@ def fits_of(results: StudyResults, window: str) -> list[study.FitRow]:
 
 
 def forecast_draws(results: StudyResults, window: str) -> Draws:
-    """The draws of each customer's forecast: those of the fits, or fewer of many customers."""
+    """The draws of each customer's forecast, or those that the fits are worth where they are fewer."""
     draws = effective_draws(fits_of(results, window))
-    if draws is None or window == "calibration" or any(fit.draws != DRAWS for fit in fits_of(results, window)):
-        return draws
-    return min(draws, max(LEAST_FORECAST_DRAWS, MOST_FUTURES // max(results.value.customers, 1)))
+    made = {"calibration": results.evidence.draws, "decision": results.value.draws}[window]
+    return draws if draws is None or made is None else min(draws, made)
 
 
 def _of_purchases(results: StudyResults) -> dict[str, Draws]:

@@ -43,10 +43,15 @@ class CustomerClasses:
         return len(self.customer_id)
 
     @property
+    def by_class(self) -> dict[str, FloatArray]:
+        """The probability of each class, ndarrays of shape (N,)."""
+        return dict(zip(self.keys, self.probabilities.T, strict=True))
+
+    @property
     def columns(self) -> dict[str, NDArray[np.generic]]:
         """Columns p_<key> of each class, <scheme> and <scheme>_undecided."""
         return {
-            **{f"p_{key}": self.probabilities[:, place] for place, key in enumerate(self.keys)},
+            **{f"p_{key}": chances for key, chances in self.by_class.items()},
             self.scheme: self.label,
             f"{self.scheme}_undecided": self.undecided,
         }

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clvmodels.forecast.draws import by_draw
 from clvmodels.foundation.decision_results import Movement, MovementKind
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.estimates import estimate
@@ -146,7 +147,7 @@ def _codes_by_draw(
     before: DatedMatrix, after: DatedMatrix, row: IntArray, rng: np.random.Generator
 ) -> Iterator[IntArray]:
     """Where each customer goes from and to, draw by draw."""
-    up_to = [np.cumsum(dated.matrix.probabilities[:, :0:-1], axis=1) for dated in (before, after)]
+    up_to = [np.cumsum(dated.matrix.probabilities.T[:0:-1], axis=0) for dated in (before, after)]
     for alive_before, alive_after in zip(_each_draw(before.alive), _each_draw(after.alive), strict=True):
         u = rng.random(len(row))
         own = np.empty(len(alive_before))
@@ -161,14 +162,14 @@ def _states(u: FloatArray, gone: FloatArray, up_to: FloatArray) -> IntArray:
 
     Parameters
     ----------
-    up_to : ndarray, shape (N, 3), probability of the worst cell, of the two worst, and of the three worst
+    up_to : ndarray, shape (3, N), probability of the worst cell, of the two worst, and of the three worst
     """
-    return np.where(u < gone, LOST, 1 + (u[:, None] >= up_to).sum(axis=1))
+    return np.where(u < gone, LOST, 1 + (u >= up_to).sum(axis=0, dtype=np.int8))
 
 
 def _each_draw(forecast: Forecast) -> Iterator[FloatArray]:
     """All customers in one draw after the other, shape (N,)."""
     if forecast.replay is None:
         raise DataError(f"the forecast of {forecast.quantity} by {forecast.method} has no draws.")
-    for block in forecast.replay("draws"):
-        yield from np.array(block.values.T, order="C")
+    for draws in by_draw(forecast):
+        yield from draws

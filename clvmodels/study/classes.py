@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from clvmodels.data import base_periods
-from clvmodels.forecast import predict, sample_future
+from clvmodels.forecast import predict, sample_clv
 from clvmodels.forecast.draws import sums_by_segment
-from clvmodels.foundation.decision_results import BasePeriod, ClassCalibrationRow, ClassesSection, ClassRow
+from clvmodels.foundation.decision_results import BasePeriod, ClassesSection, ClassRow
 from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import BoolArray, FloatArray
 from clvmodels.foundation.records import CustomerSummary, TransactionLog, Window
@@ -16,20 +16,19 @@ from clvmodels.inference import Fit
 from clvmodels.strategy import (
     CustomerClasses,
     DatedMatrix,
-    class_calibration,
     matrix_calibration,
     movements,
-    pyramid,
     value_matrix,
 )
 from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise
 from clvmodels.study.decision import Decision, Outlook
-from clvmodels.study.evidence import Evidence, forecast_holdout
+from clvmodels.study.evidence import Evidence
 from clvmodels.study.labels import Labels, matrix_options
 from clvmodels.study.progress import seed_for
 
-MOVEMENT_DRAWS = 250  # they give the quantiles of a count to a hundredth or two
+MATRIX_DRAWS = 250  # they give a probability to .03, and the quantiles of a count to a hundredth or two
+MOST_MOVED, LEAST_MOVEMENT_DRAWS = 25_000_000, 100  # customers x draws of P(alive) on a date; and draws at the least
 MORE_LIKELY_THAN_NOT = 0.5
 NOBODY = -1
 
@@ -43,8 +42,9 @@ def classes_section(
     decision: Decision,
 ) -> ClassesSection:
     """Tiers, stages, ended relations and grades as a report shows them; the matrix held against what came; movement."""
-    before = _dated_before(study, log, traits, evidence)
-    after = _dated_after(outlook)
+    draws = _movement_draws(evidence.fits, outlook)
+    before = _dated_before(study, log, traits, evidence, draws=draws)
+    after = _dated_after(outlook, draws=draws)
     moved, kinds = movements(before, after, rng=np.random.default_rng(seed_for(study.seed, "movements")))
     margin, holdout = study.value.margin, evidence.holdout
     rows = _class_rows(decision.labels, outlook)
@@ -62,35 +62,9 @@ def classes_section(
         moved_to=outlook.as_of.isoformat(),
         movements=moved,
         kinds=kinds,
-        **_held_against_holdout(study, log, evidence),
+        tier_calibration=evidence.classes.tiers,
+        bought_calibration=evidence.classes.bought,
     )
-
-
-def _held_against_holdout(
-    study: Study, log: TransactionLog, evidence: Evidence
-) -> dict[str, list[ClassCalibrationRow]]:
-    """Tiers of the holdout's value, and the chance to buy in it, as they were told at the end of the calibration.
-
-    A stage is never seen: whether a silent customer has gone, the data do not say. What its probability rests on is
-    the chance to buy again, and that is.
-    """
-    holdout, draws = evidence.holdout, _draws(evidence.fits)
-    drawn = forecast_holdout(
-        study, log, evidence.fits, evidence.customers, ends=np.empty(0), stream="tiers and buyers", draws=draws
-    )
-    clv = drawn.future.clv
-    came = replace(clv, mean=holdout.amount * study.value.margin, replay=None)
-    stated, landed = (pyramid(value, shares=study.pyramid.shares) for value in (clv, came))
-    return {
-        "tier_calibration": class_calibration(_by_class(stated), _by_class(landed)),
-        "bought_calibration": class_calibration(
-            {"bought": drawn.p_buy}, {"bought": (holdout.purchases > 0).astype(np.float64)}
-        ),
-    }
-
-
-def _by_class(classes: CustomerClasses) -> dict[str, FloatArray]:
-    return dict(zip(classes.keys, classes.probabilities.T, strict=True))
 
 
 def base_section(study: Study, log: TransactionLog) -> list[BasePeriod]:
@@ -102,36 +76,44 @@ def base_section(study: Study, log: TransactionLog) -> list[BasePeriod]:
     ]
 
 
-def _dated_before(study: Study, log: TransactionLog, traits: pd.DataFrame | None, evidence: Evidence) -> DatedMatrix:
-    """The end of the calibration, seen as the decision date is: every customer, as far ahead, discounted alike."""
+def _dated_before(
+    study: Study, log: TransactionLog, traits: pd.DataFrame | None, evidence: Evidence, *, draws: int
+) -> DatedMatrix:
+    """The end of the calibration, seen as the decision date is: every customer, as far ahead, discounted alike.
+
+    Parameters
+    ----------
+    draws : of P(alive)
+    """
     window = study.contest_window
     everyone = Window(window.calibration_end, unit=window.unit)
     learnt_all = window == replace(everyone, holdout_end=window.holdout_end)
     customers = evidence.customers if learnt_all else summarise(study, log, traits, everyone)
     current = customers.current_value * study.value.margin
-    draws = _draws(evidence.fits)
-    future = sample_future(
+    clv = sample_clv(
         *evidence.fits,
         customers,
         horizon=study.value.horizon,
         annual_discount_rate=study.value.annual_discount_rate,
         margin=study.value.margin,
         seed=seed_for(study.seed, "movements from"),
-        draws=draws,
+        draws=min(MATRIX_DRAWS, *(fit.n_draws for fit in evidence.fits)),
     )
-    matrix = replace(value_matrix(current, future.clv, **matrix_options(study)), customer_id=customers.customer_id)
+    matrix = replace(value_matrix(current, clv, **matrix_options(study)), customer_id=customers.customer_id)
     return DatedMatrix(matrix, predict(evidence.fits[0], customers, quantity="p_alive", draws=draws), current)
 
 
-def _dated_after(outlook: Outlook) -> DatedMatrix:
+def _dated_after(outlook: Outlook, *, draws: int) -> DatedMatrix:
     """The decision date; P(alive) is that of the customers' table, its draws fewer."""
-    customers, draws = outlook.customers, _draws(outlook.fits)
+    customers = outlook.customers
     fewer = predict(outlook.fits[0], customers, quantity="p_alive", draws=draws)
     return DatedMatrix(outlook.matrix, replace(fewer, mean=outlook.alive.mean), customers.current_value)
 
 
-def _draws(fits: tuple[Fit, Fit]) -> int:
-    return min(MOVEMENT_DRAWS, *(fit.n_draws for fit in fits))
+def _movement_draws(fits: tuple[Fit, Fit], outlook: Outlook) -> int:
+    """Draws of P(alive) on both dates: of many customers a count is known as well from fewer."""
+    few = max(LEAST_MOVEMENT_DRAWS, MOST_MOVED // max(len(outlook.customers), 1))
+    return min(MATRIX_DRAWS, few, *(fit.n_draws for fit in (*fits, *outlook.fits)))
 
 
 def _class_rows(labels: Labels, outlook: Outlook) -> dict[str, list[ClassRow]]:

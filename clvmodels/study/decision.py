@@ -173,6 +173,7 @@ def look_ahead(study: Study, log: TransactionLog, base: Base, fits: tuple[Fit, F
         margin=study.value.margin,
         seed=seed_for(study.seed, "decision forecast"),
         draws=draws,
+        replayed=("clv",),
     )
     future = by_period.future
     alive = predict(fits[0], customers, quantity="p_alive", draws=draws)
@@ -253,6 +254,7 @@ def _value_section(study: Study, outlook: Outlook, sums: ValueSums) -> ValueSect
         lost_below=BUY_LIMIT,
         lost_customers=int((outlook.p_buy < BUY_LIMIT).sum()),
         lorenz=expected_lorenz(future.clv, sums.best_first),
+        draws=len(outlook.active),
         **outlook.drifting,
     )
 

@@ -13,6 +13,7 @@ from clvmodels.evaluation.tracking import tracking_points
 from clvmodels.forecast import expected_by_day, sample_future_by_period
 from clvmodels.forecast.drift import Stationary
 from clvmodels.forecast.future import Future, FutureByPeriod
+from clvmodels.foundation.decision_results import ClassCalibrationRow
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import FloatArray
@@ -21,7 +22,7 @@ from clvmodels.foundation.results import ComparisonSection, EvidenceSection, Tra
 from clvmodels.foundation.units import days_per_unit
 from clvmodels.inference import Fit
 from clvmodels.inference.diagnostics import require_passed
-from clvmodels.strategy import ValueMatrix, value_matrix
+from clvmodels.strategy import ValueMatrix, class_calibration, pyramid, value_matrix
 from clvmodels.study.config import Study
 from clvmodels.study.customers import summarise, training_for
 from clvmodels.study.drift import Trialled, drift_ends, stationary_at, up_to, with_conformal, with_drift
@@ -68,18 +69,32 @@ class Beside:
 
 
 @dataclass(frozen=True)
+class HeldClasses:
+    """Chances of classes, as they were told at the end of the calibration, held against the holdout.
+
+    A stage is never seen: whether a silent customer has gone, the data do not say. What its probability rests on is the
+    chance to buy again, and that is.
+    """
+
+    tiers: list[ClassCalibrationRow]
+    bought: list[ClassCalibrationRow]
+
+
+@dataclass(frozen=True)
 class Held:
     """The main fits held against the holdout; the draws of the forecast are not held on to.
 
     Attributes
     ----------
     matrix : the value matrix of that day, of what customers bring in the holdout, undiscounted
+    classes : tiers of the same, and the chance to buy, held against what came
     stationary : totals of the forecast by period, as the fits alone have it
     """
 
     trial: Trial
     section: EvidenceSection
     matrix: ValueMatrix
+    classes: HeldClasses
     stationary: Stationary
 
 
@@ -91,7 +106,7 @@ class Evidence:
     ----------
     fits : of purchases and of spend; the forecast rests on them
     trial : of these
-    matrix : see `Held`
+    matrix, classes : see `Held`
     """
 
     customers: CustomerSummary
@@ -99,6 +114,7 @@ class Evidence:
     fits: tuple[Fit, Fit]
     trial: Trial
     matrix: ValueMatrix
+    classes: HeldClasses
 
 
 def see_customers(study: Study, log: TransactionLog, traits: pd.DataFrame | None) -> Seen:
@@ -143,7 +159,21 @@ def hold_main(study: Study, log: TransactionLog, seen: Seen, fits: tuple[Fit, Fi
     )
     trial = _trial(study, log, fits, customers, seen.holdout, drawn=drawn)
     matrix = value_matrix(customers.current_value * study.value.margin, drawn.future.clv, **matrix_options(study))
-    return Held(trial, _section(trial), matrix, stationary_at(drawn, drift_at))
+    return Held(
+        trial, _section(trial), matrix, _held_classes(study, drawn, seen.holdout), stationary_at(drawn, drift_at)
+    )
+
+
+def _held_classes(study: Study, drawn: FutureByPeriod, holdout: HoldoutSummary) -> HeldClasses:
+    """Tiers of the holdout's value, and the chance to buy in it, against what came."""
+    clv = drawn.future.clv
+    came = replace(clv, mean=holdout.amount * study.value.margin, replay=None)
+    stated, landed = (pyramid(value, shares=study.pyramid.shares).by_class for value in (clv, came))
+    bought = (holdout.purchases > 0).astype(np.float64)
+    return HeldClasses(
+        tiers=class_calibration(stated, landed),
+        bought=class_calibration({"bought": drawn.p_buy}, {"bought": bought}),
+    )
 
 
 def section_with_drift(study: Study, log: TransactionLog, seen: Seen, held: Held) -> EvidenceSection:
@@ -174,7 +204,7 @@ def score_contest(study: Study, log: TransactionLog, seen: Seen, held: Held, bes
 
 def gather_evidence(_study: Study, seen: Seen, held: Held) -> Evidence:
     """What further sections rest on."""
-    return Evidence(seen.customers, seen.holdout, held.trial.fits, held.trial, held.matrix)
+    return Evidence(seen.customers, seen.holdout, held.trial.fits, held.trial, held.matrix, held.classes)
 
 
 def forecast_holdout(
@@ -279,6 +309,7 @@ def _section(trial: Trial) -> EvidenceSection:
         coverage=calibration.coverage_rows(list(checks.values())),
         pit_purchases=calibration.pit_histogram(checks["purchases"], bins=PIT_BINS),
         pit_spend=calibration.pit_histogram(checks["spend"], bins=PIT_BINS),
+        draws=len(trial.forecasts["purchases"].total_draws),
     )
 
 

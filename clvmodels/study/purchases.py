@@ -285,7 +285,7 @@ def _calibration(study: Study, units: Units, read: _Read) -> _Calibration:
         "forecast the holdout and check it",
         hold_main,
         needs=[log, seen, main],
-        settings=["seed", "window", "value.margin", "fit.stated_draws", *MATRIX],
+        settings=["seed", "window", "value.margin", "pyramid", "fit.stated_draws", *MATRIX],
         code=models,
     )
     drifting = units.unit(
