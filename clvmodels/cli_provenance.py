@@ -40,7 +40,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         f"{finding.state:{width}}  {_printable(finding.subject)}: {_printable(finding.words)}\n"
         for finding in found.findings
     )
-    sys.stdout.write(f"{_printable(found.verdict)}\n")
+    sys.stdout.writelines(f"{_printable(line)}\n" for line in (*found.of_fits, found.verdict))
     return 0 if found.belongs else EXIT_AMISS
 
 

@@ -13,6 +13,7 @@ from clvmodels.cli import main
 from clvmodels.forecast import expected_by_day
 from clvmodels.forecast.new_customer import newcomers
 from clvmodels.foundation.effects import Effects
+from clvmodels.foundation.files import digest_of_files
 from clvmodels.inference.result import dataset_of
 from clvmodels.models import bg_nbd
 from clvmodels.study import read_study
@@ -71,6 +72,14 @@ def folder(tmp_path_factory):
     home = tmp_path_factory.mktemp("effects")
     assert main(["study", str(write(home, shop_customers())), "--output", str(home / "reports")]) == 0
     return home / "reports" / "odd"
+
+
+def test_the_manifest_has_the_digest_of_the_customers_file(folder):
+    people = folder.parents[1] / "people.csv"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["inputs"] == {people.as_posix(): digest_of_files([people])}
+    found = clv.verify_report(folder)
+    assert {finding.subject: finding.state for finding in found.findings}[f"input {people.as_posix()}"] == "same"
 
 
 def test_a_study_learns_what_the_customers_file_tells(folder):

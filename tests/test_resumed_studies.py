@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import clvmodels as clv
 from clvmodels.cli import main
 from clvmodels.foundation.errors import StudyError, UnitsFailedError
 from clvmodels.foundation.files import digest_of_files
+from clvmodels.strategy.value_matrix import cell_names
 from clvmodels.study import purchases as purchase_units
 from clvmodels.study.current import current_folder
 from clvmodels.study.files import read_study
@@ -28,7 +30,7 @@ def written(folder, *, size=150, margin=0.3, seed=1, extra=""):
     source, file = folder / "log.csv", folder / "odd.toml"
     purchases(size, seed=seed).to_csv(source, index=False)
     text = STUDY.format(source=source.as_posix(), unit="week", margin=margin, data="", value="", allow="", window="")
-    file.write_text(text + extra, encoding="utf-8")
+    file.write_text(text.replace("draws = 400", "draws = 100") + extra, encoding="utf-8")
     return file
 
 
@@ -86,7 +88,7 @@ def test_nothing_runs_where_nothing_has_changed(copy):
     [
         ("replicates = 40", "replicates = 41", {"replicate": ("setting", ("fit.replicates",))},
          {"fit_all", "fit_calibration", "strategy", "contest"}),
-        ('names = "metal"', 'names = "treatment"', {"strategy": ("setting", ("matrix.names",))},
+        ("amount = 20.0", "amount = 21.0", {"forecast_holdout": ("setting", ("matrix.future.amount",))},
          {"fit_all", "fit_calibration", "replicate"}),
         ("horizon = 26", "horizon = 27", {"strategy": ("setting", ("value.horizon",))},
          {"fit_all", "fit_calibration", "contest", "replicate", "forecast_holdout"}),
@@ -102,6 +104,18 @@ def test_a_changed_setting_reruns_what_depends_on_it_and_nothing_else(copy, old,
     assert first.items() <= again.items()
     assert "results" in again
     assert not untouched & again.keys()
+
+
+def test_other_names_of_the_cells_make_the_results_anew_and_nothing_else(copy):
+    """The forecast of the holdout was drawn anew when its key had all of [matrix], the names of its cells too."""
+    changed(copy, 'names = "metal"', 'names = "treatment"')
+    assert to_run(copy) == {"results": ("setting", ("matrix.names", "study_digest"))}
+    names = cell_names("treatment")
+    results = clv.run_study(copy / "odd.toml", output=copy / "reports")
+    assert results.matrix.vocabulary == "treatment"
+    assert {cell.key: cell.name for cell in results.matrix.cells} == names
+    customers = pd.read_csv(copy / "reports" / "odd" / "customers.csv")
+    assert customers["label"].tolist() == customers["cell"].map(names).tolist()
 
 
 def test_a_remark_in_the_study_file_makes_the_results_anew_and_nothing_else(copy):
@@ -183,6 +197,24 @@ def test_an_input_that_changes_while_the_study_runs_is_refused_and_nothing_of_it
     finally:
         source.write_bytes(before)
     assert digests(copy / "reports" / "odd") == digests(home / "reports" / "odd")
+
+
+def test_an_input_that_changes_while_pages_are_made_is_noticed_too(home, copy):
+    """The digests were once taken before the pages, which take longer than all that a small study works out."""
+    source = home / "log.csv"
+    before = source.read_bytes()
+    changed(copy, "replicates = 40", "replicates = 42")
+    try:
+        with pytest.raises(StudyError, match=r"log\.csv has changed while the study ran"):
+            clv.run_study(
+                copy / "odd.toml",
+                output=copy / "reports",
+                render=lambda _: source.write_bytes(before + b"c1,2023-03-03,5.0\n"),
+            )
+    finally:
+        source.write_bytes(before)
+    assert digests(copy / "reports" / "odd") == digests(home / "reports" / "odd")
+    assert {"replicate", "results"} <= set(to_run(copy))
 
 
 def test_units_that_break_are_listed_and_the_old_report_stays(home, copy, monkeypatch, capsys):

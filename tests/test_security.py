@@ -126,6 +126,7 @@ def stored_text(path: Path) -> str:
 def private_study(folder: Path, privacy: str, *, source: str = "log.csv", extra: str = "") -> Path:
     text = givens.STUDY.replace("{folder}", folder.as_posix()).replace("log.csv", source)
     text = text.replace('"EUR"', '"EUR"\nrefunds = "drop"').replace("[window]", f"{extra}[window]")
+    text = text.replace("draws = 200", "draws = 100") + "best = false\n"
     (folder / "study.toml").write_text(f'privacy = "{privacy}"\n{text}')
     return folder / "study.toml"
 
@@ -1129,7 +1130,9 @@ def test_two_texts_have_two_names() -> None:
 
 
 @promise("names")
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "a\\u0000b", "..", "", ".x", "x.", "x/y", "x" * 65, "con:x", "ｘ"])
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/x", "a\\u0000b", "..", "", ".x", "x.", "x/y", "x" * 65, "con:x", "ｘ", "CON", "lpt1"]
+)
 def test_a_study_is_named_by_letters_and_digits(tmp_path: Path, name: str) -> None:
     file = private_study(tmp_path, "open")
     file.write_text(file.read_text().replace('name = "odd"', f'name = "{name}"'))

@@ -1,6 +1,7 @@
 """A study from file to folder: everything is there, adds up, repeats byte for byte, and fails in words."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,16 @@ import clvmodels as clv
 from clvmodels.cli import main
 from clvmodels.foundation.decision_results import ActionsSection
 from clvmodels.foundation.estimates import Estimate, estimate
+from clvmodels.foundation.files import digest_of_files
 from clvmodels.inference.diagnostics import ADVICE
 from clvmodels.report import read_results
 from clvmodels.study import read_study
 from clvmodels.study.config import CheckName
+from clvmodels.study.current import current_folder
+from clvmodels.study.graph import run_graph
+from clvmodels.study.manifest import read_manifest
 from clvmodels.study.progress import seed_for
+from clvmodels.study.run import graph_of, task_for
 
 STUDIES = Path(__file__).parents[1] / "studies"
 QUICK = {
@@ -385,6 +391,34 @@ def test_the_manifest_says_where_results_come_from(folder):
     assert manifest["versions"]["pymc"]
     assert all(step["seconds"] >= 0 for step in manifest["steps"])
     assert set(manifest["files"]) >= {"results.json", "customers.parquet"}
+    assert manifest["inputs"] == {"ours.toml": digest_of_files([folder.parents[1] / "ours.toml"])}
+    assert "SeedSequence([seed" in manifest["seeds"]
+
+
+def test_the_manifest_has_the_checks_of_every_fit(folder, records):
+    manifest = read_manifest(folder)
+    noted = {(fit.model, fit.method, fit.learnt_from): fit.checks for fit in manifest.fits}
+    rows = {
+        (fit.model, fit.method, fit.window): {check.key: check.passed for check in fit.checks}
+        for fit in records.models.fits
+    }
+    assert rows.items() <= noted.items()
+    assert all(rows.values())
+    assert {fit.draws for fit in manifest.fits} == {f"draws/{path.name}" for path in (folder / "draws").iterdir()}
+
+
+def test_other_words_of_the_strategies_are_a_change_that_a_study_notices(folder, tmp_path):
+    """Their file was once no input: a study whose strategies had changed was said to be up to date."""
+    file = write_own_study(tmp_path)
+    shutil.copytree(folder.parent, tmp_path / "reports")
+    graph = graph_of(task_for(read_study(file), output=tmp_path / "reports"))
+    assert not graph.units.reasons()
+    run_graph(graph)
+    assert current_folder(file, tmp_path / "reports", None, pages=False) is not None
+    (tmp_path / "ours.toml").write_text(OWN_STRATEGY.replace("shop window", "counter"))
+    assert current_folder(file, tmp_path / "reports", None, pages=False) is None
+    graph = graph_of(task_for(read_study(file), output=tmp_path / "reports"))
+    assert [reason.unit for reason in graph.units.reasons()] == ["results"]
 
 
 @pytest.mark.parametrize(
@@ -435,12 +469,39 @@ def test_a_study_that_cannot_be_run_says_why_in_one_line(tmp_path, capsys, old, 
     assert sorted(tmp_path.rglob("*.html")) == before
 
 
-def test_a_report_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path, capsys):
-    (tmp_path / "reports").write_text("a file where a folder should be")
-    file = write_study(tmp_path / "quick.toml")
-    assert main(["study", str(file), "--output", str(tmp_path / "reports")]) == 2
+def without_permission(folder):
+    if os.geteuid() == 0:
+        pytest.skip("nothing is forbidden to root; tests/faults has a disk that is read only")
+    folder.mkdir(mode=0o500)
+
+
+NO_FOLDERS = {
+    "a file in its place": lambda folder: folder.write_text("mine"),
+    "a file in the report's place": lambda folder: (
+        folder.mkdir(),
+        (folder / "cdnow_sample").write_text("mine"),
+    ),
+    "a link to nowhere": lambda folder: folder.symlink_to("/nowhere/at/all"),
+    "no permission": without_permission,
+}
+
+
+@pytest.mark.parametrize("place", NO_FOLDERS)
+def test_a_report_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path, capsys, place):
+    NO_FOLDERS[place](tmp_path / "reports")
+    require_refused(write_study(tmp_path / "quick.toml"), str(tmp_path / "reports"), capsys)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "/dev/null/x"])
+def test_a_path_that_no_folder_can_have_is_refused_before_any_work(tmp_path, capsys, name):
+    require_refused(write_study(tmp_path / "quick.toml"), str(tmp_path / name), capsys)
+
+
+def require_refused(file, output, capsys):
+    assert main(["study", str(file), "--output", output]) == 2
     told = capsys.readouterr().err
     assert "cannot be written" in told
+    assert repr(output)[1:-1] in told
     assert "read the log" not in told
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from clvmodels.foundation.errors import DataError, StudyError
+from clvmodels.foundation.errors import DataError, EngineLimitError, StudyError, UnitsFailedError
 from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.results import CalibrationRow
 from clvmodels.study import code
@@ -302,6 +302,24 @@ def test_without_memory_the_unit_is_named_with_what_helps(tmp_path):
         units.run()
 
 
+def test_an_engine_without_memory_costs_the_units_that_need_it_alone(tmp_path):
+    """It was once taken for bad input, which ends a run: no unit was named, and the others were not made."""
+
+    def hungry(study):
+        raise EngineLimitError("the data engine has not enough memory. Give it more by clv.engine_limits(memory=...).")
+
+    units = Units(Small(), "small", Store(tmp_path), Steps(0, silent))
+    units.unit("hungry", "hungry", hungry, codec=None)
+    resting = units.unit("resting", "resting", both, needs=[units.known["hungry"]])
+    units.unit("draw", "draw", draw, settings=["fit.draws"])
+    MADE.clear()
+    with pytest.raises(UnitsFailedError, match=r"hungry: the data engine.*engine_limits.*not made.*: resting\."):
+        units.run()
+    assert MADE == ["draw"]
+    with pytest.raises(UnitsFailedError, match="hungry: the data engine"):  # also where it is asked for outside a run
+        resting()
+
+
 def test_bad_input_stops_a_run_at_once(tmp_path):
     def refused(study):
         raise DataError("row 7: no date")
@@ -398,6 +416,25 @@ def test_a_fit_comes_back_as_it_was(tmp_path, bg_nbd_fit):
     again = kept_and_read((bg_nbd_fit, bg_nbd_fit.model.name), tmp_path)[0]
     xr.testing.assert_identical(again.draws, bg_nbd_fit.draws)
     assert (again.checks, again.priors, again.point) == (bg_nbd_fit.checks, bg_nbd_fit.priors, bg_nbd_fit.point)
+
+
+def test_a_fit_that_the_disk_has_no_room_for_is_one_error_and_not_the_end_of_the_process(tmp_path):
+    """HDF5, which wrote into the file itself, left tracebacks of its own where that failed, or ended the process."""
+    script = f"""
+import resource, signal
+import clvmodels as clv
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+fit = clv.fit_at("bg_nbd", {{"r": 0.24, "alpha": 4.4, "a": 0.8, "b": 2.4}}, unit="week")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    fit.save({str(tmp_path / "fit.nc")!r})
+except clv.FitError as problem:
+    print(problem)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "fit.nc could not be written (File too large)" in run.stdout
+    assert run.stderr == ""
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_but_records_of_this_package_is_ever_made_from_a_file(tmp_path):

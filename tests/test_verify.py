@@ -285,6 +285,44 @@ def test_further_files_that_the_study_read_are_held_against_the_manifest(home, f
     assert state_of(clv.verify_report(folder), "input traits.csv") == "changed"
 
 
+def test_a_further_file_is_looked_for_beside_the_study_file_too(home, folder):
+    (home / "studies").mkdir()
+    shutil.move(home / "small.toml", home / "studies" / "small.toml")
+    (home / "studies" / "ours.toml").write_text("[matrix]")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["inputs"] = {"ours.toml": source_digest("studies/ours.toml")}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert state_of(clv.verify_report(folder), "input ours.toml") == "same"
+
+
+# --- checks of fits ---
+
+
+def test_the_checks_of_every_fit_are_told(folder, capsys):
+    found = clv.verify_report(folder)
+    rows = json.loads((folder / "results.json").read_text())["fits"]
+    stated = [{check["key"]: check["passed"] for check in row["checks"]} for row in rows]
+    assert [fit.checks for fit in found.fits] == stated
+    assert all(stated)
+    assert [(folder / fit.draws).is_file() for fit in found.fits] == [True] * len(rows)
+    main(["verify", str(folder)])
+    every = sum(map(len, stated))
+    assert f"checks of {len(rows)} fits: {every} of {every} passed\nall well" in capsys.readouterr().out
+
+
+def test_checks_that_failed_are_named_with_what_came_of_it(folder):
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    (fit, *_) = manifest["fits"]
+    key = next(iter(fit["checks"]))
+    fit["checks"][key], fit["allowed"] = False, [key]
+    manifest["fits"].append({"model": "geometric", "learnt_from": "A, its first 3", "checks": {"ess": False}})
+    path.write_text(json.dumps(manifest))
+    _, allowed, left_out = clv.verify_report(folder).of_fits
+    assert allowed == f"{fit['model']} by {fit['method']}, {fit['learnt_from']}: failed {key}; the study allows it"
+    assert left_out == "geometric, A, its first 3: failed ess; it was left out"
+
+
 # --- what is damaged or hostile ---
 
 DAMAGED = {

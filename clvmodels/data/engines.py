@@ -18,7 +18,7 @@ from typing import Any
 import ibis
 import ibis.expr.datatypes as types
 
-from clvmodels.foundation.errors import DataError
+from clvmodels.foundation.errors import DataError, EngineLimitError
 
 MEMORY_PER_THREAD_MB = 210  # beyond it the engine spills to the temporary folder; a log of ten million rows does
 ROWS_A_PART = 40_000_000  # that are grouped at a time,
@@ -174,21 +174,21 @@ def _set(name: str, value: str) -> None:
 
 @contextmanager
 def within_limits() -> Iterator[None]:
-    """Turns what the engine says when it runs out of memory or disk into a `DataError` that names the setting."""
+    """Turns what the engine says when it has no more memory or disk into an `EngineLimitError` with the setting."""
     from duckdb import IOException, OutOfMemoryException
 
     try:
         yield
     except OutOfMemoryException as error:
         what = str(error).splitlines()[0]
-        raise DataError(
+        raise EngineLimitError(
             f"the data engine has not enough memory ({what}). Give it more by clv.engine_limits(memory=...), let "
             "fewer threads work (threads=...), or name a folder with more room for what does not fit (folder=...)."
         ) from None
     except IOException as error:
         if "No space left" not in str(error):
             raise
-        raise DataError(
+        raise EngineLimitError(
             "the data engine has no room on the disk for what does not fit into its memory. Name a folder with more by "
             "clv.engine_limits(folder=...), or give it more memory (memory=...)."
         ) from None

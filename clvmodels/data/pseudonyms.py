@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from clvmodels.data.engines import duckdb, engine_of, in_duckdb, materialise
-from clvmodels.foundation.errors import DataError, LimitError
+from clvmodels.foundation.errors import DataError, EngineLimitError, LimitError
 
 LEAST_KEY = 32  # bytes: no shorter key stands against someone who tries keys
 LEAST_LETTERS = 8  # different ones of a key: fewer are no secret but a placeholder
@@ -101,7 +101,7 @@ def withheld(source: str, pseudonyms: Pseudonyms | None) -> Iterator[None]:
     """
     try:
         yield
-    except (LimitError, SharedPseudonymError):
+    except (EngineLimitError, LimitError, SharedPseudonymError):  # which have nothing of rows
         raise
     except DataError:
         if pseudonyms is None:

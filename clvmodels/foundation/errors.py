@@ -9,6 +9,10 @@ class LimitError(DataError):
     """The data are larger than is read; it says what limit they pass, and how to raise it, and nothing of rows."""
 
 
+class EngineLimitError(DataError):
+    """The data engine has too little memory or disk for work that is right as it is; it says what gives it more."""
+
+
 class StudyError(ValueError):
     """A study file, a study's folder or a command-line argument cannot be used."""
 

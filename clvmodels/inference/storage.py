@@ -1,5 +1,6 @@
 """Fits on disk: netCDF with draws as variables and everything else as JSON, never code."""
 
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -49,8 +50,11 @@ def save_fit(fit: Fit, path: Path) -> None:
     }
     stored = fit.draws.assign_attrs(clvmodels=json.dumps(description))
     compression = {name: {"zlib": True, "complevel": 1} for name in fit.draws.data_vars}
+    # in memory first: where a disk is full the HDF5 library ends the process (tests/faults/test_full_disk.py)
+    file = io.BytesIO()
+    stored.to_netcdf(file, engine="h5netcdf", encoding=compression)
     with whole(path, error=FitError) as partial:
-        stored.to_netcdf(partial, engine="h5netcdf", encoding=compression)
+        partial.write_bytes(file.getvalue())
 
 
 def _model(name: str, timetable: object, baskets: str) -> Model:

@@ -17,7 +17,7 @@ from clvmodels.report.reading import read_results
 from clvmodels.report.render import page_names
 from clvmodels.study.current import MANIFEST
 from clvmodels.study.files import read_study
-from clvmodels.study.manifest import Manifest, read_json, read_manifest
+from clvmodels.study.manifest import FitLine, Manifest, read_json, read_manifest
 from clvmodels.study.retention_config import RetentionStudy
 
 if TYPE_CHECKING:  # slow to import and only named here
@@ -49,10 +49,12 @@ class Verification:
     ----------
     folder : that was looked at
     findings : files first, then pages, the study and the data
+    fits : of the study, with the checks that they passed and failed, as the manifest has them
     """
 
     folder: Path
     findings: tuple[Finding, ...]
+    fits: tuple[FitLine, ...] = ()
 
     @property
     def amiss(self) -> tuple[Finding, ...]:
@@ -74,11 +76,30 @@ class Verification:
         names = ", ".join(finding.subject for finding in self.amiss)
         return f"not all well: {len(self.amiss)} of {len(self.findings)} do not belong ({names}){rest}"
 
+    @property
+    def of_fits(self) -> list[str]:
+        """Lines for a reader on the checks of the fits: how many, and those that failed; none without fits."""
+        if not self.fits:
+            return []
+        passed = sum(sum(fit.checks.values()) for fit in self.fits)
+        every = sum(len(fit.checks) for fit in self.fits)
+        return [
+            f"checks of {len(self.fits)} fits: {passed} of {every} passed",
+            *(_failure(fit) for fit in self.fits if fit.failed),
+        ]
+
     def to_pandas(self) -> "pd.DataFrame":
         """A frame with a row a finding: subject, state, words."""
         import pandas as pd
 
         return pd.DataFrame([asdict(finding) for finding in self.findings], columns=["subject", "state", "words"])
+
+
+def _failure(fit: FitLine) -> str:
+    """What a fit has failed, and what came of it."""
+    by = f" by {fit.method}" if fit.method else ""
+    outcome = "the study allows it" if set(fit.failed) <= set(fit.allowed) else "it was left out"
+    return f"{fit.model}{by}, {fit.learnt_from}: failed {', '.join(fit.failed)}; {outcome}"
 
 
 class _Info(msgspec.Struct):
@@ -147,9 +168,9 @@ def verify_report(
         *(_agreement(manifest, head) if head is not None else ()),
         _study(manifest, place),
         *_data(head, data, place),
-        *_inputs(manifest),
+        *_inputs(manifest, place),
     ]
-    return Verification(folder, tuple(findings))
+    return Verification(folder, tuple(findings), manifest.fits)
 
 
 def _head(folder: Path) -> _Head | None:
@@ -390,13 +411,14 @@ def _held_against(subject: str, source: _Source, place: str, digest: str) -> Fin
     return Finding(subject, "changed", f"{place} is not what the results are of, or was changed since")
 
 
-def _inputs(manifest: Manifest) -> Iterator[Finding]:
-    """A finding for each further file that the study read."""
+def _inputs(manifest: Manifest, study: Path | None) -> Iterator[Finding]:
+    """A finding for each further file that the study read, seen from here, as data are, or from the study file."""
     for name, digest in manifest.inputs.items():
-        path = Path(name)
-        if not path.is_file():
+        places = [Path(name), *([] if study is None else [study.parent / name])]
+        found = {_digest(path) for path in places if path.is_file()}
+        if not found:
             yield Finding(f"input {name}", "not checked", "it is not there")
-        elif _digest(path) == digest:
+        elif digest in found:
             yield Finding(f"input {name}", "same", "as the run read it")
         else:
             yield Finding(f"input {name}", "changed", "changed since the run read it")

@@ -121,7 +121,7 @@ def value_matrix(
         If the customers of the two differ, a value is missing, or a cut, name or loss cannot be used.
     """
     settings = {dimension: _require_cut(cuts, dimension) for dimension in ("current", "future")}
-    vocabulary = _vocabulary(names)
+    vocabulary = cell_names(names)
     losses = _require_loss(loss)
     if not 0 <= undecided_below <= 1:
         raise DataError(f"undecided_below = {undecided_below}: expected a probability.")
@@ -270,8 +270,14 @@ def _require_loss(loss: ArrayLike | None) -> FloatArray:
     return table
 
 
-def _vocabulary(names: str | Mapping[str, str]) -> Mapping[str, str]:
-    """A name for each cell."""
+def cell_names(names: str | Mapping[str, str]) -> Mapping[str, str]:
+    """A name for each cell, of a vocabulary or as they are given.
+
+    Raises
+    ------
+    DataError
+        If there is no such vocabulary, or a cell has no name.
+    """
     if not isinstance(names, str):
         if set(names) != set(CELLS):
             raise DataError(f"names has {', '.join(names)}: expected a name for each of {', '.join(CELLS)}.")

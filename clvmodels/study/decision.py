@@ -270,7 +270,7 @@ def _matrix_section(study: Study, outlook: Outlook) -> MatrixSection:
     matrix, customers = outlook.matrix, outlook.customers
     current = customers.current_value
     return MatrixSection(
-        vocabulary=study.matrix.names,
+        vocabulary="",  # cells get their names as the results are put together
         undecided_below=matrix.undecided_below,
         cuts=[cut_estimate(cut) for cut in matrix.cuts],
         cells=cells(

@@ -14,6 +14,7 @@ from clvmodels.study import outputs
 from clvmodels.study.current import STORE, input_note, run_note
 from clvmodels.study.files import StudyFile
 from clvmodels.study.inputs import Inputs, find_inputs
+from clvmodels.study.manifest import FitLine
 from clvmodels.study.progress import Steps, Tell
 from clvmodels.study.publish import publish, recover, sweep
 from clvmodels.study.store import Store
@@ -61,13 +62,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Graph[R: Results]:
-    """A study's units, the one that makes its results, and what writes them, with all tables, into a folder."""
+    """A study's units, the one that makes its results, and what writes them, with all tables, into a folder.
+
+    Attributes
+    ----------
+    fits : what is written of fits into the manifest
+    """
 
     task: Task
     units: Units
     results: Unit[R]
     write: Callable[[Path], None]
     provenance: Mapping[str, Any]
+    fits: Callable[[], Sequence[FitLine]] = tuple
 
 
 def task_of(
@@ -114,11 +121,6 @@ def run_graph[R: Results](graph: Graph[R]) -> R:
     units.steps.total = len(units.to_make()) + 1
     units.run()
     results: R = graph.results()
-    try:
-        task.inputs.still_the_same()
-    except StudyError:
-        units.store.forget(units.fresh)  # of other bytes than their keys say
-        raise
     with units.steps.step("write", "write results, tables and pages"):
         publish(task.folder, lambda folder: _fill(folder, graph))
     units.store.note_run(task.study.name, _note(graph))
@@ -143,7 +145,17 @@ def _fill(folder: Path, graph: Graph[Any]) -> None:
     graph.write(folder)
     costs = {unit.name: graph.units.entry(unit) for unit in graph.units.known.values() if unit.codec is not None}
     units = {name: entry for name, entry in costs.items() if entry is not None}
-    outputs.write_manifest(folder, graph.task.identity, graph.task.file, graph.provenance, units)
+    outputs.write_manifest(folder, graph.task.identity, graph.task.file, graph.provenance, units, fits=graph.fits())
     if graph.task.render is not None:
         graph.task.render(folder)
         outputs.note_files(folder)
+    _require_same_inputs(graph)
+
+
+def _require_same_inputs(graph: Graph[Any]) -> None:
+    """Refuse to publish where the inputs are not those that the study began with: the last thing before it is done."""
+    try:
+        graph.task.inputs.still_the_same()
+    except StudyError:
+        graph.units.store.forget(graph.units.fresh)  # of other bytes than their keys say
+        raise

@@ -1,6 +1,6 @@
 """Classes of the customers on the decision date: options of the matrix, tiers, stages, ended relations, grades."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ from clvmodels.forecast.future import Future
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.patterns import FloatArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
+from clvmodels.foundation.results import MatrixSection
 from clvmodels.foundation.units import days_per_unit
 from clvmodels.inference import Fit
 from clvmodels.strategy import CustomerClasses, ended_relations, grades, lifecycle, pyramid
 from clvmodels.strategy.lifecycle import RATE_SHAPE
+from clvmodels.strategy.value_matrix import cell_names
 from clvmodels.study.config import Study, cut_of, loss_of
 from clvmodels.study.files import StudyFile
 
@@ -37,14 +39,21 @@ class Labels:
 
 
 def matrix_options(study: Study) -> dict[str, Any]:
-    """The options of `value_matrix` that the study states."""
+    """The options of `value_matrix` that the study states, but for the names of cells: no number rests on them."""
     matrix = study.matrix
     return {
         "cuts": {"current": cut_of(matrix.current), "future": cut_of(matrix.future)},
-        "names": matrix.names,
         "undecided_below": matrix.undecided_below,
         "loss": loss_of(matrix.loss),
     }
+
+
+def named_cells(section: MatrixSection, vocabulary: str) -> MatrixSection:
+    """A section of the matrix whose cells go by the names of a vocabulary."""
+    names = cell_names(vocabulary)
+    return replace(
+        section, vocabulary=vocabulary, cells=[replace(cell, name=names[cell.key]) for cell in section.cells]
+    )
 
 
 def label_customers(

@@ -23,6 +23,31 @@ class UnitLine(msgspec.Struct, frozen=True):
     key: str = ""
 
 
+class FitLine(msgspec.Struct, frozen=True):
+    """A fit of a study, and how it stood its checks.
+
+    Attributes
+    ----------
+    model, method : of the fit; no method is told of one that was left out
+    learnt_from : "calibration", "decision", "donors", or of a study of retention the segment
+    checks : whether each was passed, by its key
+    allowed : keys of checks that the study lets fail
+    draws : its file in the folder; "" of a fit that was left out since it failed
+    """
+
+    model: str
+    learnt_from: str
+    checks: dict[str, bool]
+    method: str = ""
+    allowed: tuple[str, ...] = ()
+    draws: str = ""
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Keys of the checks that it failed."""
+        return tuple(key for key, passed in self.checks.items() if not passed)
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What verifying and comparing read of a manifest.
 
@@ -33,10 +58,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data_digest : of the data; of a contest None
     data_digests : of a contest, by data set
     seed : of the study
+    seeds : how what is drawn gets a seed of its own from it, in words
     versions : of libraries
     commit : that the study file stood on, with "+" if files differed from it
     files : SHA-256 of files of the folder, by path in it, such as "draws/bg_nbd.nc"
-    inputs : SHA-256 of other files that the study read, by path
+    inputs : SHA-256 of other files that the study read, such as that of its customers, as the study names them
+    fits : with their checks
     units : in their order
     """
 
@@ -51,6 +78,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     python: str = ""
     machine: str = ""
     inputs: dict[str, Sha256] = {}
+    seeds: str = ""
+    fits: tuple[FitLine, ...] = ()
     units: tuple[UnitLine, ...] = msgspec.field(default=(), name="steps")
 
 

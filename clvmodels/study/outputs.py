@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.files import digest_of_files, not_a_formula, whole
 from clvmodels.study.current import MANIFEST
 from clvmodels.study.files import StudyFile
-from clvmodels.study.manifest import read_manifest
+from clvmodels.study.manifest import FitLine, read_manifest
+from clvmodels.study.progress import SEEDS
 from clvmodels.study.publish import in_progress
 from clvmodels.study.store import Entry
 
@@ -40,9 +41,10 @@ def require_writable(folder: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         folder.parent.mkdir(parents=True, exist_ok=True)
         in_progress(folder).new().rmdir()
-    except OSError as problem:
+    except (OSError, ValueError) as problem:  # a path with a null byte is no value
+        why = problem.strerror if isinstance(problem, OSError) else problem
         raise StudyError(
-            f"the report folder {folder} cannot be written ({problem.strerror}). "
+            f"the report folder {str(folder)!r} cannot be written ({why}). "
             "Free the path, change its permission, or choose another with --output."
         ) from None
 
@@ -77,7 +79,13 @@ def write_json(record: Any, path: Path) -> None:
 
 
 def write_manifest(
-    folder: Path, identity: str, file: StudyFile[Any], provenance: Mapping[str, Any], units: Mapping[str, Entry]
+    folder: Path,
+    identity: str,
+    file: StudyFile[Any],
+    provenance: Mapping[str, Any],
+    units: Mapping[str, Entry],
+    *,
+    fits: Sequence[FitLine] = (),
 ) -> None:
     """manifest.json: where the results of a folder come from, what each unit has cost, and digests of the files.
 
@@ -86,11 +94,13 @@ def write_manifest(
     identity : digest of all that the report rests on
     provenance : further inputs, such as digests of the data
     units : entries of the study's kept units, in their order
+    fits : of the study, with their checks
     """
     content = {
         "study": file.path.name,
         "study_digest": file.digest,
         **provenance,
+        "seeds": SEEDS,
         "identity": identity,
         "versions": {name: metadata.version(name) for name in PACKAGES},
         "commit": _commit(file.path.resolve().parent),
@@ -102,6 +112,7 @@ def write_manifest(
         ],
         "seconds": round(sum(entry.seconds for entry in units.values()), 3),
         "peak_megabytes": max((entry.megabytes for entry in units.values()), default=0.0),
+        "fits": msgspec.to_builtins(fits),
         "files": _digests(folder),
     }
     _write_manifest(folder, content)

@@ -56,7 +56,15 @@ class Steps:
         self.tell(f"      {seconds:.1f} s")
 
 
+# `seed_for` in words, for a manifest.
+SEEDS = (
+    "Each thing that is drawn has a seed of its own: the first 64-bit word of "
+    "numpy.random.SeedSequence([seed, zlib.crc32(name)]), where name says what is drawn, such as 'decision forecast' "
+    "or 'bootstrap'. The order of work does not enter it."
+)
+
+
 def seed_for(seed: int, unit: str) -> int:
-    """The seed of one unit of work: from the study's seed and the unit's name, not from the order of work."""
+    """The seed of one unit of work: from the study's seed and the unit's name, not from the order of work; `SEEDS`."""
     state = np.random.SeedSequence([seed, zlib.crc32(unit.encode())]).generate_state(1, np.uint64)
     return int(state[0])

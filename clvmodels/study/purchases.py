@@ -56,14 +56,15 @@ from clvmodels.study.evidence import (
 )
 from clvmodels.study.files import StudyFile
 from clvmodels.study.graph import Graph, Render, Task, task_of, units_of
-from clvmodels.study.labels import require_graded_columns
+from clvmodels.study.labels import named_cells, require_graded_columns
+from clvmodels.study.manifest import FitLine
 from clvmodels.study.money import money_section, read_past
 from clvmodels.study.privacy import fit_to_show, key_mark, read_log, read_named_traits, tables_to_show
 from clvmodels.study.progress import Tell, seed_for, silent
 from clvmodels.study.ranking import Ranked
 from clvmodels.study.rivals import Rivals, group_rivals, scores_of, weigh_rival
 from clvmodels.study.roots import baseline_code, model_code
-from clvmodels.study.sections import fit_row
+from clvmodels.study.sections import fit_line, fit_row, save_draws
 from clvmodels.study.supervised import UNWATCHED, Watch
 from clvmodels.study.units import Unit, Units
 
@@ -81,7 +82,9 @@ LOOKED_AT = (
     "value.parts",
 )
 SHOWN = ("name", "title", "background", "languages", "seed", "data", "window.unit", "matrix.names", "privacy")
-LABELS = ("pyramid", "lifecycle", "grades", "matrix")
+MATRIX = ("matrix.current", "matrix.future", "matrix.loss", "matrix.undecided_below")  # no number rests on its names
+CALIBRATION = ".calibration."  # in names of files of draws
+LABELS = ("pyramid", "lifecycle", "grades", *MATRIX)
 
 
 @dataclass(frozen=True)
@@ -143,13 +146,20 @@ def purchase_task(
     """
     study = _with_source(file.study, data)
     _require_registered(file)
-    strategies = read_strategies(None if study.strategies is None else file.path.parent / study.strategies)
+    further = _further_files(file, study)
+    strategies = read_strategies(None if study.strategies is None else further[study.strategies])
     require_brought(study.data.source)
-    sources = [study.data.source]
     if study.customers is not None:
         require_table(study.customers, file.path)
-        sources.append(study.customers.source)
+    sources = [study.data.source, *further.values()]
     return task_of(file, study, output=output, data=data, sources=sources, words=strategies, render=render)
+
+
+def _further_files(file: StudyFile[Study], study: Study) -> dict[str, str]:
+    """Where the files are that a study reads beside its data, by what it calls them."""
+    customers = {} if study.customers is None else {study.customers.source: study.customers.source}
+    beside = {} if study.strategies is None else {study.strategies: str(file.path.parent / study.strategies)}
+    return customers | beside
 
 
 def purchase_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED) -> Graph[StudyResults]:
@@ -193,7 +203,13 @@ def purchase_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED)
         units,
         results,
         lambda folder: _write(folder, results, calibration, decision, groups),
-        {"data_digest": digest, "seed": study.seed, **key_mark(study.privacy, task.file.path)},
+        {
+            "data_digest": digest,
+            "inputs": {name: task.inputs.digests[place] for name, place in _further_files(task.file, study).items()},
+            "seed": study.seed,
+            **key_mark(study.privacy, task.file.path),
+        },
+        lambda: _fit_lines(calibration, decision, groups),
     )
 
 
@@ -269,7 +285,7 @@ def _calibration(study: Study, units: Units, read: _Read) -> _Calibration:
         "forecast the holdout and check it",
         hold_main,
         needs=[log, seen, main],
-        settings=["seed", "window", "value.margin", "matrix", "pyramid", "fit.stated_draws"],
+        settings=["seed", "window", "value.margin", "pyramid", "fit.stated_draws", *MATRIX],
         code=models,
     )
     drifting = units.unit(
@@ -328,7 +344,7 @@ def _decision(study: Study, units: Units, read: _Read, calibration: _Calibration
         f"forecast the next {study.value.horizon:g} {study.window.unit}s of each customer",
         look_ahead,
         needs=[log, base, fits],
-        settings=["seed", "window", "fit.stated_draws", "matrix", "value.keep_share", *FUTURE],
+        settings=["seed", "window", "fit.stated_draws", "value.keep_share", *MATRIX, *FUTURE],
         code=models,
         codec=None,
     )
@@ -562,7 +578,7 @@ def assemble(
             data=told.section,
             history=told.history,
             value=decision.value,
-            matrix=decision.matrix,
+            matrix=named_cells(decision.matrix, study.matrix.names),
             act_on=with_next_steps(decision.act_on, decision.table["customer_id"], actions.columns),
             evidence=evidence,
             comparison=comparison,
@@ -667,7 +683,8 @@ def _write(
     scores = [*found.comparison.scores, *(score for group in found.rivals for score in scores_of(group))]
     once = {(score.method, score.score): score for score in scores}  # the study's own model is in both
     decided, held = decision.decision(), calibration.table()
-    customers = pd.concat([decided.table, decision.actions().columns], axis=1)
+    named = decided.table.assign(label=decided.table["cell"].map({cell.key: cell.name for cell in found.matrix.cells}))
+    customers = pd.concat([named, decision.actions().columns], axis=1)
     tables = {
         "customers.parquet": customers,
         "customers.csv": customers,
@@ -678,17 +695,22 @@ def _write(
     }
     for name, table in tables_to_show(found.study.privacy, tables).items():
         outputs.write_table(table, folder / name)
-    (folder / "draws").mkdir()
-    for name, fit in _saved(calibration, decision, groups).items():
-        fit.save(folder / "draws" / name)
+    save_draws(_saved(calibration, decision, groups), folder)
+
+
+def _fit_lines(calibration: _Calibration, decision: _Decision, groups: Groups) -> list[FitLine]:
+    return [
+        fit_line(fit, "calibration" if CALIBRATION in name else "decision", name)
+        for name, fit in _saved(calibration, decision, groups).items()
+    ]
 
 
 def _saved(calibration: _Calibration, decision: _Decision, groups: Groups) -> dict[str, Fit]:
     """Draws of the decision as <model>.nc, of the evidence as <model>.calibration.<method asked for>.nc."""
     saved = {f"{fit.model.name}.nc": fit for fit in decision.fits()}
     for group in groups:
-        saved |= {f"{name}.calibration.nc": rival.fit for name, rival in group()[1].items()}
-    saved |= {f"{fit.model.name}.calibration.nc": fit for fit in calibration.main()}
+        saved |= {f"{name}{CALIBRATION}nc": rival.fit for name, rival in group()[1].items()}
+    saved |= {f"{fit.model.name}{CALIBRATION}nc": fit for fit in calibration.main()}
     for method, unit in calibration.beside.items():
-        saved |= {f"{fit.model.name}.calibration.{method}.nc": fit for fit in unit().fits or ()}
+        saved |= {f"{fit.model.name}{CALIBRATION}{method}.nc": fit for fit in unit().fits or ()}
     return saved

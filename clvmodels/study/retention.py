@@ -28,10 +28,12 @@ from clvmodels.foundation.retention_results import (
     SegmentWorth,
     ValueRow,
 )
+from clvmodels.inference import Fit
 from clvmodels.study import outputs
 from clvmodels.study.donors import Donors, forecast_donors
 from clvmodels.study.files import StudyFile
 from clvmodels.study.graph import Graph, Render, Task, task_of, units_of
+from clvmodels.study.manifest import FitLine
 from clvmodels.study.privacy import without_examples
 from clvmodels.study.progress import Tell, silent
 from clvmodels.study.retention_cohorts import Cohorts, forecast_cohorts
@@ -39,7 +41,7 @@ from clvmodels.study.retention_config import ContractsTable, RetentionStudy
 from clvmodels.study.retention_segments import Segment, back_tests, fit_segment, told
 from clvmodels.study.retention_worth import values_by_age, worth_of
 from clvmodels.study.roots import model_code
-from clvmodels.study.sections import fit_row
+from clvmodels.study.sections import fit_line, fit_row, save_draws
 from clvmodels.study.supervised import UNWATCHED, Watch
 from clvmodels.study.units import Unit, Units
 
@@ -145,7 +147,14 @@ def retention_graph(task: Task, *, tell: Tell = silent, watch: Watch = UNWATCHED
     )
     results = _results_unit(task, units, parts)
     provenance = {"data_digest": contracts().digest, "seed": study.seed}
-    return Graph(task, units, results, lambda folder: _write(folder, results, parts), provenance)
+    return Graph(
+        task,
+        units,
+        results,
+        lambda folder: _write(folder, results, parts),
+        provenance,
+        lambda: _fit_lines(results(), parts),
+    )
 
 
 def _donors(units: Units, study: RetentionStudy, digests: Mapping[str, str]) -> Unit[Donors | None]:
@@ -385,12 +394,24 @@ def _write(folder: Path, made: Unit[RetentionResults], parts: _Parts) -> None:
     }  # fmt: skip
     for name, table in tables.items():
         outputs.write_table(table, folder / name)
-    fits = {f"{name}.{model}": fit for name, segment in parts.segments.items() for model, fit in segment().fits.items()}
+    save_draws({name: fitted for name, (_, fitted) in _saved(parts).items()}, folder)
+
+
+def _saved(parts: _Parts) -> dict[str, tuple[str, Fit]]:
+    """Each fit with what it learnt from, by the name of its file of draws."""
+    saved = [(name, fitted) for name, unit in parts.segments.items() for fitted in unit().fits.values()]
     donors = parts.donors()
-    fits |= {} if donors is None else {"donors.bg_bb": donors.fit}
-    (folder / "draws").mkdir()
-    for name, fitted in fits.items():
-        fitted.save(folder / "draws" / f"{file_name(name)}.nc")
+    saved += [] if donors is None else [("donors", donors.fit)]
+    return {f"{file_name(f'{name}.{fitted.model.name}')}.nc": (name, fitted) for name, fitted in saved}
+
+
+def _fit_lines(results: RetentionResults, parts: _Parts) -> list[FitLine]:
+    """The fits that are saved, and those left out since they failed their checks."""
+    left_out = [
+        FitLine(fit.model, f"{fit.segment}, its first {fit.learnt_to:g}", dict.fromkeys(fit.checks, False))
+        for fit in results.left_out
+    ]
+    return [*(fit_line(fitted, name, draws) for draws, (name, fitted) in _saved(parts).items()), *left_out]
 
 
 def _curve_rows(segment: SegmentRetention) -> list[dict[str, object]]:

@@ -1,6 +1,8 @@
 """Records of results from arrays and fits: what several sections need alike."""
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +12,9 @@ from clvmodels.foundation.priors import FisherNormal, HalfNormal, LogitNormal, L
 from clvmodels.foundation.records import Forecast
 from clvmodels.foundation.results import FitRow, ParameterRow, PriorRow
 from clvmodels.inference import Fit
+from clvmodels.study.manifest import FitLine
+
+DRAWS = "draws"  # folder of a report
 
 
 def fit_row(fit: Fit, window: str) -> FitRow:
@@ -29,6 +34,19 @@ def fit_row(fit: Fit, window: str) -> FitRow:
         notes=list(fit.notes),
         allowed=list(fit.allowed),
     )
+
+
+def fit_line(fit: Fit, learnt_from: str, draws: str) -> FitLine:
+    """A fit as the manifest has it; `draws` is the file of its draws, in the folder of draws."""
+    checks = {check.key: check.passed for check in fit.checks}
+    return FitLine(fit.model.name, learnt_from, checks, fit.method, tuple(fit.allowed), f"{DRAWS}/{draws}")
+
+
+def save_draws(fits: Mapping[str, Fit], folder: Path) -> None:
+    """The draws of fits, by the names of their files, in the folder of a report."""
+    (folder / DRAWS).mkdir()
+    for name, fit in fits.items():
+        fit.save(folder / DRAWS / name)
 
 
 def _prior_row(prior: Prior) -> PriorRow:

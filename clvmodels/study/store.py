@@ -6,6 +6,7 @@ one, and two runs at once agree: the second finds the entry there. An entry that
 aside under quarantine/ and made again.
 """
 
+import contextlib
 import glob
 import hashlib
 import os
@@ -132,12 +133,19 @@ class Store:
                 yield folder.name, entry
 
     def note_run(self, study: str, note: Mapping[str, Any]) -> None:
-        """Remember what a study's last run rests on, its entries under "keys", which `prune` leaves."""
+        """Remember what a study's last run rests on, its entries under "keys", which `prune` leaves.
+
+        Where that cannot be written the report stays what it is, and the next run looks at it anew.
+        """
         folder = self.root / RUNS
-        folder.mkdir(parents=True, exist_ok=True)
         partial = Leftovers(folder, f".{study}.json").name()
-        partial.write_bytes(msgspec.json.encode(note))
-        partial.replace(folder / f"{study}.json")
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                partial.write_bytes(msgspec.json.encode(note))
+                partial.replace(folder / f"{study}.json")
+            finally:
+                partial.unlink(missing_ok=True)
 
     def used(self) -> set[str]:
         """Keys of the entries that some study's last run rests on."""

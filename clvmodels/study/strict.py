@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 
 from clvmodels.foundation.errors import StudyError
+from clvmodels.foundation.files import NAMES_OF_DEVICES
 from clvmodels.foundation.limits import STUDY_FILE, read_whole
 
 
@@ -91,9 +92,10 @@ def _refuse_not_finite(toml: TomlFile) -> None:
 
 def refuse_nameless(path: Path, name: str, title: Mapping[str, str], languages: Sequence[str]) -> None:
     """Refuse a name that no folder can have, and a language without a title."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name) or NAMES_OF_DEVICES.fullmatch(name):
         raise StudyError(
-            f"{path}, name = {name!r}: expected letters, digits, - and _, since reports/<name> is named so."
+            f"{path}, name = {name!r}: expected letters, digits, - and _ (and no device such as CON), since "
+            "reports/<name> is named so."
         )
     if not languages:
         raise StudyError(f'{path}, languages = []: expected at least one of "en", "zh".')

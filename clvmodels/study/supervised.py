@@ -103,6 +103,8 @@ def supervise(command: Sequence[str]) -> int:
     while True:
         code = _watched(run)
         if run.asked is not None:
+            for number in EXIT:  # a second one would end this process while it ends, and its exit code would be lost
+                signal.signal(number, signal.SIG_IGN)
             sys.stderr.write(f"\nclvmodels: interrupted. {RESUME}\n")
             return EXIT[signal.Signals(run.asked)]
         if code >= 0 and not _died_at_work(run, code):

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from clvmodels.foundation.errors import DataError, FitError, StudyError, UnitsFailedError
+from clvmodels.foundation.errors import DataError, EngineLimitError, FitError, StudyError, UnitsFailedError
 from clvmodels.study.code import PACKAGE, code_digests
 from clvmodels.study.current import versions
 from clvmodels.study.packing import packed
@@ -67,8 +67,17 @@ class Unit[T]:
     units: "Units"
 
     def __call__(self) -> T:
-        """The value; see `Units.value`."""
-        value: T = self.units.value(self)
+        """The value; see `Units.value`.
+
+        Raises
+        ------
+        UnitsFailedError
+            If the unit breaks, or one that it needs.
+        """
+        try:
+            value: T = self.units.value(self)
+        except _NotMade as problem:
+            raise UnitsFailedError(self.units.failures()) from problem.__cause__
         return value
 
 
@@ -196,7 +205,7 @@ class Units:
                 finally:
                     self._let_go()
         if self.failed:
-            raise UnitsFailedError(self._failures()) from next(iter(self.failed.values()))
+            raise UnitsFailedError(self.failures()) from next(iter(self.failed.values()))
 
     def _let_go(self) -> None:
         """Drop the values that nothing to come needs."""
@@ -209,7 +218,7 @@ class Units:
         if broken is not None:
             self.failed[unit.name] = _BrokenBefore(broken)
             raise _NotMade(unit.name)
-        values = [need() for need in unit.needs]
+        values = [self.value(need) for need in unit.needs]
         start = time.perf_counter()
         self.watch.begin(self.name, unit.name, self.study.limits.seconds)
         try:
@@ -218,12 +227,12 @@ class Units:
                 if unit.codec is not None:
                     self.still()
                     self._keep(unit, value, time.perf_counter() - start)
-        except OURS:
-            raise
         except Exception as problem:
+            if isinstance(problem, OURS) and not isinstance(problem, EngineLimitError):
+                raise
             self.failed[unit.name] = problem
             self.steps.tell(f"      failed: {_told(problem)}")
-            if not isinstance(problem, MemoryError):
+            if not isinstance(problem, (MemoryError, EngineLimitError)):
                 self.steps.tell("".join(traceback.format_exception(problem)).rstrip())
             raise _NotMade(unit.name) from problem
         finally:
@@ -243,7 +252,7 @@ class Units:
         self.store.keep(unit.key, value, unit.codec, about)
         self.fresh.append(unit.key)
 
-    def _failures(self) -> str:
+    def failures(self) -> str:
         """The units that broke, what they said, and those not made because of them."""
         broken = [f"{name}: {_told(problem)}" for name, problem in self.failed.items()]
         resting = [
@@ -295,7 +304,7 @@ def _told(problem: Exception) -> str:
             "out of memory. Fewer draws ([fit] draws) or fewer customers at a time need less; so does another "
             "program less beside it"
         )
-    if isinstance(problem, _BrokenBefore):
+    if isinstance(problem, (_BrokenBefore, EngineLimitError)):
         return str(problem)
     return f"{type(problem).__name__}: {problem}"
 

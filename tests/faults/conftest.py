@@ -19,7 +19,7 @@ KILLS, FULL_KILLS, KILLS_A_TEST = 6, 300, 30
 
 def pytest_addoption(parser):
     group = parser.getgroup("faults")
-    group.addoption("--full", action="store_true", help="all faults, many times (about 40 minutes)")
+    group.addoption("--full", action="store_true", help="all faults, many times (about 90 minutes on two processors)")
     group.addoption("--kills", type=int, help=f"random kills ({KILLS}, with --full {FULL_KILLS})")
     group.addoption("--seed", type=int, default=1, help="of the random moments (1)")
     group.addoption("--record", type=Path, help="file that gets a line of JSON for each kind of fault")

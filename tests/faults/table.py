@@ -6,43 +6,31 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-TEXT = """# What a study survives
-
-The fault suite (tests/faults) runs two small studies, one of purchases and one of retention, on top of an old report,
-and disturbs them. After each fault the report must be the old one or the new one as a whole, with no file under a final
-name that belongs to neither. Then the same command runs again: it must end, leave no name behind that an undisturbed
-run does not leave, and its report must be bit for bit that of an undisturbed run (but for seconds and megabytes: in
-manifest.json, costs.json, and the page's table of them).
-
-`make test-kills` is the short form. The table is from the full one, `make test-kills ARGS=--full`, on {machine}.
-
-| fault | how | runs | torn | bit-identical at the end |
-|---|---|---:|---:|---:|
-{rows}
-
-Where a fault ends in an error (a full disk, a unit that goes wrong), "bit-identical" counts the runs after it, when the
-cause is gone. Kills at system calls use strace, where it is there and may trace; the same points are also reached from
-Python, by audit events, which needs nothing. That the suite can fail is itself tested: entries filled under their final
-names, reports published a file at a time, reports removed before the new one is there, and leftovers that are not
-cleared up are each put into the code, and each is noticed (tests/faults/test_system_calls.py).
-"""
+PAGE = Path(__file__).with_name("page.md")  # all of it but the machine, the table, and its sums
 
 
-def table(lines: Iterable[str]) -> str:
-    """Rows of Markdown: runs of the same fault together, in the order in which the faults were first seen."""
+def counts(lines: Iterable[str]) -> dict[tuple[str, str], list[int]]:
+    """Runs, torn files and identical ends by fault and how: runs of the same fault together, by name."""
     rows: dict[tuple[str, str], list[int]] = {}
-    for line in lines:
-        told = json.loads(line)
-        counts = rows.setdefault((told["fault"], told["how"]), [0, 0, 0])
+    for told in map(json.loads, sorted(lines)):
+        row = rows.setdefault((told["fault"], told["how"]), [0, 0, 0])
         for i, name in enumerate(("runs", "torn", "identical")):
-            counts[i] += told[name]
-    return "\n".join(f"| {fault} | {how} | {' | '.join(map(str, counts))} |" for (fault, how), counts in rows.items())
+            row[i] += told[name]
+    return rows
+
+
+def page(lines: Iterable[str], machine: str) -> str:
+    """The whole of docs/faults.md."""
+    rows = counts(lines)
+    runs, torn, _ = (sum(column) for column in zip(*rows.values(), strict=True))
+    written = [f"| {fault} | {how} | {' | '.join(map(str, row))} |" for (fault, how), row in rows.items()]
+    return PAGE.read_text(encoding="utf-8").format(machine=machine, runs=runs, torn=torn, rows="\n".join(written))
 
 
 def main() -> None:
-    lines = sorted(Path(sys.argv[1]).read_text(encoding="utf-8").splitlines())
+    lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
     machine = f"{platform.system()} {platform.machine()}, CPython {platform.python_version()}"
-    sys.stdout.write(TEXT.format(machine=machine, rows=table(lines)))
+    sys.stdout.write(page(lines, machine))
 
 
 if __name__ == "__main__":

@@ -90,8 +90,9 @@ def test_too_little_memory_names_a_unit_and_how_to_need_less(shop, output, place
     else:
         assert run.code != 0
         assert report_in(output / shop.name) == shop.old
-        assert "memory" in run.said().strip().splitlines()[-1]
-        assert "draws" in run.said()
+        last = run.said().strip().splitlines()[-1]
+        assert "failed" in last, last  # the unit, with what it said
+        assert "draws" in last or "engine_limits" in last, last
     assert run.others() == []
     again = shop.server.start(shop.arguments(output))
     assert again.wait() == 0, again.said()

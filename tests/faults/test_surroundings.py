@@ -1,9 +1,13 @@
 """Clocks, languages, zones, threads, and a world without a network: the same bits. Changed inputs: no report."""
 
+import json
+import math
 import os
+import platform
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 from tests.faults.folders import digests, renewed, report_in, require_finished
@@ -20,6 +24,13 @@ SURROUNDINGS = {
     "1 thread, east of the date line": {
         "TZ": "Pacific/Kiritimati", "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1",
     },
+}  # fmt: skip
+
+
+DRIFTING = 0.02
+OLD_PROCESSOR = {
+    "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "OPENBLAS_CORETYPE": "Prescott",
+    "ARROW_USER_SIMD_LEVEL": "NONE", "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX512F",
 }  # fmt: skip
 
 
@@ -47,6 +58,57 @@ def test_surroundings_do_not_reach_the_report(small, output, place, name, surrou
     record(f"surroundings ({name})", how, runs=1, identical=1)
 
 
+@pytest.mark.parametrize("name", ["shop", "club"])
+def test_another_processor_makes_the_same_numbers_but_for_their_last_digits(
+    small, output, place, name, only_full, record
+):
+    """Fails where a decision hangs on a last bit. Bits are promised on one machine alone.
+
+    Of this machine's processor the program is told nothing: no AVX2, FMA and AVX-512. Every text and count is equal,
+    and numbers agree to 1e-6, nine of ten to 1e-9: the mode of a posterior is found to 1e-8 of itself. Totals where
+    demand drifts count purchases of simulated customers, of whom a few buy once more or less where a last bit tips
+    it: measured 0.4 %, which is a quarter of the Monte Carlo error of their 100 draws.
+    """
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("there is nothing to turn off")
+    study = small(name)
+    reference = json.loads((study.alone / name / "results.json").read_bytes())
+    log, given = place / "processor.log", {**OLD_PROCESSOR, "NUMBA_CACHE_DIR": str(place / "numba")}
+    run = start_program(study.arguments(output), log, NPY_DISABLE_CPU_FEATURES=" ".join(features()), **given)
+    assert run.wait(600) == 0, run.said()
+    other = dict(leaves(json.loads((output / name / "results.json").read_bytes())))
+    numbers = {place: value for place, value in leaves(reference) if isinstance(value, float)}
+    assert other.keys() == dict(leaves(reference)).keys()
+    assert {p: v for p, v in leaves(reference) if p not in numbers} == {
+        p: v for p, v in other.items() if p not in numbers
+    }
+    apart = {
+        place: (value, other[place])
+        for place, value in numbers.items()
+        if not math.isclose(value, other[place], rel_tol=DRIFTING if "drifting" in place else 1e-6, abs_tol=1e-8)
+    }
+    assert not apart
+    close = sum(math.isclose(value, other[place], rel_tol=1e-9) for place, value in numbers.items()) / len(numbers)
+    assert close > 0.9
+    how = f"no AVX2, FMA, AVX-512: the same to 1e-6, {close:.0%} to 1e-9, sums under drift to 2 %; no bits are promised"
+    record(f"another processor ({name})", how, runs=1, identical=0)
+
+
+def features():
+    """What NumPy uses of this processor beyond the least."""
+    found = np._core._multiarray_umath
+    return [name for name in found.__cpu_dispatch__ if found.__cpu_features__[name]]
+
+
+def leaves(value, place=""):
+    """Every text and number of a JSON document, by its path."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if inside is None:
+        yield place, value
+    for key, part in inside or ():
+        yield from leaves(part, f"{place}.{key}")
+
+
 def test_a_clock_that_jumps_does_not_reach_the_report(club, output, record):
     """Fails where an entry's age decides whether it is used, or where a time is written into a result."""
     renewed(output, club.before)
@@ -58,7 +120,18 @@ def test_a_clock_that_jumps_does_not_reach_the_report(club, output, record):
     record("clock jumps, entries from the future", "time.time back and forth by years; mtime 2096", runs=1, identical=1)
 
 
-@pytest.mark.parametrize("moment", [0.1, 0.5, 0.9])
+def test_the_night_in_which_an_hour_comes_twice_does_not_reach_the_report(club, output, only_full, record):
+    """Fails where a local time is shown, or tells which of two entries is the later one."""
+    renewed(output, club.before)
+    a_second_before = 1_761_440_399.0  # 2025-10-26 00:59:59 UTC
+    hook = ["tests.faults.hooks:start_clock_at", a_second_before]
+    run = club.server.start(club.arguments(output), hooks=[hook], TZ="Europe/Berlin")
+    assert run.wait() == 0, run.said()
+    require_finished(output, club.name, club.after)
+    record("the end of summer time", "in Berlin, in the night in which an hour comes twice", runs=1, identical=1)
+
+
+@pytest.mark.parametrize("moment", ["summarise the calibration", "customers, segments", "write results"])
 def test_an_input_that_changes_under_the_run_is_noticed(shop, output, place, moment, only_full, record):
     """Fails where the bytes that were read are not held against those that are there at the end."""
     renewed(output, shop.before)
@@ -66,8 +139,7 @@ def test_an_input_that_changes_under_the_run_is_noticed(shop, output, place, mom
     shutil.copy(shop.source, log)
     arguments = [*shop.arguments(output), "--data", str(log)]
     run = shop.server.start(arguments)
-    until(lambda: "[" in run.said())
-    assert not run.ended_within(moment * 0.6 * shop.seconds)
+    until(lambda: moment in run.said())
     lines = log.read_text().splitlines()
     log.write_text("\n".join([*lines[:-1], lines[-1].rpartition(",")[0] + ",99.5"]) + "\n")
     assert run.wait() not in (0, 130), run.said()
