@@ -110,9 +110,9 @@ if TYPE_CHECKING:
     from clvmodels.inference import prior_sensitivity as prior_sensitivity
     from clvmodels.inference import waic as waic
     from clvmodels.models import MODELS as MODELS
-    from clvmodels.report import render_index as render_index
-    from clvmodels.report import render_report as render_report
     from clvmodels.report.compare import compare_runs as compare_runs
+    from clvmodels.report.index import render_index as render_index
+    from clvmodels.report.render import render_report as render_report
     from clvmodels.report.verify import verify_report as verify_report
     from clvmodels.strategy import CustomerClasses as CustomerClasses
     from clvmodels.strategy import DatedMatrix as DatedMatrix
@@ -232,8 +232,8 @@ HOMES = {
     "prior_sensitivity": "clvmodels.inference",
     "waic": "clvmodels.inference",
     "MODELS": "clvmodels.models",
-    "render_index": "clvmodels.report",
-    "render_report": "clvmodels.report",
+    "render_index": "clvmodels.report.index",
+    "render_report": "clvmodels.report.render",
     "compare_runs": "clvmodels.report.compare",
     "verify_report": "clvmodels.report.verify",
     "discounted_cash_flow": "clvmodels.strategy",

@@ -104,7 +104,7 @@ def _run_studies(files: Sequence[str], arguments: argparse.Namespace) -> None:
         except UnitsFailedError as problem:
             failed.append(problem)
         else:
-            sys.stdout.writelines(f"{page}\n" for page in _pages_of(Path(arguments.output) / file.study.name))
+            sys.stdout.writelines(f"{page}\n" for page in _pages_of(Path(arguments.output) / file.study.name, ()))
     if failed:
         raise UnitsFailedError("\nclvmodels: ".join(str(problem) for problem in failed))
 
@@ -148,42 +148,38 @@ def _cache(arguments: argparse.Namespace) -> None:
 
 def _render(folder: Path) -> None:
     """The pages of a study, in every language that it has."""
-    from clvmodels.report import read_results
-    from clvmodels.report.render import render_reports
+    from clvmodels.report.elsewhere import rendered_elsewhere
+    from clvmodels.report.reading import read_results
 
-    render_reports(folder, read_results(folder).study.languages)
+    first, *others = read_results(folder).study.languages
+    with rendered_elsewhere(folder, others):
+        from clvmodels.report.render import render_report
+
+        render_report(folder, language=first)
 
 
-def _pages_of(folder: Path) -> list[Path]:
-    from clvmodels.report import read_results
+def _pages_of(folder: Path, languages: Sequence[str]) -> list[Path]:
+    """Where the pages of a study are in some languages; by default in all that it has."""
+    from clvmodels.report.reading import read_results
     from clvmodels.report.render import page_names
 
     results = read_results(folder)
-    return [folder / name for language in results.study.languages for name in page_names(results, language)]
+    wanted = languages or results.study.languages
+    return [folder / name for language in wanted for name in page_names(results, language)]
 
 
-def _pages(folder: Path, languages: Sequence[str]) -> list[Path]:
-    """The pages of a study, made anew in its folder."""
-    from clvmodels.report import read_results
-    from clvmodels.report.render import page_names, render_reports
-    from clvmodels.study.outputs import note_files
-
-    results = read_results(folder)
-    current = {page.name for page in _pages_of(folder)}
+def _remove_outdated(folder: Path) -> None:
+    """Remove pages of a language or a kind that the study no longer has: their numbers are old."""
+    current = {page.name for page in _pages_of(folder, ())}
     for pattern in ("index*.html", "data.html", "data.*.html"):
-        for page in folder.glob(pattern):  # of a language or a kind that the study no longer has: its numbers are old
+        for page in folder.glob(pattern):
             if page.name not in current:
                 page.unlink()
-    render_reports(folder, languages)
-    pages = [folder / name for language in languages for name in page_names(results, language)]
-    note_files(folder)
-    sys.stdout.writelines(f"{page}\n" for page in pages)
-    return pages
 
 
 def _index(folder: Path) -> None:
     """The pages over all studies of a folder; where one of another origin is in the way, a word about it."""
-    from clvmodels.report import render_index
+    from clvmodels.report.index import render_index
 
     try:
         sys.stdout.writelines(f"{page}\n" for page in render_index(folder))
@@ -193,20 +189,42 @@ def _index(folder: Path) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from clvmodels.report import read_results
-    from clvmodels.report.index import is_index
+    from clvmodels.report.elsewhere import rendered_elsewhere
     from clvmodels.report.pdf import find_browser, print_page
+    from clvmodels.report.reading import read_results
+    from clvmodels.study.outputs import note_files
 
     browser = find_browser() if arguments.pdf else None  # before any work
-    folder = Path(arguments.folder)
-    if folder.suffix == ".toml":
-        from clvmodels.study import read_study
+    folder = _folder_of(arguments.folder)
+    first, *others = languages = arguments.language or read_results(folder).study.languages
+    with rendered_elsewhere(folder, others):
+        from clvmodels.report.render import render_report
 
-        folder = Path(REPORTS) / read_study(folder).study.name
-    pages = _pages(folder, arguments.language or read_results(folder).study.languages)
+        _remove_outdated(folder)
+        render_report(folder, language=first)
+        _index_around(folder)
+    pages = _pages_of(folder, languages)
+    note_files(folder)
+    sys.stdout.writelines(f"{page}\n" for page in pages)
     if browser is not None:
         for page in pages:
             sys.stdout.write(f"{print_page(page, browser)}\n")
+
+
+def _folder_of(named: str) -> Path:
+    """A study's folder, that is named or that its study file leads to."""
+    path = Path(named)
+    if path.suffix != ".toml":
+        return path
+    from clvmodels.study.files import read_study
+
+    return Path(REPORTS) / read_study(path).study.name
+
+
+def _index_around(folder: Path) -> None:
+    """The pages over the studies beside one, where the folder of all of them is ours to write to."""
+    from clvmodels.report.index import is_index
+
     around = folder.resolve().parent
-    if around.name == REPORTS or is_index(around / "index.html"):  # any other folder is not ours to write to
+    if around.name == REPORTS or is_index(around / "index.html"):
         _index(around)

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from clvmodels.foundation.results import Check
-from clvmodels.report import render_index, render_report
+from clvmodels.report.index import render_index
 from clvmodels.report.pdf import find_browser, print_page
+from clvmodels.report.render import render_report
 from clvmodels.report.voice import voice_for
 from tests.contest_report_fixture import fixture_contest, fixture_costs
 from tests.report_fixture import HOSTILE_ID, fixture_results, without_figures, write_fixture_customers

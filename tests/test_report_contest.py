@@ -15,9 +15,9 @@ from clvmodels.evaluation.scores import SCORES
 from clvmodels.foundation.contest_results import Circumstance, ContestData, ContestResults
 from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.results import RollingVerdict
-from clvmodels.report import figures, render, render_report
+from clvmodels.report import figures, render
 from clvmodels.report.reading import read_method_costs
-from clvmodels.report.render import render_page
+from clvmodels.report.render import render_page, render_report
 from clvmodels.report.sections import CONTEST_SECTIONS
 from clvmodels.report.sections.contest import pictured
 from clvmodels.report.sections.rolling_contest.answer import contest_answer

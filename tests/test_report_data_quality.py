@@ -14,9 +14,9 @@ import pytest
 from clvmodels.cli import main
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import Alternative, Choice, StudyResults
-from clvmodels.report import figures, render_report
+from clvmodels.report import figures
 from clvmodels.report.numbers import numbers_for
-from clvmodels.report.render import page_names, render_page
+from clvmodels.report.render import page_names, render_page, render_report
 from clvmodels.report.sections import DATA_QUALITY
 from clvmodels.report.sections.accounts import COUNTED, balance, ledger_table
 from clvmodels.report.sections.data import data

@@ -8,7 +8,7 @@ import pytest
 
 from clvmodels.cli import main
 from clvmodels.foundation.errors import StudyError
-from clvmodels.report import render_index
+from clvmodels.report.index import render_index
 from tests.contest_report_fixture import fixture_contest
 from tests.report_fixture import fixture_results, without_figures
 from tests.retention_report_fixture import fixture_retention
@@ -42,7 +42,7 @@ def test_every_study_has_a_card_in_both_languages(pages: dict[str, str]) -> None
 
 def test_a_card_has_the_number_of_its_studys_first_screen(pages: dict[str, str]) -> None:
     assert '<span class="amount">$778,000</span>' in pages["index.html"]
-    assert "customer equity over the next 52 weeks" in pages["index.html"]
+    assert "over the next 52 weeks: their customer equity" in pages["index.html"]
     assert '<span class="amount">77.8 万美元</span>' in pages["index.zh.html"]
 
 

@@ -18,8 +18,9 @@ from clvmodels.foundation.errors import StudyError
 from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import Check, Cut, Duel, PriorRow, Score, StudyResults
-from clvmodels.report import figures, read_results, render_report
-from clvmodels.report.render import render_page, write_atomically
+from clvmodels.report import figures
+from clvmodels.report.reading import read_results
+from clvmodels.report.render import render_page, render_report, write_atomically
 from clvmodels.report.sections import SECTIONS
 from clvmodels.report.sections.contest import contest
 from clvmodels.report.sections.customers.winning import winning
@@ -155,7 +156,7 @@ def test_pages_are_small_enough_to_mail(pages: dict[str, str]) -> None:
 def test_the_same_results_give_the_same_bytes_elsewhere(folder: Path, pages: dict[str, str]) -> None:
     """Another process, hash seed, time zone and locale."""
     code = (
-        "import hashlib, sys; from clvmodels.report import render_report; "
+        "import hashlib, sys; from clvmodels.report.render import render_report; "
         "print(hashlib.sha256(render_report(sys.argv[1], language='zh').read_bytes()).hexdigest())"
     )
     surroundings = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Kathmandu", "LC_ALL": "C"}

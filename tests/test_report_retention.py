@@ -20,8 +20,9 @@ from clvmodels.foundation.records import LedgerLine
 from clvmodels.foundation.results import Check
 from clvmodels.foundation.retention_results import RetentionResults
 from clvmodels.models import MODELS
-from clvmodels.report import figures, read_results, render, render_report
-from clvmodels.report.render import render_page
+from clvmodels.report import figures, render
+from clvmodels.report.reading import read_results
+from clvmodels.report.render import render_page, render_report
 from clvmodels.report.retention_figures import observed_rates
 from clvmodels.report.sections import RETENTION_SECTIONS
 from clvmodels.report.sections.retention.back_test import back_test
@@ -137,7 +138,7 @@ def test_pages_are_small_and_the_same_bytes_elsewhere(folder: Path, pages: dict[
     """Another process, hash seed, time zone and locale."""
     assert max(len(page.encode()) for page in pages.values()) < 1_200_000
     code = (
-        "import hashlib, sys; from clvmodels.report import render_report; "
+        "import hashlib, sys; from clvmodels.report.render import render_report; "
         "print(hashlib.sha256(render_report(sys.argv[1], language='zh').read_bytes()).hexdigest())"
     )
     surroundings = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Kathmandu", "LC_ALL": "C"}

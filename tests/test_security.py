@@ -39,7 +39,8 @@ from clvmodels.foundation.errors import LimitError
 from clvmodels.foundation.files import FORMULA, LONGEST_NAME, file_name, not_a_formula, whole
 from clvmodels.foundation.limits import LIMITS
 from clvmodels.foundation.records import LedgerLine
-from clvmodels.report import read_results, render_index
+from clvmodels.report.index import render_index
+from clvmodels.report.reading import read_results
 from clvmodels.report.render import render_page, write_atomically
 from clvmodels.report.sections import pages_of
 from clvmodels.report.tables import csv_of, json_block
@@ -606,7 +607,7 @@ APART = """
 import json, resource, sys, time
 import clvmodels as clv
 from clvmodels.data.small_tables import read_table
-from clvmodels.report import read_results
+from clvmodels.report.reading import read_results
 from clvmodels.study import read_study
 read = {"log": clv.read_transactions, "table": read_table, "fit": clv.load_fit, "study": read_study,
         "results": read_results}

@@ -18,7 +18,7 @@ from clvmodels.foundation.decision_results import ActionsSection
 from clvmodels.foundation.estimates import Estimate, estimate
 from clvmodels.foundation.files import digest_of_files
 from clvmodels.inference.diagnostics import ADVICE
-from clvmodels.report import read_results
+from clvmodels.report.reading import read_results
 from clvmodels.study import read_study
 from clvmodels.study.config import CheckName
 from clvmodels.study.current import current_folder

@@ -12,7 +12,7 @@ from clvmodels.evaluation.contest import contest
 from clvmodels.evaluation.pairs import FitsMade
 from clvmodels.foundation.contest_results import ContestResults
 from clvmodels.foundation.errors import DataError, FitError, StudyError
-from clvmodels.report import read_results
+from clvmodels.report.reading import read_results
 from clvmodels.study import contest_data, read_study, run_study
 from tests.evaluation_cases import holdout, point
 

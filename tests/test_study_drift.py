@@ -10,7 +10,7 @@ import pytest
 import clvmodels as clv
 from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.results import Duel
-from clvmodels.report import read_results
+from clvmodels.report.reading import read_results
 from clvmodels.report.sections.best import best
 from clvmodels.report.sections.contest import contest
 from clvmodels.report.sections.drift import conformal, drift

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import clvmodels as clv
-from clvmodels.report import read_results
+from clvmodels.report.reading import read_results
 from clvmodels.study import read_study
 from clvmodels.study.retention_config import RetentionStudy
 

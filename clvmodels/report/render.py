@@ -3,10 +3,7 @@
 import base64
 import contextlib
 import hashlib
-import multiprocessing
 import os
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
@@ -64,21 +61,6 @@ def render_report(results: Results | str | Path, *, language: str = "en", output
         page = with_origin(render_page(source, language, layout=layout), digest)
         write_atomically(target.with_name(names[layout.stem]), page)
     return target
-
-
-def render_reports(folder: Path, languages: Sequence[str]) -> list[Path]:
-    """The main pages of a study's folder in several languages, as `render_report` makes each.
-
-    Each language but the first has a process of its own, where the machine has processors for it: figures take most
-    of the time, and no two languages share one. The bytes are the same either way.
-    """
-    others = languages[1:]
-    if not others or (os.cpu_count() or 1) < 2:
-        return [render_report(folder, language=language) for language in languages]
-    # a process that is forked would take over locks of threads that it does not have
-    with ProcessPoolExecutor(len(others), mp_context=multiprocessing.get_context("spawn")) as pool:
-        made = [pool.submit(render_report, folder, language=language) for language in others]
-        return [render_report(folder, language=languages[0]), *(page.result() for page in made)]
 
 
 def page_names(results: Results, language: str) -> list[str]:

@@ -35,8 +35,8 @@ def load(names: list[str]) -> int:
 
 def prepare(study: str, output: str, page: str) -> str:
     """Have in memory what every run of a study reads: its code for the keys of units, fonts, and templates of pages."""
-    from clvmodels.report import render_report
     from clvmodels.report.index import render_index
+    from clvmodels.report.render import render_report
     from clvmodels.study import read_study
     from clvmodels.study.run import graph_of, task_for
 
