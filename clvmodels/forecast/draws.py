@@ -27,7 +27,7 @@ REPLAY_CELLS = 2**22  # values in a block that a replay hands out: 32 MB
 TOGETHER = 8192  # customers whose classes a thread counts at a time, so that their counts stay in the cache
 UNPACKED_TOGETHER = 32  # parts in which threads unpack the blocks of a replay
 LEAST_DRAWS = 16  # in a block of draws that a replay hands out: 128 MB of 1,000,000 customers
-KEPT_BYTES = 2**31  # held for replays at the most: 2 GB, those of some 1,500,000 customers in 250 draws
+KEPT_BYTES = 2**31  # held for replays at the most: 2 GB
 
 Make = Callable[[IntArray, slice], FloatArray]
 First = Callable[[IntArray], tuple[FloatArray, FloatArray | float]]
