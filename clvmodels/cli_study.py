@@ -202,13 +202,13 @@ def _report(arguments: argparse.Namespace) -> None:
 
         _remove_outdated(folder)
         render_report(folder, language=first)
-        _index_around(folder)
     pages = _pages_of(folder, languages)
     note_files(folder)
     sys.stdout.writelines(f"{page}\n" for page in pages)
     if browser is not None:
         for page in pages:
             sys.stdout.write(f"{print_page(page, browser)}\n")
+    _index_around(folder)  # it links to the pages that are there
 
 
 def _folder_of(named: str) -> Path:

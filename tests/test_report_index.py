@@ -99,3 +99,12 @@ def test_the_command_writes_to_no_folder_around_a_study_but_one_of_reports(tmp_p
     (folder.parent / "index.zh.html").unlink()
     assert main(["report", str(folder), "--language", "en"]) == 0  # one is there: it is kept up to date
     assert (folder.parent / "index.zh.html").is_file()
+
+
+def test_pages_made_by_the_command_are_linked_at_once_in_every_language(tmp_path: Path) -> None:
+    folder = tmp_path / "reports" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_bytes(msgspec.json.encode(without_figures(fixture_results())))
+    assert main(["report", str(folder)]) == 0
+    page = (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
+    assert set(re.findall(r'href="(shop/index[^"]*)"', page)) == {"shop/index.html", "shop/index.zh.html"}

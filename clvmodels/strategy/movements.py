@@ -23,9 +23,7 @@ from clvmodels.foundation.errors import DataError
 from clvmodels.foundation.estimates import estimate
 from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import Forecast
-from clvmodels.strategy.budgets import (
-    require_same_customers,
-)
+from clvmodels.strategy.budgets import require_same_customers
 from clvmodels.strategy.lifecycle import ALIVE_LIMIT
 from clvmodels.strategy.value_matrix import CELLS, ValueMatrix
 
