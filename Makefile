@@ -22,7 +22,8 @@ CLV = .venv/bin/clvmodels
 export PYTENSOR_FLAGS := base_compiledir="$(CURDIR)/.cache/pytensor"
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
-unexport PYTHONPATH PYTHONHOME
+# Modules are compiled once: where that is switched off, each start of a command takes seconds more.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup study studies report test test-browser test-all test-kills test-faults bench lint lock clean
 

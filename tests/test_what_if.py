@@ -1,5 +1,6 @@
 """Customers who behave otherwise from a day on: the law is that of the changed story, and only the change moves it."""
 
+import importlib
 import math
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.forecast import sample_future
-from clvmodels.foundation.changes import Change
+from clvmodels.forecast.what_if import changed_values
+from clvmodels.foundation.changes import Change, Effect
 from clvmodels.models import MODELS
+from clvmodels.models.kernels import kernel_of
 from tests.conftest import BG_NBD_PAPER
 from tests.forecast_cases import (
     PURCHASES,
@@ -21,6 +24,7 @@ from tests.forecast_cases import (
     replayed,
 )
 
+WHAT_IF = importlib.import_module("clvmodels.forecast.what_if")  # the package has a function of that name
 DISCOUNT = 0.002
 TERMS = {"horizon": 52.0, "discount_per_unit": DISCOUNT}
 CHANGEABLE = [name for name, model in MODELS.items() if model.family == "purchases" and model.on_calendar is None]
@@ -67,6 +71,25 @@ def test_without_a_change_every_future_is_bit_for_bit_what_it_was(name, customer
     np.testing.assert_array_equal(replayed(what_if.clv, "draws"), replayed(future.clv, "draws"))
     np.testing.assert_array_equal(replayed(what_if.changed, "draws"), replayed(future.clv, "draws"))
     assert not what_if.gain.mean.any()
+
+
+@pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd", "bg_cnbd_k", "mbg_cnbd_k"])
+def test_futures_that_share_a_clock_are_those_drawn_one_by_one(name, customers, monkeypatch):
+    changes = [Change(), Change(1.3), Change(0.5, 2.3), Change(Effect(0.8, 1.6), Effect(0.5, 1.4), 1.2)]
+    own = few(name, customers)
+    fit, spend = (clv.fit(model, own, seed=1, draws=100) for model in (name, "gamma_gamma"))
+
+    def values():
+        drawn = changed_values(
+            fit, spend, own, changes, horizon=400.0, seed=3, rate=np.full(len(own), DISCOUNT), margin=0.3, draws=100
+        )
+        return drawn.make(np.arange(len(own)), slice(20, 80))
+
+    monkeypatch.setattr(WHAT_IF, "PURCHASES", 2)  # too little room at first
+    together = values()
+    monkeypatch.delattr(kernel_of(MODELS[name]), "tick")
+    assert (together[0] != together[3]).any()
+    np.testing.assert_array_equal(together, values())
 
 
 def test_gains_add_up_over_customers_and_do_not_depend_on_the_others(fits, customers):

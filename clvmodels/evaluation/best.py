@@ -22,6 +22,7 @@ from clvmodels.evaluation.contest import bootstrap_counts
 from clvmodels.evaluation.pairs import Candidate, FitsMade, Fitting, fit_once
 from clvmodels.evaluation.scores import Case, Counts, Ranking, Resample, ResampledOutcome, capture_20, normalised_gini
 from clvmodels.forecast import expected_spends, sample_average_spend
+from clvmodels.forecast.draws import over_blocks
 from clvmodels.foundation.errors import DataError, FitError
 from clvmodels.foundation.model import Baskets
 from clvmodels.foundation.patterns import FloatArray, IntArray
@@ -33,8 +34,8 @@ from clvmodels.models import JOINT
 if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
 
-FIT_DRAWS = 500
 EXPECTATION_DRAWS = 20  # posterior draws that an expectation is taken over: more do not change the order of customers
+LEAST_FIT_DRAWS = 200  # of a fit that only expectations are read of
 SCORES_READ = (normalised_gini, capture_20)
 MOST_LEARNT = 100_000  # customers that candidates learn from and are held against: beyond it the choice hardly moves
 SHARES = (0.0, 0.5, 1.0)  # of past spend in the ranking: none, half and half in logarithms, nothing else
@@ -183,7 +184,8 @@ def best_forecast(
         rng = np.random.default_rng(seed)
         return _scores(inner, values, names, within=within, replicates=replicates, rng=rng)
 
-    scores, pairs, expected = _chosen(customers, candidates, left_out, score, ahead=ahead, seed=seed, made=made)
+    fitting = Fitting(seed, draws=max(draws, LEAST_FIT_DRAWS))
+    scores, pairs, expected = _chosen(customers, candidates, left_out, score, ahead=ahead, fitting=fitting, made=made)
     weights = {row.candidate: row.weight for row in scores if row.weight > 0}
     by_share = _by_share(inner, values, weights)
     share = max(SHARES, key=lambda one: by_share[one])
@@ -247,7 +249,7 @@ def _expected_at(
 ) -> dict[str, FloatArray]:
     """Expected spend over an origin's days to come by each candidate that can be fitted at it, shape (N,) each."""
     customers, outcome = origin
-    fits = _fits(customers, candidates, left_out, seed, made)
+    fits = _fits(customers, candidates, left_out, Fitting(seed, draws=LEAST_FIT_DRAWS), made)
     ahead = outcome.window.holdout_length
     return _expected(fits, customers, ahead, left_out)
 
@@ -259,7 +261,7 @@ def _chosen(
     score: Callable[[Sequence[str]], tuple[InnerScore, ...]],
     *,
     ahead: float,
-    seed: int,
+    fitting: Fitting,
     made: FitsMade,
 ) -> tuple[tuple[InnerScore, ...], dict[str, tuple[Fit, Fit]], dict[str, FloatArray]]:
     """Scores of the candidates that are left, and of those with a weight the fits and the expected spend.
@@ -270,7 +272,7 @@ def _chosen(
         scores = score(names)
         best = {row.candidate for row in scores if row.weight > 0}
         again = [one for one in candidates if one.name in best]
-        pairs = _fits(_some(customers), again, left_out, seed, made)
+        pairs = _fits(_some(customers), again, left_out, fitting, made)
         expected = _expected(pairs, customers, ahead, left_out)
         if best.isdisjoint(left_out):
             return scores, pairs, expected
@@ -281,11 +283,11 @@ def _fits(
     customers: CustomerSummary,
     candidates: Iterable[Candidate],
     left_out: dict[str, str],
-    seed: int,
+    fitting: Fitting,
     made: FitsMade,
 ) -> dict[str, tuple[Fit, Fit]]:
     """The two fits of each candidate that is still in; a model of several candidates is fitted once."""
-    learn = functools.cache(lambda model, baskets: _learnt(model, baskets, customers, seed, made))
+    learn = functools.cache(lambda model, baskets: _learnt(model, baskets, customers, fitting, made))
     fits = {}
     for one in candidates:
         if one.name in left_out:
@@ -307,14 +309,14 @@ def _parts(candidate: Candidate) -> list[tuple[str, Baskets]]:
 
 
 def _learnt(
-    model: str, baskets: Baskets, customers: CustomerSummary, seed: int, made: FitsMade
+    model: str, baskets: Baskets, customers: CustomerSummary, fitting: Fitting, made: FitsMade
 ) -> tuple[Fit, ...] | str:
     """The fit (of the joint model its two halves), or why there is none."""
     try:
         if model in JOINT:
-            fits: tuple[Fit, ...] = fit_joint(customers, seed=seed, draws=FIT_DRAWS)
+            fits: tuple[Fit, ...] = fit_joint(customers, seed=fitting.seed, draws=fitting.draws)
         else:
-            fits = (fit_once(model, customers, made, fitting=Fitting(seed, draws=FIT_DRAWS), baskets=baskets),)
+            fits = (fit_once(model, customers, made, fitting=fitting, baskets=baskets),)
     except (FitError, DataError) as problem:
         return str(problem)
     failed = [check.key for one in fits for check in one.checks if not check.passed]
@@ -389,7 +391,12 @@ def _ranked(cases: Sequence[Case], counts: Counts) -> FloatArray:
     """The scores of each case in replicates of its customers, shape (cases, scores, R)."""
     outcome = cases[0].outcome
     of = ResampledOutcome(outcome, Ranking.of(outcome), counts)
-    return np.array([[score(Resample(case, of)) for score in SCORES_READ] for case in cases])
+
+    def scores_of(one: IntArray) -> list[FloatArray]:
+        resample = Resample(cases[int(one[0])], of)
+        return [score(resample) for score in SCORES_READ]
+
+    return np.array(list(over_blocks(len(cases), scores_of, size=1)))
 
 
 def _by_share(

@@ -54,10 +54,12 @@ def _by_formula(fit: Fit, customers: CustomerSummary, before_end: IntArray) -> F
     per_unit = days_per_unit(customers.unit)
     parameters = parameters_at_point(fit, cells_of(fit.effects, customers))
     days = np.rint(customers.T * per_unit).astype(np.int64)
-    alike, counts = np.unique(np.stack([parameters.cell, days]), axis=1, return_counts=True)
-    age = np.maximum(alike[1] - before_end[:, None], 0)  # (periods, customers alike)
-    pairs = np.stack([np.broadcast_to(alike[0], age.shape).ravel(), age.ravel()])
-    (cell, day), place = np.unique(pairs, axis=1, return_inverse=True)
+    ages = int(days.max(initial=0)) - min(int(before_end.min(initial=0)), 0) + 1
+    # a cell and an age are one whole number: sorted ten times as fast as pairs
+    alike, counts = np.unique(parameters.cell * ages + days, return_counts=True)
+    age = np.maximum(alike % ages - before_end[:, None], 0)  # (periods, customers alike)
+    codes, place = np.unique(alike // ages * ages + age, return_inverse=True)
+    cell, day = np.divmod(codes, ages)
     expected = np.empty(len(cell))
     for first in range(0, len(cell), TRACKED):
         rows = slice(first, first + TRACKED)

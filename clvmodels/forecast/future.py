@@ -383,7 +383,14 @@ def theta_of(
 
 
 def future_drawer(
-    fit: Fit, spend: Fit, customers: CustomerSummary, draws: int | None, loop: str, *, only: IntArray | None = None
+    fit: Fit,
+    spend: Fit,
+    customers: CustomerSummary,
+    draws: int | None,
+    loop: str,
+    *,
+    step: str = "next_purchase",
+    only: IntArray | None = None,
 ) -> tuple[Callable[..., Any], Walkers, tuple[int, int]]:
     """A compiled loop over futures with money, the customers in canonical order, and chains and draws.
 
@@ -391,6 +398,7 @@ def future_drawer(
     ----------
     loop : name in `clvmodels.forecast.kernels`; called as f(rows, draws, *arguments), with the arguments that the
         loop takes after the customers' keys
+    step : function of the purchase model's kernel that the loop takes
     only : numbers of those draws that are wanted, increasing; by default all. Then they are the first, second, ...
     """
     from clvmodels.forecast import kernels
@@ -402,11 +410,11 @@ def future_drawer(
     walkers = Walkers.of(customers, fit.model)
     baskets = np.ascontiguousarray(spend_columns[walkers.order])
     purchases, amounts = kernel_of(fit.model), kernel_of(spend.model)
-    run = getattr(kernels, loop)
+    run, next_step = getattr(kernels, loop), getattr(purchases, step)
 
     def draw(rows: IntArray, at: slice, *arguments: Any) -> Any:
         return run(
-            *kernels.memory(), purchases.start, purchases.next_purchase, amounts.start, amounts.next_amount,
+            *kernels.memory(), purchases.start, next_step, amounts.start, amounts.next_amount,
             *theta_of(parameters, walkers, rows, at), *theta_of(spend_parameters, walkers, rows, at),
             walkers.history[rows], baskets[rows], walkers.keys[rows], *arguments,
         )  # fmt: skip

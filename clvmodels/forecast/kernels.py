@@ -17,8 +17,8 @@ from numba import types
 from numpy.typing import NDArray
 
 from clvmodels.foundation.streams import PURCHASES, SPEND, Stream, open_stream, stream_memory
-from clvmodels.models.kernels.changes import DROPOUT_FACTOR, RATE_FACTOR
-from clvmodels.models.kernels.interface import NEXT_AMOUNT, NEXT_PURCHASE, START, STATE
+from clvmodels.models.kernels.changes import COIN, COINS, DROPOUT_FACTOR, LEAVING, RATE_FACTOR, leaves_by_urn
+from clvmodels.models.kernels.interface import NEXT_AMOUNT, NEXT_PURCHASE, ROW, START, STATE
 from clvmodels.models.kernels.memory import borrowed
 
 F64, U64 = types.float64, types.uint64
@@ -229,7 +229,7 @@ def draw_futures(
             outcomes[0, k, s], outcomes[1, k, s], outcomes[2, k, s] = count, value, discounted
 
 
-@numba.njit(types.boolean(*FUTURES, U64, VECTOR, VECTOR, CUBE, VECTOR, CUBE), cache=True, nogil=True)
+@numba.njit(types.boolean(*FUTURES, U64, VECTOR, VECTOR, CUBE, TABLE, CUBE), cache=True, nogil=True)
 def draw_changed_values(
     streams: Any,
     states: Any,
@@ -254,7 +254,7 @@ def draw_changed_values(
 ) -> Any:
     """Fill `values`, shape (V, K, D), with the discounted value of each of V futures of a customer.
 
-    Whether it could: not if a future has more purchases than `amounts` has room for.
+    Whether it could: not if a future has more purchases than there is room for in `amounts`, shape (1, purchases).
 
     factors, shape (3, V + 1, D), multiply rate, chance to leave and amounts; where they are 1 a future is that of
     `draw_futures`. The last of them are the highest rate and the lowest chance to leave of all: who buys nothing there
@@ -289,12 +289,122 @@ def draw_changed_values(
                 time = next_purchase(stream, own, state, horizon)
                 while time <= horizon:
                     if count == known:
-                        if known == len(amounts):
+                        if known == amounts.shape[1]:
                             return False
-                        amounts[known] = next_amount(spend_stream, basket, spend_state)
+                        amounts[0, known] = next_amount(spend_stream, basket, spend_state)
                         known += 1
-                    discounted += amounts[count] * math.exp(-discount * time)
+                    discounted += amounts[0, count] * math.exp(-discount * time)
                     count += 1
                     time = next_purchase(stream, own, state, horizon)
                 values[v, k, s] = factors[2, v, s] * discounted
+    return True
+
+
+@numba.njit(
+    F64(Stream, ROW, PURCHASE_STEP, ROW, F64, Stream, ROW, AMOUNT_STEP, ROW, TABLE, CELLS, *6 * (F64,)),
+    cache=True,
+    nogil=True,
+)
+def follow(
+    stream: Any,
+    state: Any,
+    tick: Any,
+    theta: Any,
+    reach: Any,
+    spend_stream: Any,
+    spend_state: Any,
+    next_amount: Any,
+    spend_theta: Any,
+    drawn: Any,
+    known: Any,
+    leaving: Any,
+    coins: Any,
+    horizon: Any,
+    discount: Any,
+    pace: Any,
+    factor: Any,
+) -> Any:
+    """The discounted value of one of the futures of `draw_changed_by_clock`; below 0 if there was too little room.
+
+    `known`, shape (2,), has the number of clocks (and coins), and of amounts, that are drawn so far. An urn of `coins`
+    decides who leaves, each chance times `factor`; the clock has run `pace` times as fast.
+    """
+    count, discounted, left = 0, 0.0, 0.0
+    while drawn[0, count] <= horizon * pace:
+        if count > 0:
+            left, leaving, coins = leaves_by_urn(drawn[1, count], leaving, coins, factor)
+            if left > 0.0:
+                break
+        if count == known[1]:
+            drawn[2, count] = next_amount(spend_stream, spend_theta, spend_state)
+            known[1] += 1
+        discounted += drawn[2, count] * math.exp(-discount * (drawn[0, count] / pace))
+        count += 1
+        if count == drawn.shape[1]:
+            return -1.0
+        if count == known[0]:
+            drawn[0, count] = tick(stream, theta, state, reach)
+            drawn[1, count] = state[COIN]
+            known[0] += 1
+    return discounted
+
+
+@numba.njit(types.boolean(*FUTURES, U64, VECTOR, VECTOR, CUBE, TABLE, CUBE), cache=True, nogil=True)
+def draw_changed_by_clock(
+    streams: Any,
+    states: Any,
+    start: Any,
+    tick: Any,
+    start_spend: Any,
+    next_amount: Any,
+    theta: Any,
+    cells: Any,
+    spend_theta: Any,
+    spend_cells: Any,
+    history: Any,
+    spend_history: Any,
+    keys: Any,
+    seed: Any,
+    first_draw: Any,
+    horizons: Any,
+    discounts: Any,
+    factors: Any,
+    drawn: Any,
+    values: Any,
+) -> Any:
+    """What `draw_changed_values` does, for kernels with a `tick`: what futures share is drawn once.
+
+    `drawn`, shape (3, purchases), has room for it: clocks, coins and amounts of purchases.
+    """
+    theta, spend_theta, states = borrowed(theta), borrowed(spend_theta), borrowed(states)
+    history, spend_history = borrowed(history), borrowed(spend_history)
+    stream, spend_stream = streams[0], streams[1]
+    state, spend_state = states[0], states[1]
+    most, known = len(values), np.zeros(2, dtype=np.int64)
+    for k in range(len(keys)):
+        horizon, discount, past, baskets = horizons[k], discounts[k], history[k], spend_history[k]
+        for s in range(theta.shape[1]):
+            draw = first_draw + np.uint64(s)
+            own, basket = theta[cells[k], s], spend_theta[spend_cells[k], s]
+            open_stream(stream, seed, keys[k], draw, np.uint64(PURCHASES))
+            start(stream, own, past, state)
+            reach = horizon * factors[0, most, s]
+            drawn[0, 0] = tick(stream, own, state, reach)
+            if drawn[0, 0] == math.inf:
+                for v in range(most):
+                    values[v, k, s] = 0.0
+                continue
+            open_stream(spend_stream, seed, keys[k], draw, np.uint64(SPEND))
+            spend_state[:] = state
+            start_spend(spend_stream, basket, baskets, spend_state)
+            known[0], known[1] = 1, 0
+            leaving, coins = state[LEAVING], state[COINS]
+            for v in range(most):
+                value = follow(
+                    stream, state, tick, own, reach, spend_stream, spend_state, next_amount, basket,
+                    drawn, known, leaving, coins, horizon, discount, factors[0, v, s], factors[1, v, s],
+                )  # fmt: skip
+                if value < 0.0:
+                    return False
+                values[v, k, s] = factors[2, v, s] * value
     return True

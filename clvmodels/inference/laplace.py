@@ -25,7 +25,7 @@ from clvmodels.inference.target import Target, log_density
 
 POOL, MOST_POOL = 2, 4  # proposals for each draw that is kept; more where draws would be kept twice
 REPEATS = 0.01  # share of draws that may be another's repeat
-LEAST_POOL = 1000  # of a pilot too
+PILOT, LEAST_POOL = 1000, 400  # proposals; the least still has 60 in the tail that tells Pareto's k
 GOOD_PARETO_K, GOOD_EFFICIENCY = 0.5, 0.25  # a better proposal is looked for where weights are worse than that
 REFITS = 2
 LEAST_DOF = 5.0  # of the t; with many unknowns as many as there are, or most proposals would lie far out
@@ -95,15 +95,16 @@ def importance_sample(target: Target, mode: Mode, draws: int, rng: np.random.Gen
     A pilot tells whether the proposal is good before the others are drawn from it.
     """
     size = max(POOL * draws, LEAST_POOL)
+    pilot = min(PILOT, size)
     proposal = Proposal(mode.phi[None], mode.covariance, max(LEAST_DOF, len(mode.phi)))
-    sample = WeightedSample.of(*_propose(target, proposal, LEAST_POOL, rng))
+    sample = WeightedSample.of(*_propose(target, proposal, pilot, rng))
     for refits in range(1, REFITS + 1):
         if sample.good:
             sample = _grown(target, proposal, sample, size - len(sample.phi), rng)
         if sample.good:
             break
         closer = _refitted(sample, rng)
-        again = replace(WeightedSample.of(*_propose(target, closer, LEAST_POOL, rng)), refits=refits)
+        again = replace(WeightedSample.of(*_propose(target, closer, pilot, rng)), refits=refits)
         if again.pareto_k > max(sample.pareto_k, GOOD_PARETO_K):
             break
         proposal, sample = closer, again

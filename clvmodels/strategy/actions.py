@@ -22,7 +22,7 @@ from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary
 
 ALIKE = 250  # customers whose relative gain is taken together
-MOST_FUTURES, LEAST_DRAWS = 6_000_000, 500  # customers x draws of a pass over all of them
+MOST_FUTURES, LEAST_DRAWS = 4_000_000, 500  # customers x draws of a pass over all of them
 MOST_DRAWN = 60_000_000  # customers x draws of changed futures: beyond it each customer is drawn in a part of the draws
 CURVE_POINTS = 60
 NOBODY = -1

@@ -23,7 +23,7 @@ Loss = Annotated[float, msgspec.Meta(ge=0)]
 Privacy = Literal["open", "pseudonymous", "without"]
 GRADED = ("purchases", "spend", "clv", "p_alive", "frequency", "recency", "T", "current_value")
 DRAWS = 2000  # of a fit, where a study does not state them
-MOST_FUTURES, LEAST_FORECAST_DRAWS = 25_000_000, 250  # customers x draws of a forecast; and draws at the least
+MOST_FUTURES, LEAST_FORECAST_DRAWS = 20_000_000, 250  # customers x draws of a forecast; and draws at the least
 CheckName = Literal[  # the diagnostics of `clvmodels.inference.diagnostics.ADVICE`
     "newton_decrement",
     "smallest_curvature",

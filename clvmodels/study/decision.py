@@ -11,6 +11,7 @@ from clvmodels.baselines import BASELINES, Training
 from clvmodels.baselines.abc import abc_classes
 from clvmodels.baselines.rfm import rfm_scores
 from clvmodels.forecast import predict, sample_future_by_period
+from clvmodels.forecast.draws import by_draw
 from clvmodels.forecast.future import Future
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.estimates import Estimate, estimate
@@ -220,9 +221,7 @@ def _keep_shares(study: Study) -> dict[str, float]:
 
 def _active(alive: Forecast, rng: np.random.Generator) -> FloatArray:
     """Customers still active in each draw, shape (S,): a coin for each customer with that draw's P(alive)."""
-    assert alive.replay is not None  # a posterior of more than one draw
-    blocks = alive.replay("draws")
-    counts = [(rng.random(block.values.shape) < block.values).sum(axis=0) for block in blocks]
+    counts = [(rng.random(values.shape) < values).sum(axis=1) for values in by_draw(alive)]
     return np.concatenate(counts).astype(np.float64)
 
 

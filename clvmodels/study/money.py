@@ -19,7 +19,7 @@ from clvmodels.study.decision import Decision, Outlook
 from clvmodels.study.newcomers import customers_to_be_won
 from clvmodels.study.value_sums import ValueSums, steps_of
 
-ALIVE_DRAWS = 64  # of the parameters, and so many customers: the mean share is known to a few thousandths then
+ALIVE_DRAWS = 32  # of the parameters, and so many customers: the mean share is known to a few thousandths then
 ALIVE_CUSTOMERS = 20_000
 
 

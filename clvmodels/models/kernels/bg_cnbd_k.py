@@ -18,12 +18,12 @@ import numba
 
 from clvmodels.foundation.streams import Stream, uniform
 from clvmodels.models.kernels import bg_nbd
-from clvmodels.models.kernels.bg_nbd import AGE, BOUGHT, COINS, LEAVING, NOW, T_X, X, left_after_purchase
-from clvmodels.models.kernels.changes import EVERY_CHANGE, RATE_FACTOR
+from clvmodels.models.kernels.bg_nbd import AGE, BOUGHT, NOW, T_X, X, time_of
+from clvmodels.models.kernels.changes import COIN, COINS, EVERY_CHANGE, LEAVING, RATE_FACTOR
 from clvmodels.models.kernels.interface import F64, NEXT_PURCHASE, ROW
 
 start = bg_nbd.start
-SHAPE, TO_GO, WEIGHT = range(7, 10)  # places in `state`, after those of the BG/NBD
+SHAPE, TO_GO, WEIGHT = range(5, 8)  # places in `state`, after those of the BG/NBD
 CHANGES = EVERY_CHANGE
 
 
@@ -46,33 +46,37 @@ def draw_stage(stream: Any, r: Any, alpha: Any, k: Any, state: Any) -> None:
 
 
 @numba.njit(F64(Stream, F64, F64, F64, F64, F64, F64, ROW, F64), cache=True)
-def next_by(
-    stream: Any, r: Any, alpha: Any, a: Any, b: Any, k: Any, first_chance: Any, state: Any, horizon: Any
-) -> Any:
-    """Time of the next purchase; customers with `first_chance` purchases or more may have left."""
-    x, t_x, T, bought, now, pace = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW], state[RATE_FACTOR]
+def tick_by(stream: Any, r: Any, alpha: Any, a: Any, b: Any, k: Any, first_chance: Any, state: Any, reach: Any) -> Any:
+    """The clock at the next purchase; customers with `first_chance` purchases or more may not be alive at T."""
+    x, t_x, T, bought, now = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW]
     if bought == 0.0:
         draw_stage(stream, r, alpha, k, state)
     for _ in range(int(state[TO_GO])):
         # P(wait > w) = ((alpha + T + now) / (alpha + T + now + w))^shape
         now += (alpha + T + now) * math.expm1(-math.log(uniform(stream)) / state[SHAPE])
         state[SHAPE] += 1.0
-        if now > horizon * pace:
+        if now > reach:
             return math.inf
-    if bought == 0.0:  # alive at T? P(alive) = 1 / (1 + odds)
+    if bought > 0.0:
+        state[COIN] = uniform(stream)
+    else:  # alive at T? P(alive) = 1 / (1 + odds)
         if x >= first_chance:
             silence = (r + k * x) * math.log1p((T - t_x) / (alpha + t_x)) - math.log(state[WEIGHT])
             odds = a / (b + x - 1.0) * math.exp(silence)
             if uniform(stream) * (1.0 + odds) > 1.0:
                 return math.inf
         state[LEAVING], state[COINS] = a, a + b + x
-    elif left_after_purchase(stream, state):
-        return math.inf
     state[BOUGHT], state[NOW], state[TO_GO] = bought + 1.0, now, k
-    return now / pace
+    return now
+
+
+@numba.njit(NEXT_PURCHASE, cache=True)
+def tick(stream: Any, theta: Any, state: Any, reach: Any) -> Any:
+    """The clock at the next purchase of a customer who never leaves after T; infinite beyond `reach`."""
+    return tick_by(stream, theta[0], theta[1], theta[2], theta[3], theta[4], 1.0, state, reach)
 
 
 @numba.njit(NEXT_PURCHASE, cache=True)
 def next_purchase(stream: Any, theta: Any, state: Any, horizon: Any) -> Any:
     """Time of the next purchase, counted from T; infinite if there is none up to the horizon."""
-    return next_by(stream, theta[0], theta[1], theta[2], theta[3], theta[4], 1.0, state, horizon)
+    return time_of(tick(stream, theta, state, horizon * state[RATE_FACTOR]), state)

@@ -19,10 +19,18 @@ import numba
 from numba import types
 
 from clvmodels.foundation.streams import Stream, uniform
-from clvmodels.models.kernels.changes import DROPOUT_FACTOR, EVERY_CHANGE, RATE_FACTOR, leaves_by_urn
+from clvmodels.models.kernels.changes import (
+    COIN,
+    COINS,
+    DROPOUT_FACTOR,
+    EVERY_CHANGE,
+    LEAVING,
+    RATE_FACTOR,
+    leaves_by_urn,
+)
 from clvmodels.models.kernels.interface import F64, NEXT_PURCHASE, ROW, START
 
-X, T_X, AGE, BOUGHT, NOW, LEAVING, COINS = range(7)  # places in `state`; NOW is on the clock of purchases
+X, T_X, AGE, BOUGHT, NOW = range(5)  # places in `state`; NOW is on the clock of purchases
 CHANGES = EVERY_CHANGE
 
 
@@ -33,12 +41,12 @@ def start(_stream: Any, _theta: Any, history: Any, state: Any) -> None:
     state[BOUGHT], state[NOW] = 0.0, 0.0
 
 
-@numba.njit(types.boolean(Stream, ROW), cache=True)
-def left_after_purchase(stream: Any, state: Any) -> Any:
+@numba.njit(types.boolean(ROW), cache=True)
+def left_after_purchase(state: Any) -> Any:
     """Whether the customer left after the purchase before: with chance E[p] = a / (a + b + x + bought - 1)."""
-    left, state[LEAVING], state[COINS] = leaves_by_urn(
-        uniform(stream), state[LEAVING], state[COINS], state[DROPOUT_FACTOR]
-    )
+    if state[BOUGHT] == 1.0:  # who was not alive at T does not come so far
+        return False
+    left, state[LEAVING], state[COINS] = leaves_by_urn(state[COIN], state[LEAVING], state[COINS], state[DROPOUT_FACTOR])
     return left > 0.0
 
 
@@ -54,29 +62,43 @@ def is_beyond(u: Any, shape: Any, z: Any) -> Any:
 
 
 @numba.njit(F64(Stream, F64, F64, F64, F64, F64, ROW, F64), cache=True)
-def next_by(stream: Any, r: Any, alpha: Any, a: Any, b: Any, first_chance: Any, state: Any, horizon: Any) -> Any:
-    """Time of the next purchase; customers with `first_chance` purchases or more may have left."""
-    x, t_x, T, bought, now, pace = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW], state[RATE_FACTOR]
+def tick_by(stream: Any, r: Any, alpha: Any, a: Any, b: Any, first_chance: Any, state: Any, reach: Any) -> Any:
+    """The clock at the next purchase; customers with `first_chance` purchases or more may not be alive at T."""
+    x, t_x, T, bought, now = state[X], state[T_X], state[AGE], state[BOUGHT], state[NOW]
     # P(wait > w) = ((alpha + T + now) / (alpha + T + now + w))^(r + x + bought)
     u = uniform(stream)
-    if is_beyond(u, r + x + bought, (horizon * pace - now) / (alpha + T + now)):
+    if is_beyond(u, r + x + bought, (reach - now) / (alpha + T + now)):
         return math.inf
     now += (alpha + T + now) * math.expm1(-math.log(u) / (r + x + bought))
-    if now > horizon * pace:
+    if now > reach:
         return math.inf
-    if bought == 0.0:  # alive at T? P(alive) = 1 / (1 + odds)
+    if bought > 0.0:
+        state[COIN] = uniform(stream)
+    else:  # alive at T? P(alive) = 1 / (1 + odds)
         if x >= first_chance:
             odds = a / (b + x - 1.0) * math.exp((r + x) * math.log1p((T - t_x) / (alpha + t_x)))
             if uniform(stream) * (1.0 + odds) > 1.0:
                 return math.inf
         state[LEAVING], state[COINS] = a, a + b + x
-    elif left_after_purchase(stream, state):
-        return math.inf
     state[BOUGHT], state[NOW] = bought + 1.0, now
-    return now / pace
+    return now
+
+
+@numba.njit(F64(F64, ROW), cache=True)
+def time_of(clock: Any, state: Any) -> Any:
+    """Time from T on of a purchase at a clock of purchases; infinite if the customer left before it."""
+    if clock == math.inf or left_after_purchase(state):
+        return math.inf
+    return clock / state[RATE_FACTOR]
+
+
+@numba.njit(NEXT_PURCHASE, cache=True)
+def tick(stream: Any, theta: Any, state: Any, reach: Any) -> Any:
+    """The clock at the next purchase of a customer who never leaves after T; infinite beyond `reach`."""
+    return tick_by(stream, theta[0], theta[1], theta[2], theta[3], 1.0, state, reach)
 
 
 @numba.njit(NEXT_PURCHASE, cache=True)
 def next_purchase(stream: Any, theta: Any, state: Any, horizon: Any) -> Any:
     """Time of the next purchase, counted from T; infinite if there is none up to the horizon."""
-    return next_by(stream, theta[0], theta[1], theta[2], theta[3], 1.0, state, horizon)
+    return time_of(tick(stream, theta, state, horizon * state[RATE_FACTOR]), state)

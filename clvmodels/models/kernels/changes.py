@@ -19,6 +19,7 @@ from clvmodels.foundation.streams import Stream, log_gamma_aside
 from clvmodels.models.kernels.interface import F64, ROW, STATE
 
 RATE_FACTOR, DROPOUT_FACTOR = STATE - 2, STATE - 1  # places in `state`
+LEAVING, COINS, COIN = STATE - 5, STATE - 4, STATE - 3  # places of a kernel with an urn, and of the number thrown
 EVERY_CHANGE = ("rate", "dropout")
 
 

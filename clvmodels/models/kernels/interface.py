@@ -14,6 +14,15 @@ and a spend kernel, whose history is (frequency, monetary_value),
     next_amount(stream, theta, state) -> amount
         Value of the next purchase.
 
+A purchase kernel may also have
+
+    tick(stream, theta, state, reach) -> time
+        The same on the clock of purchases, on which a rate that is multiplied is another pace and nothing else: the
+        time of the next purchase of a customer who is alive at T and never leaves, infinite beyond `reach`. Beside it
+        `state` has the number and the urn by which the customer leaves after the purchase before: see `changes`.
+
+so that futures which differ in rate and chance to leave share what is drawn.
+
 A spend kernel finds the state of the purchase kernel, once the first purchase is drawn, in its own `state`
 when it starts: spend may depend on the rates of the same future. It may overwrite it.
 

@@ -13,14 +13,22 @@ from typing import Any
 import numba
 
 from clvmodels.models.kernels import bg_cnbd_k
+from clvmodels.models.kernels.bg_nbd import time_of
+from clvmodels.models.kernels.changes import RATE_FACTOR
 from clvmodels.models.kernels.interface import NEXT_PURCHASE
 
 start = bg_cnbd_k.start
-next_by = bg_cnbd_k.next_by
+tick_by = bg_cnbd_k.tick_by
 CHANGES = bg_cnbd_k.CHANGES
+
+
+@numba.njit(NEXT_PURCHASE, cache=True)
+def tick(stream: Any, theta: Any, state: Any, reach: Any) -> Any:
+    """The clock at the next purchase of a customer who never leaves after T; infinite beyond `reach`."""
+    return tick_by(stream, theta[0], theta[1], theta[2], theta[3] + 1.0, theta[4], 0.0, state, reach)
 
 
 @numba.njit(NEXT_PURCHASE, cache=True)
 def next_purchase(stream: Any, theta: Any, state: Any, horizon: Any) -> Any:
     """Time of the next purchase, counted from T; infinite if there is none up to the horizon."""
-    return next_by(stream, theta[0], theta[1], theta[2], theta[3] + 1.0, theta[4], 0.0, state, horizon)
+    return time_of(tick(stream, theta, state, horizon * state[RATE_FACTOR]), state)
