@@ -46,8 +46,8 @@ def test_the_inner_scores_are_what_a_count_by_hand_gives(purchases, window, best
     assert [after.window for _, after in training] == list(best.origins)
     assert len(training) >= 2
     for place, (known, after) in enumerate(training):
-        fits = [clv.fit("mbg_nbd", known, seed=4, draws=200)]
-        fits.append(clv.fit("gamma_gamma", known, seed=4, draws=200, baskets="all"))
+        fits = [clv.fit("mbg_nbd", known, seed=4, draws=500)]
+        fits.append(clv.fit("gamma_gamma", known, seed=4, draws=500, baskets="all"))
         ahead = after.window.holdout_length
         expected = clv.expected_clv(*fits, known, horizon=ahead, discount_per_unit=0.0, draws=20).mean
         gini, top = by_hand(expected, after.amount)
@@ -91,10 +91,10 @@ def test_the_mean_is_that_of_the_chosen_models_and_agrees_with_the_draws(purchas
     all_three = clv.best_forecast(log, window, seed=4, candidates=FEW, within=1e9, draws=2000, replicates=2)
     assert all_three.weights == pytest.approx({one.name: 1 / 3 for one in FEW})
     customers, ahead = clv.customer_summary(log, window), window.holdout_length
-    spend = {kind: clv.fit("gamma_gamma", customers, seed=4, draws=2000, baskets=kind) for kind in ("repeat", "all")}
+    spend = {kind: clv.fit("gamma_gamma", customers, seed=4, draws=500, baskets=kind) for kind in ("repeat", "all")}
     each = [
         clv.expected_clv(
-            clv.fit(one.purchases, customers, seed=4, draws=2000),
+            clv.fit(one.purchases, customers, seed=4, draws=500),
             spend[one.baskets],
             customers,
             horizon=ahead,

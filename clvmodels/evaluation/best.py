@@ -35,7 +35,6 @@ if TYPE_CHECKING:  # slow to import and only named here
     import pandas as pd
 
 EXPECTATION_DRAWS = 20  # posterior draws that an expectation is taken over: more do not change the order of customers
-LEAST_FIT_DRAWS = 200  # of a fit that only expectations are read of
 SCORES_READ = (normalised_gini, capture_20)
 MOST_LEARNT = 100_000  # customers that candidates learn from and are held against: beyond it the choice hardly moves
 SHARES = (0.0, 0.5, 1.0)  # of past spend in the ranking: none, half and half in logarithms, nothing else
@@ -133,6 +132,7 @@ def best_forecast(
     within: float = 1.645,
     draws: int = 500,
     replicates: int = 200,
+    fit_draws: int = 500,
     fits: FitsMade | None = None,
 ) -> BestForecast:
     """Spend of each customer by the models that ranked customers best inside the calibration.
@@ -156,6 +156,7 @@ def best_forecast(
         the first alone, infinity all
     draws : predictive draws of each customer
     replicates : bootstrap replicates that standard errors are of
+    fit_draws : posterior draws of each fit
     fits : fits shared with other forecasts, in a contest; by default none
 
     Returns
@@ -177,14 +178,14 @@ def best_forecast(
     _require_spend(inner)
     left_out: dict[str, str] = {}
     made = fits or FitsMade()
-    values = [_expected_at(origin, candidates, left_out, seed, made) for origin in inner]
+    fitting = Fitting(seed, draws=require_count("fit_draws", fit_draws, error=DataError))
+    values = [_expected_at(origin, candidates, left_out, fitting, made) for origin in inner]
     customers = customer_summary(log, window)
 
     def score(names: Sequence[str]) -> tuple[InnerScore, ...]:
         rng = np.random.default_rng(seed)
         return _scores(inner, values, names, within=within, replicates=replicates, rng=rng)
 
-    fitting = Fitting(seed, draws=max(draws, LEAST_FIT_DRAWS))
     scores, pairs, expected = _chosen(customers, candidates, left_out, score, ahead=ahead, fitting=fitting, made=made)
     weights = {row.candidate: row.weight for row in scores if row.weight > 0}
     by_share = _by_share(inner, values, weights)
@@ -245,11 +246,11 @@ def _require_spend(inner: Sequence[Origin]) -> None:
 
 
 def _expected_at(
-    origin: Origin, candidates: Sequence[Candidate], left_out: dict[str, str], seed: int, made: FitsMade
+    origin: Origin, candidates: Sequence[Candidate], left_out: dict[str, str], fitting: Fitting, made: FitsMade
 ) -> dict[str, FloatArray]:
     """Expected spend over an origin's days to come by each candidate that can be fitted at it, shape (N,) each."""
     customers, outcome = origin
-    fits = _fits(customers, candidates, left_out, Fitting(seed, draws=LEAST_FIT_DRAWS), made)
+    fits = _fits(customers, candidates, left_out, fitting, made)
     ahead = outcome.window.holdout_length
     return _expected(fits, customers, ahead, left_out)
 

@@ -14,7 +14,7 @@ from clvmodels.study.config import Study
 from clvmodels.study.progress import seed_for
 
 BEST = "best"  # its key among the methods of a contest
-FEW_DRAWS = 20  # of a forecast that only its expectation is read of
+FEW_DRAWS, FEW_FIT_DRAWS = 20, 200  # of a forecast that only its expectation is read of, and of its fits
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def rank_customers(study: Study, log: TransactionLog, as_of: dt.date, customers:
     window, horizon = Window(as_of, unit=study.window.unit), study.value.horizon
     seed = seed_for(study.seed, "best of the decision")
     try:
-        best = best_forecast(log, window, seed=seed, horizon=horizon, draws=FEW_DRAWS)
+        best = best_forecast(log, window, seed=seed, horizon=horizon, draws=FEW_DRAWS, fit_draws=FEW_FIT_DRAWS)
     except (DataError, FitError) as problem:
         return Ranked(_none(window, horizon, problem), None, None)
     assert np.array_equal(best.ranking.customer_id, customers.customer_id)  # both are the log's on that day
