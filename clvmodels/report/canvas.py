@@ -1,11 +1,13 @@
 """A figure as SVG text: laid out and drawn by one renderer, which measures a text once in a process."""
 
 import io
-from functools import cache
+from copy import copy
+from functools import cache, cached_property
 from importlib.resources import as_file
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis, Tick, XAxis, YAxis
 from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager, get_font
@@ -46,6 +48,50 @@ class Canvas(FigureCanvasSVG):
     def get_renderer(self) -> Renderer:
         """The renderer that the layout measures with."""
         return self.renderer
+
+
+class _Ticks(Axis):
+    """An axis whose ticks are made from its first: each is five artists, which else look up their style one by one.
+
+    There are no minor ticks until the axis has places for them.
+    """
+
+    majorTicks: list[Tick]
+    minorTicks = cached_property[list[Tick]](lambda _: [])
+
+    def get_major_ticks(self, numticks: int | None = None) -> list[Tick]:
+        """The first so many ticks, by default one a place."""
+        wanted = len(self.get_majorticklocs()) if numticks is None else numticks
+        while len(self.majorTicks) < wanted:
+            self.majorTicks.append(_like(self.majorTicks[0]))
+        return self.majorTicks[:wanted]
+
+
+class _XAxis(_Ticks, XAxis):
+    """The axis along."""
+
+
+class _YAxis(_Ticks, YAxis):
+    """The axis upward."""
+
+
+class Panel(Axes):
+    """A panel of a figure."""
+
+    def _init_axis(self) -> None:
+        self.xaxis, self.yaxis = _XAxis(self, clear=False), _YAxis(self, clear=False)
+        for name, spine in self.spines.items():
+            spine.register_axis(self.xaxis if name in ("bottom", "top") else self.yaxis)
+
+
+def _like(tick: Tick) -> Tick:
+    """A tick that looks like another."""
+    made = copy(tick)
+    for part in ("tick1line", "tick2line", "gridline", "label1", "label2"):
+        setattr(made, part, copy(getattr(tick, part)))
+    for label in (made.label1, made.label2):
+        label.set_fontproperties(label.get_fontproperties().copy())
+    return made
 
 
 def svg_of(figure: Figure) -> str:

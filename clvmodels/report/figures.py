@@ -30,7 +30,7 @@ from clvmodels.foundation.results import (
     Score,
     TrackingPoint,
 )
-from clvmodels.report.canvas import register_face, svg_of
+from clvmodels.report.canvas import Panel, register_face, svg_of
 from clvmodels.report.fonts import SANS
 from clvmodels.report.numbers import Numbers
 from clvmodels.report.tables import json_block
@@ -124,7 +124,9 @@ def _svg(key: str, description: str, plot: Plot, size: Size) -> str:
     with _style():
         layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.06, hspace=0.08)
         figure = Figure(figsize=(size.width / 72, size.height / 72), dpi=72, layout=layout)
-        panels = figure.subplots(size.rows, size.columns, squeeze=False).ravel().tolist()
+        panels = (
+            figure.subplots(size.rows, size.columns, squeeze=False, subplot_kw={"axes_class": Panel}).ravel().tolist()
+        )
         plot(panels, size)
         marked = [(axes, Marked(**json.loads(gid))) for axes in panels if (gid := axes.get_gid())]
         for axes, _ in marked:
