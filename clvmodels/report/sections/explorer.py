@@ -254,14 +254,23 @@ def _numpy(values: "pa.Array") -> np.ndarray:
 def _rounded(values: np.ndarray, digits: int, fine: np.ndarray) -> list[float | None]:
     """Rounded as text is: to so many digits where fine, else to whole ones; None where there is no number.
 
-    In the fewest letters: a whole number is an int. `numpy.rint` rounds a number itself, as text is rounded;
-    `numpy.round` to some digits rounds its product, and may differ.
+    In the fewest letters: a whole number is an int.
     """
     finite = np.isfinite(values)
-    packed: list[float | None] = list(map(int, np.rint(np.where(finite, values, 0)).tolist()))
-    for place in np.flatnonzero(fine & finite).tolist():
-        rounded = round(float(values[place]), digits)
-        packed[place] = int(rounded) if rounded.is_integer() else rounded
+    rounded = np.rint(np.where(finite, values, 0.0))
+    rounded[fine & finite] = _to_digits(values[fine & finite], digits)
+    packed: list[float | None] = rounded.tolist()
+    for place in np.flatnonzero(rounded == np.rint(rounded)).tolist():
+        packed[place] = int(rounded[place])
     for place in np.flatnonzero(~finite).tolist():
         packed[place] = None
     return packed
+
+
+def _to_digits(values: np.ndarray, digits: int) -> np.ndarray:
+    """Numbers of ordinary size rounded as text is; a product close to a half may stand on the other side of it."""
+    scaled = values * 10**digits
+    rounded: np.ndarray = np.rint(scaled) / 10**digits
+    for place in np.flatnonzero(np.abs(np.abs(scaled - np.rint(scaled)) - 0.5) < 1e-6).tolist():
+        rounded[place] = round(float(values[place]), digits)
+    return rounded
