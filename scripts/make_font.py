@@ -50,6 +50,7 @@ def cut(source: bytes, characters: set[int], family: str, target: Path) -> None:
     subsetter.populate(unicodes=characters)
     subsetter.subset(font)
     rename(font, family)
+    font["CFF "].cff.desubroutinize()  # a page's cut takes outlines as they are
     font.save(target)
     print(f"{target.name}: {len(font.getBestCmap())} characters, {target.stat().st_size / 1e6:.2f} MB")
 

@@ -169,6 +169,30 @@ def test_packed_numbers_are_as_exact_as_the_page_writes_them(fixture_folder: Pat
     assert fields["frequency"].tolist() == found.rows["frequency"].to_pylist()
 
 
+TIES = [0.125, 2.675, 1.005, 0.5, 1.5, 2.5, -0.125, 0.0, 99.994999, 99.995, 100.5, 101.5, None, np.nan, np.inf]
+
+
+@pytest.mark.parametrize(("pack", "digits"), [(section._whole, 0), (section._tenths, 1)])
+def test_packed_numbers_are_rounded_as_text_is(pack: Any, digits: int) -> None:
+    finite = [value for value in TIES if value is not None and np.isfinite(value)]
+    packed = pack(pa.chunked_array([TIES], pa.float64()))
+    assert packed == [float(f"{value:.{digits}f}") for value in finite] + [None] * 3
+    assert all(isinstance(value, int) == float(value).is_integer() for value in packed if value is not None)
+
+
+def test_money_is_packed_in_cents_below_a_hundred_and_a_column_of_nothing_as_nothing() -> None:
+    assert section._money(pa.chunked_array([TIES], pa.float64())) == [
+        *(0.12, 2.67, 1, 0.5, 1.5, 2.5, -0.12, 0, 99.99, 100, 100, 102),  # 1.005 is below 1.005
+        *(None, None, None),
+    ]
+    assert section._money(pa.chunked_array([pa.nulls(2)])) == [None, None]
+
+
+def test_a_small_share_has_a_decimal_and_the_least_stands_for_less() -> None:
+    shares = pa.chunked_array([[0.0, 0.0001, 0.0005, 0.00949, 0.0095, 0.125, 1.0, None]])
+    assert section._share(shares) == [0, 0.05, 0.1, 0.9, 1, 12, 100, None]
+
+
 @pytest.mark.parametrize(("language", "said"), [("en", "The first 20 of 600 customers"), ("zh", "600 位客户中列出")])
 def test_a_page_that_shows_the_first_customers_says_where_the_others_are(
     fixture_folder: Path, monkeypatch: pytest.MonkeyPatch, language: str, said: str

@@ -82,7 +82,7 @@ def _from_parquet(source: Path) -> "Iterator[pa.Table]":
 
     with pq.ParquetFile(source) as file:
         names = _names(file.schema_arrow.names)
-        yield file.schema_arrow.empty_table().select(names)
+        yield pa.Table.from_batches([], file.schema_arrow).select(names)  # `empty_table` imports pandas
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=names):
             yield pa.Table.from_batches([batch]).select(names)
 
@@ -95,7 +95,7 @@ def _from_csv(source: Path) -> "Iterator[pa.Table]":
         names = _names(head.schema.names)
     types = {"customer_id": pa.string(), RANKED_BY: pa.float64(), "last_purchase": pa.string()}
     with csv.open_csv(source, convert_options=csv.ConvertOptions(column_types=types, include_columns=names)) as file:
-        yield file.schema.empty_table()
+        yield pa.Table.from_batches([], file.schema)
         for batch in file:
             yield pa.Table.from_batches([batch])
 

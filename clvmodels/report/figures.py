@@ -5,23 +5,18 @@ letters are as large on a phone as on a desk; the page's style sheet shows one o
 style sheet's variables, so a figure follows the light or dark theme. The same input gives the same bytes.
 """
 
-import io
 import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.resources import as_file
 from typing import Any, Protocol
 
 import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
-from matplotlib import font_manager
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -35,7 +30,8 @@ from clvmodels.foundation.results import (
     Score,
     TrackingPoint,
 )
-from clvmodels.report.fonts import SANS, font_file
+from clvmodels.report.canvas import Panel, register_face, svg_of
+from clvmodels.report.fonts import SANS
 from clvmodels.report.numbers import Numbers
 from clvmodels.report.tables import json_block
 
@@ -70,6 +66,7 @@ STYLE = {
     "axes.titlelocation": "left",
     "axes.titlesize": 12.5,
     "axes.titlepad": 10.0,
+    "axes.titley": 1.0,  # else matplotlib looks for room among the ticks, of which a figure has none above
     "axes.unicode_minus": True,
     "text.color": INK,
     "text.parse_math": False,  # a currency sign is no formula
@@ -127,19 +124,17 @@ def _svg(key: str, description: str, plot: Plot, size: Size) -> str:
     with _style():
         layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.06, hspace=0.08)
         figure = Figure(figsize=(size.width / 72, size.height / 72), dpi=72, layout=layout)
-        panels = figure.subplots(size.rows, size.columns, squeeze=False).ravel().tolist()
+        panels = (
+            figure.subplots(size.rows, size.columns, squeeze=False, subplot_kw={"axes_class": Panel}).ravel().tolist()
+        )
         plot(panels, size)
         marked = [(axes, Marked(**json.loads(gid))) for axes in panels if (gid := axes.get_gid())]
         for axes, _ in marked:
             axes.set_gid(None)
         for patch in (figure.patch, *(axes.patch for axes in panels)):
             patch.set_visible(False)  # the page's paper shows through
-        target = io.StringIO()
-        # not savefig, which draws all of it once more beforehand
-        FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
-            target, metadata={"Date": None, "Creator": None}
-        )
-    drawn = _for_the_page(target.getvalue(), f"{key}-{size.name}", description)
+        svg = svg_of(figure)
+    drawn = _for_the_page(svg, f"{key}-{size.name}", description)
     return _with_rows(drawn, [_on_canvas(axes, rows, size) for axes, rows in marked])
 
 
@@ -220,14 +215,8 @@ def _with_rows(svg: str, panels: Sequence[Mapping[str, object]]) -> str:
 
 
 def _style() -> AbstractContextManager[None]:
-    _register_font()
+    register_face()
     return mpl.rc_context(STYLE)  # type: ignore[arg-type]
-
-
-@cache
-def _register_font() -> None:
-    with as_file(font_file(SANS)) as path:
-        font_manager.fontManager.addfont(str(path))
 
 
 def _for_the_page(svg: str, prefix: str, description: str) -> str:

@@ -1,11 +1,11 @@
 """The customers, for the reader to sort, filter and search: a block of columns for the script, and its first rows."""
 
 import datetime as dt
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from markupsafe import Markup
 
 from clvmodels.report.customers import FIRST, RANK, CustomersShown, leading
@@ -34,7 +34,7 @@ class Field:
     head : key of its head
     kind : the word by which the script knows how to write what is packed
     form : how the page writes a value
-    pack : the value as the script gets it: as exact as `form` writes it, and no longer
+    pack : the values of a column as the script gets them: as exact as `form` writes them, and no longer
     first : how it is sorted at first
     """
 
@@ -42,7 +42,7 @@ class Field:
     head: str
     kind: str
     form: Callable[[Any], str]
-    pack: Callable[[Any], float | None]
+    pack: "Callable[[pa.ChunkedArray], list[float | None]]"
     first: str = "descending"
 
 
@@ -128,13 +128,7 @@ def _fields(voice: Voice) -> tuple[Field, ...]:
         Field(("last_purchase",), "last", "day", lambda day: numbers.short_date(str(day)[:10]), _days),
         Field(("frequency",), "frequency", "count", numbers.decimal, _whole),
         Field(("current_value",), "current", "money", numbers.cell, _money),
-        Field(
-            ("purchases_mean",),
-            "purchases",
-            "tenth",
-            lambda value: numbers.decimal(value, 1),
-            lambda value: _rounded(value, 1),
-        ),
+        Field(("purchases_mean",), "purchases", "tenth", lambda value: numbers.decimal(value, 1), _tenths),
         Field((RANK,), "rank", "count", numbers.decimal, _whole, "ascending"),
         Field(("days_until_half",), "call", "count", numbers.decimal, _whole, "ascending"),
         Field(("amount_to_next",), "amount_to_next", "money", numbers.cell, _money, "ascending"),
@@ -187,7 +181,7 @@ def _block(rows: "pa.Table", words: Mapping[str, Mapping[str, str]], fields: Seq
                 "names": field.names,
                 "kind": field.kind,
                 "first": field.first,
-                "values": [[field.pack(value) for value in rows[name].to_pylist()] for name in field.names],
+                "values": [field.pack(rows[name]) for name in field.names],
             }
             for field in fields
         ],
@@ -195,44 +189,88 @@ def _block(rows: "pa.Table", words: Mapping[str, Mapping[str, str]], fields: Seq
     return json_block(content)
 
 
-def _codes(column: Any, names: Mapping[str, str]) -> str:
+def _codes(column: "pa.ChunkedArray", names: Mapping[str, str]) -> str:
     """A letter a row: the place of its key."""
     letters = dict(zip(names, CODES, strict=False))
-    return "".join(letters[key or NONE] for key in column.to_pylist())
+    return "".join(_by_value(column, lambda key: letters[key or NONE]))
 
 
 def _flags(rows: "pa.Table") -> str:
     if "undecided" not in rows.column_names:
         return "0" * int(rows.num_rows)
-    return "".join("01"[bool(value)] for value in rows["undecided"].to_pylist())
+    return "".join(_by_value(rows["undecided"], lambda value: "01"[bool(value)]))
 
 
-def _money(value: float | None) -> float | None:
-    """Cents below a hundred, whole units above, as `Numbers.cell` writes them."""
-    return _rounded(value, 2 if value is not None and abs(value) < 99.995 else 0)
+def _by_value(column: "pa.ChunkedArray", told: Callable[[Any], Any]) -> list[Any]:
+    """What is told of each row's value, worked out once a value."""
+    encoded = column.combine_chunks().dictionary_encode("encode")
+    of_value = [told(value) for value in encoded.dictionary.to_pylist()]
+    return [of_value[place] for place in _numpy(encoded.indices).tolist()]
 
 
-def _whole(value: float | None) -> float | None:
-    return _rounded(value, 0)
-
-
-def _share(value: float | None) -> float | None:
-    """Percent as `Numbers.share` writes them: a decimal of small ones; 0.05 stands for less than 0.1."""
-    if value is None or not math.isfinite(value):
-        return None
-    if 0 < value < 0.0005:
-        return 0.05
-    return _rounded(100 * value, 1 if 0 < abs(value) < 0.0095 else 0)
-
-
-def _days(day: Any) -> int:
+def _days(column: "pa.ChunkedArray") -> list[float | None]:
     """Days from 1970-01-01."""
-    return dt.date.fromisoformat(str(day)[:10]).toordinal() - dt.date(1970, 1, 1).toordinal()
+    first = dt.date(1970, 1, 1).toordinal()
+    return _by_value(column, lambda day: dt.date.fromisoformat(str(day)[:10]).toordinal() - first)
 
 
-def _rounded(value: float | None, digits: int) -> float | None:
-    """Rounded as text is, in the fewest letters; None where there is no number."""
-    if value is None or not math.isfinite(value):
-        return None
-    rounded = float(f"{value:.{digits}f}")
-    return int(rounded) if rounded.is_integer() else rounded
+def _money(column: "pa.ChunkedArray") -> list[float | None]:
+    """Cents below a hundred, whole units above, as `Numbers.cell` writes them."""
+    values = _floats(column)
+    return _rounded(values, 2, np.abs(values) < 99.995)
+
+
+def _whole(column: "pa.ChunkedArray") -> list[float | None]:
+    values = _floats(column)
+    return _rounded(values, 0, np.zeros(len(values), dtype=bool))
+
+
+def _tenths(column: "pa.ChunkedArray") -> list[float | None]:
+    values = _floats(column)
+    return _rounded(values, 1, np.isfinite(values))
+
+
+def _share(column: "pa.ChunkedArray") -> list[float | None]:
+    """Percent as `Numbers.share` writes them: a decimal of small ones; 0.05 stands for less than 0.1."""
+    values = _floats(column)
+    least = (values > 0) & (values < 0.0005)
+    packed = _rounded(100 * values, 1, (values != 0) & (np.abs(values) < 0.0095))
+    return [0.05 if small else value for small, value in zip(least.tolist(), packed, strict=True)]
+
+
+def _floats(column: "pa.ChunkedArray") -> np.ndarray:
+    """Numbers of a column; NaN where there is none."""
+    there = _numpy(column.is_valid().cast("uint8").combine_chunks()).astype(bool)
+    values = np.full(len(column), np.nan)
+    values[there] = _numpy(column.drop_null().cast("float64").combine_chunks())
+    return values
+
+
+def _numpy(values: "pa.Array") -> np.ndarray:
+    """Numbers of a column that has them all; Arrow's own way imports pandas."""
+    return np.from_dlpack(values)
+
+
+def _rounded(values: np.ndarray, digits: int, fine: np.ndarray) -> list[float | None]:
+    """Rounded as text is: to so many digits where fine, else to whole ones; None where there is no number.
+
+    In the fewest letters: a whole number is an int.
+    """
+    finite = np.isfinite(values)
+    rounded = np.rint(np.where(finite, values, 0.0))
+    rounded[fine & finite] = _to_digits(values[fine & finite], digits)
+    packed: list[float | None] = rounded.tolist()
+    for place in np.flatnonzero(rounded == np.rint(rounded)).tolist():
+        packed[place] = int(rounded[place])
+    for place in np.flatnonzero(~finite).tolist():
+        packed[place] = None
+    return packed
+
+
+def _to_digits(values: np.ndarray, digits: int) -> np.ndarray:
+    """Numbers of ordinary size rounded as text is; a product close to a half may stand on the other side of it."""
+    scaled = values * 10**digits
+    rounded: np.ndarray = np.rint(scaled) / 10**digits
+    for place in np.flatnonzero(np.abs(np.abs(scaled - np.rint(scaled)) - 0.5) < 1e-6).tolist():
+        rounded[place] = round(float(values[place]), digits)
+    return rounded
