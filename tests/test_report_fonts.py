@@ -1,7 +1,6 @@
 """A font cut to a page's characters, against the committed one that it was cut from."""
 
 import io
-import struct
 
 import pytest
 from fontTools.pens.recordingPen import RecordingPen
@@ -55,17 +54,6 @@ def test_a_cut_font_keeps_the_copyright_and_the_name_of_its_own(family: str, cut
 
 def test_a_cut_font_keeps_the_kerning_of_its_letters(cut: TTFont) -> None:
     assert {record.FeatureTag for record in cut["GPOS"].table.FeatureList.FeatureRecord} == {"kern"}
-
-
-def test_the_header_says_how_long_the_file_and_its_font_are(family: str) -> None:
-    data = woff2_subset(family, SHOWN[family])
-    signature, flavour, length, tables, _, unpacked = struct.unpack(">4s4sIHHI", data[:20])
-    assert (signature, flavour, length) == (b"wOF2", b"OTTO", len(data))
-    assert length % 4 == 0
-    font = TTFont(io.BytesIO(data))
-    sizes = [(len(font.reader[tag]) + 3) // 4 * 4 for tag in font.reader.tables]
-    assert len(sizes) == tables
-    assert unpacked == 12 + 16 * tables + sum(sizes)
 
 
 def test_the_outlines_of_the_committed_fonts_call_upon_no_others(family: str) -> None:
