@@ -328,7 +328,7 @@ def test_where_refunds_went_follows_from_the_ledger() -> None:
     assert matched.startswith("7,248 rows are refunds and the purchases that they undo.")
     assert unmatched.endswith("revenue is £74,087 above what it would be less these refunds.")
     used = retail_data().ledger[:1]
-    assert said(ledger=[*used, LedgerLine("refund_netted", 9, -3.0)])[0].startswith("9 refunds (−\u2060£3.00) were taken")
+    assert said(ledger=[*used, LedgerLine("refund_netted", 9, -3.0)])[0].startswith("9 refunds (−\u2060£3.00) were")
     assert said(ledger=used)[0].startswith("The log has none")
     assert said(ledger=used, choices=[Choice("refunds", "keep", 4, -9.0)])[0].startswith("They count as amounts")
 
