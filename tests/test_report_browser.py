@@ -117,6 +117,38 @@ def test_nothing_scrolls_sideways_and_nothing_is_fetched(browser: Any, study: Pa
 
 
 @pytest.mark.parametrize("language", PAGES)
+def test_a_desktop_shows_every_table_whole(browser: Any, study: Path, language: str) -> None:
+    page = opened(browser, study, language)
+    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    hidden = page.evaluate(
+        """Array.from(document.querySelectorAll('.scroll:not(#explorer .scroll)'))
+        .filter((box) => box.scrollWidth > box.clientWidth)
+        .map((box) => box.ariaLabel)"""
+    )
+    assert hidden == []
+    page.close()
+
+
+@pytest.mark.parametrize("language", PAGES)
+def test_on_a_phone_the_names_of_rows_stay_when_a_table_is_moved(browser: Any, study: Path, language: str) -> None:
+    page = opened(browser, study, language, 390)
+    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    moved = page.evaluate(
+        """Array.from(document.querySelectorAll('.scroll:not(#explorer .scroll)'))
+        .filter((box) => box.scrollWidth > box.clientWidth + 20)
+        .map((box) => {
+          box.scrollLeft = 20;
+          const name = box.querySelector('tbody th').getBoundingClientRect();
+          const edge = box.getBoundingClientRect();
+          return [box.ariaLabel, Math.abs(name.left - edge.left) < 1, name.width < edge.width * 0.6];
+        })"""
+    )
+    assert moved
+    assert [label for label, stays, narrow in moved if not (stays and narrow)] == []
+    page.close()
+
+
+@pytest.mark.parametrize("language", PAGES)
 @pytest.mark.parametrize("width", [360, 390, 600])
 def test_lists_of_customers_to_call_are_cards_on_a_phone(browser: Any, folder: Path, language: str, width: int) -> None:
     page = opened(browser, folder, language, width)
@@ -161,6 +193,21 @@ def test_one_drawing_of_each_figure_is_seen_and_its_letters_are_legible(
         assert seen == [kind] * figures
         assert page.evaluate(smallest) >= 10.0
         page.close()
+
+
+@pytest.mark.parametrize("language", PAGES)
+def test_what_a_drawing_says_lies_within_it_on_a_phone(browser: Any, study: Path, language: str) -> None:
+    page = opened(browser, study, language, 390)
+    outside = page.evaluate(
+        """Array.from(document.querySelectorAll('figure .narrow svg')).flatMap((svg) => {
+          const within = svg.getBoundingClientRect();
+          return Array.from(svg.querySelectorAll('text'))
+            .filter((text) => text.getBoundingClientRect().right > within.right + 8)
+            .map((text) => text.textContent);
+        })"""
+    )
+    assert outside == []
+    page.close()
 
 
 def test_chinese_is_set_in_the_embedded_font(browser: Any, folder: Path) -> None:

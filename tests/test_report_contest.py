@@ -215,7 +215,7 @@ def test_every_score_and_every_method_is_named_and_explained(language: str) -> N
 
 def test_a_pair_of_models_is_named_by_both_and_by_its_baskets() -> None:
     voice = voice_for(RECORD, "en")
-    assert method_name("mbg_nbd+gamma_gamma[all]", voice) == "MBG/NBD + Gamma-Gamma, all baskets"
+    assert method_name("mbg_nbd+gamma_gamma[all]", voice) == "MBG/NBD + Gamma-Gamma (all baskets)"
     assert short_name("pareto_nbd+gamma_gamma_transactions", voice) == "Pareto/NBD + GG by purchase"
     assert method_name("my_rule", voice) == "my_rule"
 

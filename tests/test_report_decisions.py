@@ -16,6 +16,7 @@ from clvmodels.foundation.results import StudyResults
 from clvmodels.report import figures
 from clvmodels.report.render import render_page
 from clvmodels.report.sections import SECTIONS
+from clvmodels.report.sections.customers.keeping import keeping
 from clvmodels.report.sections.first_screen import first_screen
 from clvmodels.report.sections.measures.actions import actions
 from clvmodels.report.sections.measures.budget import budget
@@ -359,7 +360,8 @@ def test_monday_starts_the_advised_action_with_the_largest_gain_of_a_type() -> N
     results = fixture_results()
     assert results.actions is not None
     best = max(results.actions.actions, key=lambda row: row.gain.mean or 0.0)
-    everybody = replace(best, cell="all", gain=replace(best.gain, mean=99999.0))
+    gain, whole = replace(best.gain, mean=99999.0), results.value.customers
+    everybody = replace(best, cell="all", gain=gain, customers=whole)
     section = replace(results.actions, actions=[everybody, *results.actions.actions])
     steps = first_screen(source(replace(results, actions=section)), voice_for(results, "en"))["steps"]
     campaign = next(step for link, step in steps if link == "#actions")
@@ -368,6 +370,40 @@ def test_monday_starts_the_advised_action_with_the_largest_gain_of_a_type() -> N
     alone = replace(results, actions=replace(section, actions=[everybody]))
     steps = first_screen(source(alone), voice_for(results, "en"))["steps"]
     assert any("for all customers." in step for _, step in steps)
+
+
+@pytest.mark.parametrize(("left_out", "said"), [(0, "for all customers"), (1, "for all it is meant for")])
+def test_all_whom_an_action_is_for_are_the_base_only_where_no_type_is_left_out(left_out: int, said: str) -> None:
+    results = fixture_results()
+    assert results.actions is not None
+    row = replace(results.actions.actions[0], cell="all", advised=True, customers=results.value.customers - left_out)
+    changed = replace(results, actions=replace(results.actions, actions=[row]))
+    section = actions(source(changed), voice_for(changed, "en"))
+    assert section is not None
+    assert f"{said}: {row.customers:,} customers" in section["advised"][0]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_where_all_had_bought_before_no_number_is_held_against_itself(language: str) -> None:
+    results = fixture_results()
+    voice = voice_for(results, language)
+    last = replace(results.base[-1], active=3317)
+    told = {
+        buyers: keeping(
+            source(replace(results, base=[*results.base[:-1], replace(last, repeat_buyers=buyers)])), voice
+        )["counts"][1]
+        for buyers in (3317, 3316)
+    }
+    assert told[3317].count("3,317") == 1
+    assert "%" not in told[3317]
+    assert told[3316].count("3,316") == told[3316].count("3,317") == 1
+
+
+def test_of_a_window_without_customers_nothing_is_said_of_repeats() -> None:
+    results = fixture_results()
+    last = replace(results.base[-1], active=0, repeat_buyers=0)
+    section = keeping(source(replace(results, base=[*results.base[:-1], last])), voice_for(results, "en"))
+    assert len(section["counts"]) == 1
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -406,7 +442,7 @@ def test_a_model_that_cannot_tell_says_so_in_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"), [("ended", "no chance"), ("short", "too few periods"), ("", "not counted")]
+    ("reason", "said"), [("ended", "chance cannot explain it"), ("short", "too few periods"), ("", "not counted")]
 )
 def test_why_customers_to_come_are_not_counted_is_said(reason: str, said: str) -> None:
     results = fixture_results()

@@ -43,7 +43,7 @@ def test_every_study_has_a_card_in_both_languages(pages: dict[str, str]) -> None
 def test_a_card_has_the_number_of_its_studys_first_screen(pages: dict[str, str]) -> None:
     assert '<span class="amount">$778,000</span>' in pages["index.html"]
     assert "over the next 52 weeks: their customer equity" in pages["index.html"]
-    assert '<span class="amount">77.8 万美元</span>' in pages["index.zh.html"]
+    assert '<span class="amount">77.8\u00a0万美元</span>' in pages["index.zh.html"]
 
 
 def test_a_contest_has_its_verdict_in_place_of_a_number(pages: dict[str, str]) -> None:

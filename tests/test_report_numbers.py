@@ -1,6 +1,7 @@
 """Numbers as readers of each language write them."""
 
 import math
+import re
 
 import pytest
 
@@ -11,6 +12,11 @@ from clvmodels.report.words import read_words
 
 def numbers(language: str, currency: str = "USD") -> Numbers:
     return numbers_for(read_words(language).texts, currency)
+
+
+def loose(amount: str) -> str:
+    """An amount without what keeps it on one line."""
+    return amount.replace("\u00a0", " ").replace("\u2060", "")
 
 
 @pytest.mark.parametrize(
@@ -30,17 +36,33 @@ def numbers(language: str, currency: str = "USD") -> Numbers:
 def test_large_amounts_are_three_figures_in_the_language_s_own_scale(
     value: float | None, english: str, chinese: str
 ) -> None:
-    assert numbers("en").compact(value) == english
-    assert numbers("zh").compact(value) == chinese
+    assert loose(numbers("en").compact(value)) == english
+    assert loose(numbers("zh").compact(value)) == chinese
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [("en", "−\u2060$1.02\u00a0million"), ("zh", "−102\u00a0万美元")], ids=["en", "zh"]
+)
+def test_no_line_ends_within_an_amount_of_running_text(language: str, text: str) -> None:
+    assert numbers(language).compact(-1_024_500.0) == text
+
+
+@pytest.mark.parametrize("currency", ["USD", "CNY", "EUR", "GBP", "XAU"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_amounts_of_running_text_hold_their_sign_and_their_currency(language: str, currency: str) -> None:
+    of = numbers(language, currency)
+    for amount in (of.money(-3.5), of.exact(-3.5), of.compact(-2.5e9)):
+        assert " " not in amount
+        assert re.match("−(\\d|\u2060)", amount)
 
 
 @pytest.mark.parametrize(("value", "text"), [(99.99, "$99.99"), (99.996, "$100"), (0.0, "$0.00"), (-3.5, "−$3.50")])
 def test_amounts_in_full_have_cents_below_a_hundred(value: float, text: str) -> None:
-    assert numbers("en").money(value) == text
+    assert loose(numbers("en").money(value)) == text
 
 
 def test_an_unknown_currency_is_written_by_its_code() -> None:
-    assert numbers("en", "XAU").money(5.0) == "XAU 5.00"
+    assert loose(numbers("en", "XAU").money(5.0)) == "XAU 5.00"
 
 
 @pytest.mark.parametrize(

@@ -601,6 +601,28 @@ def test_few_data_are_a_caveat_with_their_count(language: str) -> None:
     assert "few_" not in render_page(source(changed), language)
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("ahead", "known", "said"),
+    [
+        (1060, 1060, [["1,060"], ["2,000"]]),
+        (1060, 1480, [["1,060", "1,480"], ["2,000"]]),
+        (2000, 2000, [["2,000"]]),
+        (None, None, []),
+    ],
+)
+def test_the_models_tell_how_many_draws_a_forecast_is_of(
+    language: str, ahead: int | None, known: int | None, said: list[list[str]]
+) -> None:
+    results = plain_results()
+    changed = replace(
+        results, value=replace(results.value, draws=ahead), evidence=replace(results.evidence, draws=known)
+    )
+    section = models(source(changed), voice_for(changed, language))
+    assert [re.findall(r"[\d,]*\d", sentence) for sentence in section["draws"]] == said
+    assert all(str(sentence) in render_page(source(changed), language) for sentence in section["draws"][:1])
+
+
 def test_what_a_fit_has_to_say_stands_with_it_and_fits_left_out_are_named() -> None:
     results = plain_results()
     note = "The tail of the weights is heavy, so NUTS took over <here>."

@@ -12,18 +12,26 @@ from clvmodels.foundation.estimates import Estimate
 
 NOTHING = "–"
 MINUS = "−"
+NO_BREAK = "\u00a0"
+JOINER = "\u2060"  # no line ends before or after it
 NO_CHANGE = 5e-7  # less than that of a total is the dust of adding floats up
 TINY = 1e-4  # below it, zeros before the first figure no longer read at a glance
 
 # A blank stands between Chinese and digits or Latin letters, never between two Chinese characters.
 _WIDE = r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
 _STRONG = r"(?:</?strong>)*"
-_BLANK = re.compile(f"(?<={_WIDE})({_STRONG}) ({_STRONG})(?={_WIDE})")
+_BLANK = re.compile(f"(?<={_WIDE})({_STRONG})[ {NO_BREAK}]({_STRONG})(?={_WIDE})")
 
 
 def tidy(text: str) -> str:
     """The text without blanks between two Chinese characters, which joining phrases leaves behind."""
     return _BLANK.sub(r"\1\2", text)
+
+
+def _unbroken(amount: str) -> str:
+    """An amount of running text, which no line's end parts from its sign, its currency or its scale."""
+    sign, rest = (MINUS, amount.removeprefix(MINUS)) if amount.startswith(MINUS) else ("", amount)
+    return sign + (JOINER if sign and not rest[0].isdigit() else "") + rest.replace(" ", NO_BREAK)
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class Numbers:
 
     def money(self, value: float | None) -> str:
         """An amount in full: cents below a hundred, whole units above."""
-        return self._amount(value, self.money_pattern)
+        return _unbroken(self._amount(value, self.money_pattern))
 
     def cell(self, value: float | None) -> str:
         """An amount in full for a table's cell."""
@@ -107,7 +115,7 @@ class Numbers:
 
     def exact(self, value: float | None) -> str:
         """An amount to the cent, for accounts that a reader adds up."""
-        return self._to_the_cent(value, self.money_pattern)
+        return _unbroken(self._to_the_cent(value, self.money_pattern))
 
     def exact_cell(self, value: float | None) -> str:
         """An amount to the cent for a table's cell."""
@@ -130,7 +138,7 @@ class Numbers:
         if value is None or not math.isfinite(value):
             return NOTHING
         number = self._scaled(abs(value))
-        return tidy((MINUS if value < 0 else "") + self.money_pattern.format(number=number))
+        return _unbroken(tidy((MINUS if value < 0 else "") + self.money_pattern.format(number=number)))
 
     def axis_money(self, value: float) -> str:
         """An amount for an axis, as short as it can be."""

@@ -295,7 +295,7 @@ def values(panels_of: Sequence[ValuePanel], words: Mapping[str, str], numbers: N
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.axis_money(value)))
             grid(axes, "y")
             _value_ages(axes, panel, words)
-        legend_above(used, _legend_columns(size))
+        legend_above(used, 3 if size.name == "wide" else 1)
 
     return plot
 

@@ -4,7 +4,7 @@
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.setAttribute("role", "status");
-  const colon = document.getElementById("content").dataset.colon;
+  const { colon, between: bracketed } = document.getElementById("content").dataset;
   let shown = null;
 
   function hide() {
@@ -50,7 +50,7 @@
     const lines = texts.slice(1).map(([text, between], column) => {
       const line = document.createElement("span");
       const head = heads[column + 1];
-      line.textContent = `${head ? head + colon : ""}${text}${between ? ` (${between})` : ""}`;
+      line.textContent = `${head ? head + colon : ""}${text}${between ? bracketed.replace("{range}", () => between) : ""}`;
       return line;
     });
     tip.replaceChildren(name, ...lines);

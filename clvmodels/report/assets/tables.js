@@ -71,7 +71,8 @@ function parts(cell) {
   const copy = cell.cloneNode(true);
   const between = copy.querySelector(".between");
   between?.remove();
-  return [copy.textContent.trim().replace(/\s+/g, " "), between ? between.textContent.trim() : ""];
+  const text = (element) => element.textContent.replace(/\u2060/g, "").trim().replace(/\s+/g, " "); // without what keeps amounts on one line
+  return [text(copy), between ? text(between) : ""];
 }
 
 (function plainTables() {

@@ -43,6 +43,7 @@ def models(source: Source, voice: Voice) -> dict[str, Any]:
         }
     return {
         "none": None,
+        "draws": _draws(source.results, voice),
         "left_out": _left_out(section, voice),
         **checks_of(section.fits, partial(_fit_name, results=source.results, voice=voice), voice),
         "groups": [_group(fits, source.results, voice) for fits in _side_by_side(section.fits)],
@@ -50,6 +51,23 @@ def models(source: Source, voice: Voice) -> dict[str, Any]:
         "sensitivity": _sensitivity(section, voice) if section.sensitivity else None,
         "criteria": _criteria(section.criteria, voice) if section.criteria else None,
     }
+
+
+def _draws(results: StudyResults, voice: Voice) -> list[Markup]:
+    """How many draws the forecasts are of, and how many the posteriors have where that is another number."""
+    ahead, known = results.value.draws, results.evidence.draws
+    if ahead is None or known is None:
+        return []
+    both = ahead == known
+    forecast = voice.say(
+        "models.forecast_draws" if both else "models.forecasts_draws",
+        draws=voice.count(ahead),
+        known=voice.count(known),
+    )
+    posteriors = sorted({fit.draws for fit in results.models.fits if fit.draws > 1})
+    if not posteriors or (both and posteriors == [ahead]):
+        return [forecast]
+    return [forecast, voice.say("models.posterior_draws", draws=voice.numbers.listed([*map(voice.count, posteriors)]))]
 
 
 def _left_out(section: ModelSection, voice: Voice) -> list[Markup]:

@@ -16,7 +16,7 @@ def keeping(source: Source, voice: Voice) -> dict[str, Any]:
     """The counts of the last window, the figure, and what the model makes of silence."""
     base, alive = source.results.base, source.results.value.alive
     return {
-        "counts": _counts(base, voice) if len(base) > 1 else None,
+        "counts": [_counts(base, voice), *_repeated(base[-1], voice)] if len(base) > 1 else [],
         "alive": voice.say("keeping.alive", alive=voice.count(alive.mean), range=voice.counts_between(alive)),
         "figure": _figure(base, voice) if len(base) > 1 else None,
     }
@@ -43,10 +43,21 @@ def _counts(base: Sequence[BasePeriod], voice: Voice) -> Markup:
         kept=voice.count(last.kept),
         end=numbers.date(last.end),
         rate=numbers.share(retention(last)),
-        active=voice.count(last.active),
-        repeat=voice.count(last.repeat_buyers),
-        repeat_rate=numbers.share(repurchase(last)),
     )
+
+
+def _repeated(last: BasePeriod, voice: Voice) -> list[Markup]:
+    """How many of the last window's customers had bought before; nothing of a window without customers."""
+    if not last.active:
+        return []
+    return [
+        voice.say(
+            "keeping.repeat_all" if last.repeat_buyers == last.active else "keeping.repeat",
+            active=voice.count(last.active),
+            repeat=voice.count(last.repeat_buyers),
+            repeat_rate=voice.numbers.share(repurchase(last)),
+        )
+    ]
 
 
 def _figure(base: Sequence[BasePeriod], voice: Voice) -> Figure:

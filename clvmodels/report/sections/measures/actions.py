@@ -1,6 +1,6 @@
 """What stated actions would bring, type by type, which are advised, and why the others are not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from markupsafe import Markup
@@ -10,7 +10,7 @@ from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.results import StudyResults
 from clvmodels.report import decision_figures
 from clvmodels.report.sections.headline import middle
-from clvmodels.report.sections.parts import class_names, figure_of, flat_csv, table_of
+from clvmodels.report.sections.parts import ALL, class_names, figure_of, flat_csv, table_of
 from clvmodels.report.sections.retention.wording import listed, told
 from clvmodels.report.tables import Figure
 from clvmodels.report.voice import Source, Voice
@@ -53,7 +53,7 @@ def advice(key: str, row: ActionRow, results: StudyResults, voice: Voice) -> Mar
     return voice.say(
         key,
         action=title(row.action, results.actions, voice),
-        type=class_names(results, voice).get(row.cell, row.cell),
+        type=_whom(row, results, voice),
         customers=voice.count(row.customers),
         cost=numbers.money(row.cost),
         gain=numbers.money(middle(row.gain)),
@@ -62,6 +62,19 @@ def advice(key: str, row: ActionRow, results: StudyResults, voice: Voice) -> Mar
         p_gain=numbers.share(1 - row.p_loss),
         **_limits(results.actions, voice),
     )
+
+
+def _type(row: ActionRow, results: StudyResults, voice: Voice) -> str:
+    """The name of a row's type; all whom an action is for are not the whole base where it leaves out a type."""
+    if row.cell == ALL and row.customers < results.value.customers:
+        return voice.text("actions.all_meant")
+    return class_names(results, voice).get(row.cell, row.cell)
+
+
+def _whom(row: ActionRow, results: StudyResults, voice: Voice) -> str:
+    """The name of a row's type within a sentence."""
+    whole = row.cell == ALL and row.customers >= results.value.customers
+    return voice.text("actions.all_whole") if whole else _type(row, results, voice)
 
 
 def title(key: str, section: ActionsSection, voice: Voice) -> str:
@@ -77,12 +90,12 @@ def _not(setting: ActionSetting, section: ActionsSection) -> list[ActionRow]:
 
 def _refused(setting: ActionSetting, section: ActionsSection, results: StudyResults, voice: Voice) -> Markup:
     """Where an action is not recommended, and why."""
-    names, reasons = class_names(results, voice), []
+    reasons = []
     for reason in ("chance", "small"):
         types = [
             voice.say(
                 "actions.refused_type",
-                type=names.get(row.cell, row.cell),
+                type=_whom(row, results, voice),
                 number=voice.numbers.share(1 - row.p_loss) if reason == "chance" else voice.count(row.customers),
             )
             for row in _not(setting, section)
@@ -121,13 +134,12 @@ def _effect(name: str, effect: Estimate, voice: Voice) -> Markup:
 
 
 def _figure(section: ActionsSection, results: StudyResults, voice: Voice) -> Figure:
-    numbers, names = voice.numbers, class_names(results, voice)
-    rows = section.actions
+    numbers, rows = voice.numbers, section.actions
     by_action = {key: [row for row in rows if row.action == key] for key in dict.fromkeys(row.action for row in rows)}
     panels = [
         decision_figures.Gains(
             title(key, section, voice),
-            [(names.get(row.cell, row.cell), row.gain, row.advised) for row in of_action],
+            [(_type(row, results, voice), row.gain, row.advised) for row in of_action],
             [place for place, row in enumerate(rows) if row.action == key],
         )
         for key, of_action in by_action.items()
@@ -138,18 +150,18 @@ def _figure(section: ActionsSection, results: StudyResults, voice: Voice) -> Fig
         decision_figures.gains(panels, voice.text("actions.axis"), numbers),
         decision_figures.stacked_sizes([len(of_action) for of_action in by_action.values()]),
         alt=voice.say("actions.alt"),
-        caption=_caption(rows, section, names, voice),
-        table=table_of("actions", heads, _rows(section, names, voice), voice, words=2),
+        caption=_caption(results, section, voice),
+        table=table_of("actions", heads, _rows(results, section, voice), voice, words=2),
         csv=flat_csv(rows),
     )
 
 
-def _rows(section: ActionsSection, names: dict[str, str], voice: Voice) -> Iterator[tuple[str, ...]]:
+def _rows(results: StudyResults, section: ActionsSection, voice: Voice) -> Iterator[tuple[str, ...]]:
     numbers = voice.numbers
     for row in section.actions:
         yield (
             title(row.action, section, voice),
-            names.get(row.cell, row.cell),
+            _type(row, results, voice),
             voice.count(row.customers),
             numbers.cell(row.cost),
             told(row.gain, numbers.cell, voice),
@@ -158,13 +170,13 @@ def _rows(section: ActionsSection, names: dict[str, str], voice: Voice) -> Itera
         )
 
 
-def _caption(rows: Sequence[ActionRow], section: ActionsSection, names: dict[str, str], voice: Voice) -> Markup:
-    best = max(rows, key=lambda row: middle(row.gain) or 0.0)
+def _caption(results: StudyResults, section: ActionsSection, voice: Voice) -> Markup:
+    best = max(section.actions, key=lambda row: middle(row.gain) or 0.0)
     numbers = voice.numbers
     return voice.say(
         "actions.caption",
         action=title(best.action, section, voice),
-        type=names.get(best.cell, best.cell),
+        type=_whom(best, results, voice),
         gain=numbers.money(middle(best.gain)),
         range=numbers.interval(best.gain, numbers.money),
         p_loss=numbers.share(best.p_loss),

@@ -1,6 +1,7 @@
 """Did forecasts come true at the panel's origin: tenths, PIT, the chance of coming back, coverage, cohorts."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -99,7 +100,7 @@ def _said(found: MethodCalibration, data: ContestData, voice: Voice) -> list[Mar
     return said if not data.shuffled else [voice.say("contest_calibration.shuffled"), *said]
 
 
-def _amount(quantity: str, value: float, voice: Voice) -> str:
+def _amount(quantity: str, value: float | None, voice: Voice) -> str:
     """A mean a customer, of purchases or in money."""
     return voice.numbers.money(value) if quantity == "spend" else voice.numbers.significant(value)
 
@@ -172,14 +173,14 @@ def _deciles_table(found: MethodCalibration, voice: Voice) -> Table:
 
 
 def _decile(quantity: str, row: DecileRow, voice: Voice) -> tuple[str, ...]:
-    bias, low, high = (_amount(quantity, value, voice) for value in (row.bias, row.low, row.high))
+    between = voice.numbers.span(row.low, row.high, partial(_amount, quantity, voice=voice))
     return (
         voice.text(f"contest_terms.outcomes.{quantity}"),
         voice.count(row.decile),
         voice.count(row.customers),
         _amount(quantity, row.forecast, voice),
         _amount(quantity, row.actual, voice),
-        with_interval(bias, voice.numbers.formats["range"].format(low=low, high=high)),
+        with_interval(_amount(quantity, row.bias, voice), between),
     )
 
 
