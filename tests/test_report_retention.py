@@ -320,6 +320,15 @@ def test_a_lifetime_without_a_mean_is_said_to_have_none() -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_lifetime_that_most_often_has_no_mean_has_no_median_either() -> None:
+    endless = Estimate(None, None, 1.0, None, None)
+    changed = replace(RECORD, values=[replace(row, infinite=0.992, lifetime=endless) for row in RECORD.values])
+    for language, says in (("en", "no finite meanfor 99.2%"), ("zh", "均值不是有限值占 99.2%")):
+        rows = built(residual_value, changed, language)["figure"].table.rows
+        assert re.sub("<[^>]*>", "", rows[1][2]) == says
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_the_order_of_what_ifs_is_settled_by_their_intervals_alone() -> None:
     assert "the order is not settled" in built(what_if, RECORD)["figure"].caption
     narrow = [

@@ -125,7 +125,11 @@ def _lifetime(row: ValueRow, voice: Voice) -> Markup:
 
     if row.infinite <= 0:
         return told(row.lifetime, form, voice)
-    said = voice.say("residual_value.no_mean_part", share=part(row.infinite, voice), median=form(row.lifetime.q50))
+    share = part(row.infinite, voice)
+    if row.lifetime.q50 is None:
+        said = voice.say("residual_value.no_mean_share", share=share)
+    else:
+        said = voice.say("residual_value.no_mean_part", share=share, median=form(row.lifetime.q50))
     return with_interval(voice.text("residual_value.no_mean"), said)
 
 
