@@ -9,6 +9,7 @@ from clvmodels.foundation.events import purchase_columns, spend_columns
 from clvmodels.inference.optimise import find_mode
 from clvmodels.inference.target import total_log_likelihood, unknowns_by_cell
 from clvmodels.models import MODELS
+from tests.graphs import as_written
 
 PURCHASES = {
     "bg_nbd": {"r": 0.8, "alpha": 6.0, "a": 0.9, "b": 2.5},
@@ -64,7 +65,10 @@ def densities_with_groups(target, sds):
     of_pooled = dict(zip(target.levels, sds, strict=False))
     levels = [levels_name(*pooled) for pooled in of_pooled]
     of_z = graph.replace_rvs_by_values([graph[key] for key in (BASE, *levels)])
-    density, places = graph.compile_logp(), graph.compile_fn(of_z, inputs=graph.value_vars)
+    density, places = (
+        graph.compile_logp(mode=as_written()),
+        graph.compile_fn(of_z, inputs=graph.value_vars, mode=as_written()),
+    )
     point = {f"{target.effects.sd_name(*pooled)}_log__": np.log(tau) for pooled, tau in of_pooled.items()}
     z = np.random.default_rng(2).normal(size=target.size)
 

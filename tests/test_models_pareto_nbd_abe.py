@@ -17,6 +17,7 @@ from clvmodels.foundation.patterns import PurchasePatterns, Varying
 from clvmodels.models import MODELS
 from clvmodels.models import pareto_nbd_abe as abe
 from clvmodels.models.lognormal_rates import FAST, FINE, LIFETIME, ONE, TIME_ALIVE, LogNormalRates, log_integral
+from tests.graphs import as_written
 from tests.test_models_purchases import CUSTOMERS, columns, histories
 
 MODEL = MODELS["pareto_nbd_abe"]
@@ -320,7 +321,7 @@ def test_the_graph_and_numpy_have_the_same_target():
     customers, _ = clv.simulate("pareto_nbd_abe", NARROW, T=20.0, size=100, seed=1)
     target = target_of("pareto_nbd_abe", customers)
     mode = Mode(target.starts, 0.0, 100 * np.eye(5), 0.0)
-    graph = pymc_model(target, mode).compile_logp()
+    graph = pymc_model(target, mode).compile_logp(mode=as_written())
     z = 3 * np.random.default_rng(0).normal(size=(3, 5))
     ours = log_density(target, mode.phi + z @ mode.root.T)
     assert np.array([graph({"z": row}) for row in z]) == pytest.approx(ours, rel=1e-10)

@@ -22,6 +22,7 @@ from clvmodels.inference.optimise import find_mode, gradient
 from clvmodels.inference.target import DataScale, Target, log_density
 from clvmodels.models import MODELS
 from tests.effects_cases import densities_with_groups
+from tests.graphs import as_written
 
 MONTE_CARLO_ERRORS = 4
 DISCRETE = ["geometric", "sbg", "bdw"]
@@ -208,15 +209,12 @@ EFFECTS = [
 
 @pytest.mark.parametrize(("name", "covariates", "groups"), EFFECTS)
 def test_the_graph_and_numpy_have_the_same_target_with_a_finite_gradient(name, covariates, groups, seasonal):
-    from pytensor.compile.mode import Mode
-
     from clvmodels.inference.graph import pymc_model
 
     target = target_of(name, with_segments(seasonal), covariates, groups)
     mode = find_mode(target)
     graph = pymc_model(target, mode)
-    as_written = Mode(linker="py", optimizer=None)  # compiled it takes ten seconds; the sampler's tests do that
-    density, slope = (make(mode=as_written) for make in (graph.compile_logp, graph.compile_dlogp))
+    density, slope = (make(mode=as_written()) for make in (graph.compile_logp, graph.compile_dlogp))
     z = np.random.default_rng(0).normal(size=(3, len(mode.phi)))
     theirs = np.array([density({"z": row}) for row in z])
     assert theirs == pytest.approx(log_density(target, mode.phi + z @ mode.root.T), rel=1e-10)

@@ -63,7 +63,7 @@ def test_customers_are_ranked_by_the_best_forecast_on_the_decision_date(shop):
         shop["true"].parent / "log.csv", customer="client", date="day", amount="paid", currency="EUR"
     )
     best = clv.best_forecast(
-        log, clv.Window(log.last_date), seed=seed_for(5, "best of the decision"), horizon=26.0, draws=2
+        log, clv.Window(log.last_date), seed=seed_for(5, "best of the decision"), horizon=26.0, draws=2, fit_draws=200
     )
     assert customers["customer_id"].tolist() == best.ranking.customer_id.tolist()
     assert customers["rank_score"].to_numpy() == pytest.approx(best.ranking.mean)
