@@ -6,6 +6,7 @@ Nothing heavy is imported before the arguments are known to be good.
 import argparse
 import datetime as dt
 import math
+import os
 import shutil
 import sys
 import textwrap
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # slow to import and only named here
     from clvmodels.data.datasets import Dataset
     from clvmodels.foundation.records import CustomerSummary, LedgerLine, TransactionLog
 
+THREADS = {"OPENBLAS_NUM_THREADS": "1"}  # those of BLAS wait by spinning, where ours have work to do
 EXIT_NOT_UNIFORM = 1
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -72,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     in a process of its own, which is watched.
     """
     parsed = _parser().parse_args(arguments)
+    if arguments is None:  # NumPy, which reads them once, is not imported yet
+        os.environ.update({name: os.environ.get(name, value) for name, value in THREADS.items()})
     try:
         if arguments is None and parsed.command == "study":
             return run_supervised(parsed)

@@ -18,6 +18,7 @@ YEARS = 100  # of silence that are looked at
 FEW_DRAWS = 32  # where to look first
 HALVINGS, SECANTS = 24, 8
 NEAR = 1e-4  # of P(alive)
+FAR = 0.2  # from the chance, in the mean of few draws: then the mean of all is on the same side
 ROWS = 512
 AliveAt = Callable[[FloatArray], FloatArray]
 
@@ -62,10 +63,17 @@ def silence_until(fit: Fit, customers: Customers, *, chance: float = 0.5, draws:
 
         return alive
 
+    def roughly(rows: IntArray, time: float) -> FloatArray:
+        """P(alive) of customers, shape (K,), by all draws where few do not tell on which side of the chance it is."""
+        at = np.full(len(rows), time)
+        values = alive_at(rows, few)(at)
+        close = np.abs(values - chance) < FAR
+        if close.any():
+            values[close] = alive_at(rows[close], every)(at[close])
+        return values
+
     def work(rows: IntArray) -> FloatArray:
-        alive = alive_at(rows, every)
-        none = np.zeros(len(rows))
-        now, last = alive(none), alive(np.full(len(rows), longest))
+        now, last = (roughly(rows, at) for at in (0.0, longest))
         time = np.where(now <= chance, 0.0, np.nan)
         open_ = np.flatnonzero((now > chance) & (last < chance))
         if len(open_):

@@ -28,7 +28,7 @@ from clvmodels.study.labels import Labels, matrix_options
 from clvmodels.study.progress import seed_for
 
 MATRIX_DRAWS = 250  # they give a probability to .03, and the quantiles of a count to a hundredth or two
-MOST_MOVED, LEAST_MOVEMENT_DRAWS = 25_000_000, 100  # customers x draws of P(alive) on a date; and draws at the least
+MOST_MOVED, LEAST_MOVEMENT_DRAWS = 25_000_000, 100  # customers x draws of a date of movement; and draws at the least
 MORE_LIKELY_THAN_NOT = 0.5
 NOBODY = -1
 
@@ -83,7 +83,7 @@ def _dated_before(
 
     Parameters
     ----------
-    draws : of P(alive)
+    draws : of values and of P(alive)
     """
     window = study.contest_window
     everyone = Window(window.calibration_end, unit=window.unit)
@@ -97,7 +97,7 @@ def _dated_before(
         annual_discount_rate=study.value.annual_discount_rate,
         margin=study.value.margin,
         seed=seed_for(study.seed, "movements from"),
-        draws=min(MATRIX_DRAWS, *(fit.n_draws for fit in evidence.fits)),
+        draws=draws,
     )
     matrix = replace(value_matrix(current, clv, **matrix_options(study)), customer_id=customers.customer_id)
     return DatedMatrix(matrix, predict(evidence.fits[0], customers, quantity="p_alive", draws=draws), current)
@@ -111,7 +111,7 @@ def _dated_after(outlook: Outlook, *, draws: int) -> DatedMatrix:
 
 
 def _movement_draws(fits: tuple[Fit, Fit], outlook: Outlook) -> int:
-    """Draws of P(alive) on both dates: of many customers a count is known as well from fewer."""
+    """Draws of the first date, and of P(alive) on both: of many customers a count is known as well from fewer."""
     few = max(LEAST_MOVEMENT_DRAWS, MOST_MOVED // max(len(outlook.customers), 1))
     return min(MATRIX_DRAWS, few, *(fit.n_draws for fit in (*fits, *outlook.fits)))
 

@@ -14,7 +14,7 @@ from clvmodels.study.config import Study
 from clvmodels.study.progress import seed_for
 
 BEST = "best"  # its key among the methods of a contest
-FEW_DRAWS, FEW_FIT_DRAWS = 20, 200  # of a forecast that only its expectation is read of, and of its fits
+FEW_DRAWS, FEW_FIT_DRAWS = 2, 200  # of a forecast that only its expectation is read of, and of its fits
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from clvmodels.cli import THREADS
 from tests.benchmarks import decision, logs, scale
 from tests.benchmarks.logs import LOG_TASKS
 from tests.benchmarks.tasks import ROOT, TASKS, customers_of
@@ -50,15 +51,18 @@ def task_here(name: str) -> Figures:
     return {"wall": min(wall[counted]), "cpu": min(cpu[counted]), "megabytes": peak}
 
 
-def in_fresh_process(command: Sequence[str | Path], spill: Path | None = None) -> Figures:
+def in_fresh_process(
+    command: Sequence[str | Path], spill: Path | None = None, settings: Mapping[str, str] | None = None
+) -> Figures:
     """What the command prints as JSON in its last line, with its wall and CPU seconds from start to end.
 
     Parameters
     ----------
     spill : folder for its temporary files
+    settings : further variables of its environment
     """
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    environment = os.environ if spill is None else {**os.environ, "TMPDIR": str(spill)}
+    environment = {**os.environ, **({} if spill is None else {"TMPDIR": str(spill)}), **(settings or {})}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
     process = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -182,7 +186,7 @@ def bench_decision(most: int) -> list[Figures]:
             path = Path(folder) / f"{size}.parquet"
             in_fresh_process(here("--decision-log", path, "--size", str(size)))
             busy = load()
-            row = in_fresh_process(here("--decision", path))
+            row = in_fresh_process(here("--decision", path), settings=THREADS)  # as in a study
             table.append(row)
             print(f"\ndecision on {row['customers']} customers, {row['draws']} draws; {busy}, after it {load()}")
             print(f"{'part':18} {'wall s':>8} {'CPU s':>8} {'peak MB':>8}")
