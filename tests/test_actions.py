@@ -9,8 +9,11 @@ import clvmodels as clv
 from clvmodels.forecast.checks import discount_rates
 from clvmodels.forecast.what_if import UNCHANGED, changed_values
 from clvmodels.foundation.changes import Change
+from clvmodels.foundation.decision_results import ActionRow
+from clvmodels.foundation.estimates import Estimate
 from clvmodels.foundation.units import discount_per_unit
 from clvmodels.strategy.actions import NOBODY, best_actions, best_split, expected_gains, outcomes_of
+from clvmodels.study.actions import _unless_carried
 from clvmodels.study.config import FitTable, purchase_study
 from clvmodels.study.strict import read_toml
 from tests.forecast_cases import PURCHASES, SPEND, base, posterior
@@ -221,3 +224,27 @@ def test_customers_drawn_in_a_part_of_the_draws_add_up_to_nearly_the_same(fits, 
     assert (spread > 0.005).all()
     assert (spread < 0.25).all()
     assert np.corrcoef(parts.gain[0], whole.gain[0])[0, 1] > 0.5
+
+
+# ------------------------------------------------------------------------------------------------ advice
+
+
+def row_of(cell, reason=""):
+    return ActionRow("a", cell, 100, 50.0, Estimate(10.0, 5.0, 1.0, 10.0, 19.0), 0.1, advised=not reason, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("whole", "types", "reason"),
+    [
+        ("", ["", ""], ""),
+        ("", ["", "chance"], "types"),
+        ("", ["", "small"], ""),  # a type too small to tell is no loss
+        ("chance", ["", "chance"], "chance"),
+        ("small", ["chance", "small"], "small"),
+    ],
+)
+def test_all_types_together_are_advised_only_where_none_of_them_fails_alone(whole, types, reason):
+    rows = [row_of(key, of_type) for key, of_type in zip(("high_high", "low_high"), types, strict=True)]
+    told = _unless_carried(row_of("all", whole), rows)
+    assert (told.advised, told.reason) == (not reason, reason)
+    assert told.gain == row_of("all").gain

@@ -356,6 +356,21 @@ def test_what_is_not_advised_is_not_recommended_and_the_reason_is_given(reason: 
     assert split["refused"].startswith("This is no recommendation")
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "the gain of some types would pay for others"), ("zh", "只靠其中部分类型")]
+)
+def test_an_action_that_some_types_carry_is_not_recommended_for_all(language: str, said: str) -> None:
+    results = fixture_results()
+    assert results.actions is not None
+    rows = [replace(row, advised=True, reason="") for row in results.actions.actions]
+    whole = replace(rows[0], cell="all", advised=False, reason="types")
+    changed = replace(results, actions=replace(results.actions, actions=[whole, *rows]))
+    section = actions(source(changed), voice_for(changed, language))
+    assert section is not None
+    assert len(section["advised"]) == len(rows)
+    assert [said in sentence for sentence in section["refused"]] == [True]
+
+
 def test_monday_starts_the_advised_action_with_the_largest_gain_of_a_type() -> None:
     results = fixture_results()
     assert results.actions is not None

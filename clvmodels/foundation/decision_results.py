@@ -306,7 +306,8 @@ class ActionRow:
         and of what customers do
     p_loss : chance that it loses money: that the gain is below 0
     advised : whether the chance of a gain reaches the study's limit and the cell is large enough
-    reason : "" if advised; else "chance" or "small"
+    reason : "" if advised; else "chance" or "small"; "types" where all the cells together have the chance, but a cell
+        alone has not
     """
 
     action: str

@@ -45,6 +45,7 @@ from clvmodels.study.decision import Outlook
 from clvmodels.study.progress import seed_for
 
 ALL = "all"
+CHANCE, CARRIED = "chance", "types"  # reasons against an action
 EFFECTS = ("rate", "dropout", "spend")
 SPEND_DRAWS = 20  # of the parameters, for the expected spend that the way to the next cell rests on
 NEXT_CELL = {"low_low": "low_high", "high_low": "high_high", "low_high": "high_high", "high_high": ""}
@@ -191,7 +192,14 @@ def _action_rows(study: Study, weighed: Weighed, place: int) -> list[ActionRow]:
     counts = np.bincount(weighed.cell, minlength=len(CELLS))
     nets = {key: weighed.outcomes.net(place, key, table.cost * counts[key]) for key in cells}
     whole = _action_row(study, table, ALL, int(counts[cells].sum()), np.sum(list(nets.values()), axis=0))
-    return [whole, *(_action_row(study, table, CELLS[key], int(counts[key]), net) for key, net in nets.items())]
+    rows = [_action_row(study, table, CELLS[key], int(counts[key]), net) for key, net in nets.items()]
+    return [_unless_carried(whole, rows), *rows]
+
+
+def _unless_carried(whole: ActionRow, rows: list[ActionRow]) -> ActionRow:
+    """The row of all cells together: it is not advised where the gain of some would pay for others."""
+    carried = whole.advised and any(row.reason == CHANCE for row in rows)
+    return replace(whole, advised=False, reason=CARRIED) if carried else whole
 
 
 def _action_row(study: Study, table: ActionTable, cell: str, customers: int, net: FloatArray) -> ActionRow:
@@ -213,7 +221,7 @@ def _reason_against(study: Study, customers: int, p_loss: float) -> str:
     """Why nothing is recommended, or ""."""
     if customers < study.decisions.least_customers:
         return "small"
-    return "" if 1 - p_loss >= study.decisions.least_chance else "chance"
+    return "" if 1 - p_loss >= study.decisions.least_chance else CHANCE
 
 
 def _split(study: Study, outlook: Outlook, weighed: Weighed) -> BudgetSplit | None:

@@ -11,11 +11,11 @@ from clvmodels.baselines import BASELINES, Training
 from clvmodels.baselines.abc import abc_classes
 from clvmodels.baselines.rfm import rfm_scores
 from clvmodels.forecast import predict, sample_future_by_period
-from clvmodels.forecast.draws import by_draw
+from clvmodels.forecast.draws import by_draw, over_blocks
 from clvmodels.forecast.future import Future
 from clvmodels.foundation.errors import FitError
 from clvmodels.foundation.estimates import Estimate, estimate
-from clvmodels.foundation.patterns import FloatArray
+from clvmodels.foundation.patterns import FloatArray, IntArray
 from clvmodels.foundation.records import CustomerSummary, Forecast, TransactionLog, Window
 from clvmodels.foundation.results import ActOn, MatrixPoint, MatrixSection, ValueSection
 from clvmodels.foundation.units import days_per_unit
@@ -178,7 +178,7 @@ def look_ahead(study: Study, log: TransactionLog, base: Base, fits: tuple[Fit, F
     )
     future = by_period.future
     alive = predict(fits[0], customers, quantity="p_alive", draws=draws)
-    active = _active(alive, np.random.default_rng(seed_for(study.seed, "active customers")))
+    active = _active(alive, np.random.SeedSequence(seed_for(study.seed, "active customers")))
     # with limits of acquisition the fits are of other customers than those to forecast
     everyone = Window(as_of, unit=study.window.unit)
     stationary = stationary_at(by_period, drift_at)
@@ -219,10 +219,19 @@ def _keep_shares(study: Study) -> dict[str, float]:
     return {key: getattr(study.value.keep_share, key) for key in CELLS}
 
 
-def _active(alive: Forecast, rng: np.random.Generator) -> FloatArray:
+def _active(alive: Forecast, seeds: np.random.SeedSequence) -> FloatArray:
     """Customers still active in each draw, shape (S,): a coin for each customer with that draw's P(alive)."""
-    counts = [(rng.random(values.shape) < values).sum(axis=1) for values in by_draw(alive)]
-    return np.concatenate(counts).astype(np.float64)
+
+    def counts(chance: FloatArray) -> list[int]:
+        own = seeds.spawn(len(chance))
+
+        def count(draw: IntArray) -> int:
+            coins = np.random.default_rng(own[draw[0]]).random(chance.shape[1])
+            return int((coins < chance[draw[0]]).sum())
+
+        return list(over_blocks(len(chance), count, size=1))
+
+    return np.concatenate([counts(chance) for chance in by_draw(alive)]).astype(np.float64)
 
 
 def _value_section(study: Study, outlook: Outlook, sums: ValueSums) -> ValueSection:

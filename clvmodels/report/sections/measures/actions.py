@@ -91,12 +91,12 @@ def _not(setting: ActionSetting, section: ActionsSection) -> list[ActionRow]:
 def _refused(setting: ActionSetting, section: ActionsSection, results: StudyResults, voice: Voice) -> Markup:
     """Where an action is not recommended, and why."""
     reasons = []
-    for reason in ("chance", "small"):
+    for reason in ("chance", "types", "small"):
         types = [
             voice.say(
                 "actions.refused_type",
                 type=_whom(row, results, voice),
-                number=voice.numbers.share(1 - row.p_loss) if reason == "chance" else voice.count(row.customers),
+                number=voice.count(row.customers) if reason == "small" else voice.numbers.share(1 - row.p_loss),
             )
             for row in _not(setting, section)
             if row.reason == reason
