@@ -105,7 +105,8 @@ def _refused(setting: ActionSetting, section: ActionsSection, results: StudyResu
             reasons.append(
                 voice.say(f"actions.refused_{reason}", types=listed(types, voice), **_limits(section, voice))
             )
-    return voice.say("actions.refused", action=title(setting.key, section, voice), reasons=listed(reasons, voice))
+    told_all = Markup(voice.text("actions.refused_then")).join(reasons)
+    return voice.say("actions.refused", action=title(setting.key, section, voice), reasons=told_all)
 
 
 def _limits(section: ActionsSection, voice: Voice) -> dict[str, str]:
