@@ -75,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parsed = _parser().parse_args(arguments)
     if arguments is None:  # NumPy, which reads them once, is not imported yet
-        os.environ.update({name: os.environ.get(name, value) for name, value in THREADS.items()})
+        for name, value in THREADS.items():
+            os.environ.setdefault(name, value)
     try:
         if arguments is None and parsed.command == "study":
             return run_supervised(parsed)

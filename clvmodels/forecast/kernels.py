@@ -254,7 +254,7 @@ def draw_changed_values(
 ) -> Any:
     """Fill `values`, shape (V, K, D), with the discounted value of each of V futures of a customer.
 
-    Whether it could: not if a future has more purchases than there is room for in `amounts`, shape (1, purchases).
+    Whether it could: not if a future has more purchases than there is room for in `amounts`, whose first row is used.
 
     factors, shape (3, V + 1, D), multiply rate, chance to leave and amounts; where they are 1 a future is that of
     `draw_futures`. The last of them are the highest rate and the lowest chance to leave of all: who buys nothing there

@@ -147,10 +147,8 @@ def changed_values(
     horizon = checks.require_horizon(horizon, "a future that is changed", fit.model)
     require_changes(fit, changes)
     by_clock = hasattr(kernel_of(fit.model), "tick")
-    loop = "draw_changed_by_clock" if by_clock else "draw_changed_values"
-    draw, walkers, chains = future_drawer(
-        fit, spend, customers, draws, loop, step="tick" if by_clock else "next_purchase"
-    )
+    loop, step = ("draw_changed_by_clock", "tick") if by_clock else ("draw_changed_values", "next_purchase")
+    draw, walkers, chains = future_drawer(fit, spend, customers, draws, loop, step=step)
     rate, profit = rate[walkers.order], profit[walkers.order]
     factors = np.stack([change.factors(chains[0] * chains[1], seed) for change in changes], axis=1)  # (3, V, S)
     most = np.stack([factors[0].max(axis=0), factors[1].min(axis=0), factors[2].max(axis=0)])
@@ -160,9 +158,9 @@ def changed_values(
         values = np.empty((len(changes), len(rows), at.stop - at.start))
         ends = np.full(len(rows), horizon)
         of_draws = np.ascontiguousarray(factors[:, :, at])
-        room = np.empty((3 if by_clock else 1, PURCHASES))
+        room = np.empty((3, PURCHASES))
         while not draw(rows, at, np.uint64(seed), np.uint64(at.start), ends, rate[rows], of_draws, room, values):
-            room = np.empty((len(room), 2 * room.shape[1]))
+            room = np.empty((3, 2 * room.shape[1]))
         values *= profit[rows, None]
         return values
 
